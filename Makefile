@@ -1,0 +1,47 @@
+# Two commands: `make run` and `make test`. Everything they need is fetched once, checked by hash, and kept in
+# .tools, .venv and .cache; after that nothing is fetched again.
+
+SHELL := /bin/sh
+PORT ?= 8000
+DATA ?= .run
+DEMO ?= yes
+export PORT DATA DEMO
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help run demo-reset test lint lock environment test-environment chromium
+
+help: ## list what can be made
+	@echo "Remit: access governance for non-human identities"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make run PORT=18123 DATA=/some/folder DEMO=no    choose port, data folder, and no demo"
+	@echo "  make test PYTEST_ARGS='-k health'                run some of the tests"
+
+run: environment ## start everything in the foreground; Ctrl-C ends it, the data stays
+	@exec $(PYTHON) -m governance.embedded
+
+demo-reset: environment ## forget all data in DATA; the next start loads the demo afresh
+	@exec $(PYTHON) -m governance.embedded --reset
+
+test: test-environment chromium ## run all tests on a real PostgreSQL, real brokers and a real browser
+	@exec $(PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: test-environment ## check style, layers, types, settings and migrations
+	@.ci/lint
+
+lock: environment ## resolve the dependencies of pyproject.toml anew and write the lock files
+	@.ci/lock
+
+environment:
+	@.ci/environment run
+
+test-environment:
+	@.ci/environment dev
+
+chromium:
+	@.ci/chromium

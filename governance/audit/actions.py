@@ -1,0 +1,124 @@
+"""The closed vocabulary of the trail: what can have happened, each verb with a sentence for people.
+
+A verb is `noun.past_participle`. Verbs are written into evidence that outlives the code, so they are never renamed
+and never removed; a new one is added here and described in docs/audit.md (a test compares the two).
+"""
+
+from enum import StrEnum
+
+
+class Verb(StrEnum):
+    """One thing that can have happened. `verb.description` says it in plain words."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> "Verb":
+        verb = str.__new__(cls, value)
+        verb._value_ = value
+        verb.description = description
+        return verb
+
+    # people and sign-in
+    USER_SIGNED_IN = "user.signed_in", "A person signed in."
+    USER_SIGN_IN_FAILED = "user.sign_in_failed", "Somebody tried to sign in and was refused."
+    USER_SIGNED_OUT = "user.signed_out", "A person signed out."
+    USER_CREATED = "user.created", "A person was added."
+    USER_CHANGED = "user.changed", "A person's details or password changed."
+    USER_LEFT = "user.left", "A person left; their open work moves to others."
+    USER_ROLES_CHANGED = "user.roles_changed", "A person gained or lost roles."
+    TEAM_CREATED = "team.created", "A team was added."
+    TEAM_CHANGED = "team.changed", "A team's name or members changed."
+    PEOPLE_IMPORTED = "people.imported", "People and owners were read from a file."
+    TOKEN_CREATED = "token.created", "An API token was issued."
+    TOKEN_REVOKED = "token.revoked", "An API token was ended before its date."
+    MFA_ENABLED = "mfa.enabled", "A person turned a second factor on."
+    MFA_DISABLED = "mfa.disabled", "A person's second factor was turned off."
+
+    # sources and readings
+    SOURCE_REGISTERED = "source.registered", "A system was connected as a source."
+    SOURCE_CHANGED = "source.changed", "A source's settings changed."
+    SOURCE_READ_REQUESTED = "source.read_requested", "Somebody asked for a source to be read now."
+    SYNC_APPLIED = "sync.applied", "A reading of a source became part of the inventory."
+    SYNC_REJECTED = "sync.rejected", "A reading was refused as a whole; the inventory did not change."
+    SYNC_HELD = "sync.held", "A reading would remove more than the limit and waits for a person."
+    SYNC_ACCEPTED = "sync.accepted", "A person let a held reading through."
+    SYNC_FAILED = "sync.failed", "A source could not be read to the end."
+
+    # identities
+    IDENTITY_OWNER_ASSIGNED = "identity.owner_assigned", "An identity got another accountable owner, or none."
+    IDENTITY_CHANGED = (
+        "identity.changed",
+        "A person edited an identity's purpose, environment or other fields.",
+    )
+
+    # reviews
+    SCHEDULE_CREATED = "schedule.created", "A review schedule was written."
+    SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."
+    SCHEDULE_PAUSED = "schedule.paused", "A review schedule was paused."
+    SCHEDULE_RESUMED = "schedule.resumed", "A paused review schedule runs again."
+    CAMPAIGN_CREATED = "campaign.created", "A campaign was drafted for one date of a schedule."
+    CAMPAIGN_OPENED = (
+        "campaign.opened",
+        "A campaign opened: its population is frozen and reviewers can answer.",
+    )
+    CAMPAIGN_CLOSED = "campaign.closed", "A campaign closed: its decisions are final."
+    CAMPAIGN_COMPLETED = "campaign.completed", "Every order of a campaign is verified or settled by a person."
+    CAMPAIGN_CANCELLED = "campaign.cancelled", "A campaign was called off, with a reason."
+    ITEM_ASSIGNED = "item.assigned", "A question was given to a reviewer."
+    ITEM_REROUTED = "item.rerouted", "A question went to another person because it was not the first one's."
+    ITEM_DELEGATED = "item.delegated", "A reviewer handed a question to somebody else."
+    ITEM_ANSWERED = "item.answered", "An owner attested: still needed, may be narrowed, or can go."
+    ITEM_DECIDED = "item.decided", "A reviewer decided on a question."
+    ITEM_RECALLED = "item.recalled", "A decision was taken back before it was sent."
+    ITEM_EXPIRED = "item.expired", "A question met its deadline unanswered and the policy answered."
+    ITEM_ESCALATED = "item.escalated", "An unanswered question went to the next person in line."
+
+    # orders at the sources
+    ORDER_PLANNED = "order.planned", "A change at a source was planned."
+    ORDER_APPROVED = "order.approved", "A second person released a planned change."
+    ORDER_SENT = "order.sent", "A planned change was handed to a worker; it can no longer be recalled."
+    ORDER_RECALLED = "order.recalled", "A planned change was withdrawn before it was sent."
+    ORDER_EXECUTING = "order.executing", "A worker began to carry a change out."
+    ORDER_APPLIED = "order.applied", "The source accepted the change."
+    ORDER_VERIFIED = "order.verified", "A later reading showed that the permission is gone, by every path."
+    ORDER_FAILED = (
+        "order.failed",
+        "An attempt at a change failed; it is repeated later unless it was the last.",
+    )
+    ORDER_DRIFTED = "order.drifted", "The source no longer looked as planned, so nothing was changed."
+    ORDER_BLOCKED = "order.blocked", "A change cannot be carried out as things stand; the reason is given."
+    ORDER_PARTIAL = "order.partial", "Some steps of a change were carried out, not all."
+    ORDER_STILL_EFFECTIVE = (
+        "order.still_effective",
+        "The change was made, yet the permission is still held another way.",
+    )
+    ORDER_SESSIONS_REMAIN = (
+        "order.sessions_remain",
+        "The change was made, but open sessions still carry the old permission.",
+    )
+    ORDER_TASK_OPENED = (
+        "order.task_opened",
+        "Remit cannot write there, so a person was asked to make the change.",
+    )
+    ORDER_TASK_DONE = (
+        "order.task_done",
+        "A person says that the requested change is made; a reading will check it.",
+    )
+    ORDER_SETTLED = "order.settled", "A person looked at an order that could not be verified and let it rest."
+    ORDER_RESTORED = "order.restored", "A change was undone and the earlier permission is back, for a time."
+    ORDER_REAPPEARED = "order.reappeared", "A permission that had been removed was seen again."
+    APPROVAL_LAPSED = "approval.lapsed", "An approval with an end date ran out."
+
+    # mail, evidence, downloads
+    MAIL_SENT = "mail.sent", "A message was sent to a person."
+    AUDIT_EXPORTED = "audit.exported", "Somebody downloaded part of the trail."
+    AUDIT_VERIFIED = "audit.verified", "Somebody verified the trail; the result is recorded."
+    CHECKPOINT_SIGNED = (
+        "checkpoint.signed",
+        "A signed checkpoint of the trail was written outside the database.",
+    )
+    DETAIL_ERASED = (
+        "detail.erased",
+        "Free text or personal data beside the trail was erased; the proof still holds.",
+    )
+    INVENTORY_EXPORTED = "inventory.exported", "Somebody downloaded part of the inventory."

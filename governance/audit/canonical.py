@@ -1,0 +1,84 @@
+"""One text for one value: the bytes that are hashed into the chain.
+
+The profile is a narrow I-JSON (RFC 7493): ASCII keys, strings, booleans, null, integers below 2^53, lists, objects.
+Within it, Python's sorted compact JSON equals the JSON Canonicalization Scheme (RFC 8785), so anybody can check a
+payload with any language's tools. Floats are refused: their text differs between languages.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+LARGEST_INTEGER = 2**53 - 1
+
+
+class NotCanonical(ValueError):
+    """The value cannot be written in the profile; the message says where (a JSON pointer) and why."""
+
+
+def canonical(value: Any) -> str:
+    """The canonical JSON text of `value`.
+
+    Times become RFC 3339 in UTC with microseconds, dates ISO 8601, UUIDs and decimals strings, enums their value,
+    tuples lists. Raises NotCanonical for floats, naive times, large integers, non-ASCII keys and anything else.
+    """
+    return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-03-01T09:30:00.000000Z`: always UTC, always six digits, so that equal times are equal texts."""
+    if moment.tzinfo is None:
+        raise NotCanonical("a time without a zone has no single meaning")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _plain(value: Any, where: str) -> Any:
+    match value:
+        case Enum():
+            return _plain(value.value, where)
+        case Mapping():
+            return {_key(key, where): _plain(entry, f"{where}/{key}") for key, entry in value.items()}
+        case list() | tuple():
+            return [_plain(entry, f"{where}/{index}") for index, entry in enumerate(value)]
+    return _scalar(value, where)
+
+
+def _scalar(value: Any, where: str) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _text(value, where)
+        case int():
+            return _integer(value, where)
+        case datetime():
+            return rfc3339(value)
+        case date():
+            return value.isoformat()
+        case UUID() | Decimal():
+            return str(value)
+    raise NotCanonical(f"{where or '/'}: {type(value).__name__} is not allowed in an audit record")
+
+
+def _integer(value: int, where: str) -> int:
+    if abs(value) > LARGEST_INTEGER:
+        raise NotCanonical(f"{where or '/'}: integers from 2^53 on are not portable; write a string")
+    return value
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NotCanonical(f"{where or '/'}: the text holds half a surrogate pair") from None
+    return str(value)
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str) or not key.isascii():
+        raise NotCanonical(f"{where or '/'}: {key!r} is not an ASCII key")
+    return str(key.value) if isinstance(key, Enum) else key

@@ -1,0 +1,127 @@
+"""The trail's tables. Nothing here has a foreign key, so no deletion elsewhere can reach it.
+
+The database refuses to change what is written (governance/audit/triggers.py). `AuditEvent` has two columns more than
+the model shows: `xact` (the transaction that wrote the row) and `ordinal` (order of writing); only the sealing
+trigger uses them.
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+
+class AuditEvent(models.Model):
+    """One thing that happened. `payload` is the record: canonical JSON whose bytes are hashed.
+
+    The other columns repeat parts of the payload so that they can be indexed; verification compares them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    occurred_at = models.DateTimeField()
+    verb = models.CharField(max_length=60)
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=200)
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.CharField(max_length=200)
+    payload = models.TextField()
+
+    class Meta:
+        constraints = [
+            # The vocabulary is closed in code; here only its shape, so that a new verb needs no migration.
+            models.CheckConstraint(
+                condition=Q(verb__regex=r"^[a-z][a-z_]*\.[a-z][a-z_]*$"), name="audit_event_verb_shape"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-occurred_at"], name="audit_event_time"),
+            models.Index(fields=["subject_kind", "subject_id", "-occurred_at"], name="audit_event_subject"),
+            models.Index(fields=["actor_id", "-occurred_at"], name="audit_event_actor"),
+            models.Index(fields=["verb", "-occurred_at"], name="audit_event_verb"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.subject_kind} {self.subject_id}"
+
+
+class AuditLink(models.Model):
+    """The seal of one event: its place in the hash chain and its leaf of the Merkle tree. Written by the database.
+
+    `seq` is the order of sealing (of commits), without gaps from 1 on; it is not the order of `occurred_at`.
+    All hashes are SHA-256, 32 bytes:
+    payload_hash of the payload's UTF-8 bytes; entry_hash of `"chain.v1" NUL prev_hash seq(8 bytes) payload_hash`;
+    leaf_hash of `0x00 payload` (RFC 9162). The first link's prev_hash is 32 zero bytes.
+    """
+
+    seq = models.BigIntegerField(primary_key=True)
+    event_id = models.UUIDField(unique=True)
+    payload_hash = models.BinaryField()
+    prev_hash = models.BinaryField()
+    entry_hash = models.BinaryField()
+    leaf_hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"#{self.seq}"
+
+
+class AuditHead(models.Model):
+    """The one row that says where the chain ends. Commits take turns on its lock, so the chain cannot fork."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    seq = models.BigIntegerField()
+    entry_hash = models.BinaryField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_head_single")]
+
+    def __str__(self) -> str:
+        return f"#{self.seq}"
+
+
+class AuditCheckpoint(models.Model):
+    """A signed statement "the first `size` events have this tree root"; the copy that counts is the file outside.
+
+    `note` is a C2SP signed note. `frontier` lets the next checkpoint continue without reading old rows.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    origin = models.CharField(max_length=200)
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()
+    frontier = models.BinaryField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # A log must never sign two different trees of one size.
+            models.UniqueConstraint(fields=["origin", "size"], name="audit_checkpoint_size_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.origin} at {self.size}"
+
+
+class AuditDetail(models.Model):
+    """Free text and personal data of one event, kept beside the chain so that it can be erased.
+
+    `text` is canonical JSON. The event's payload holds SHA-256(salt, text), so a changed text shows. Erasing sets
+    `salt` and `text` to NULL: without the salt nobody can test guesses against the hash that stays.
+    """
+
+    event_id = models.UUIDField(primary_key=True)
+    salt = models.BinaryField(null=True)
+    text = models.TextField(null=True)
+    erased_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(salt__isnull=False, text__isnull=False, erased_at__isnull=True)
+                | Q(salt__isnull=True, text__isnull=True, erased_at__isnull=False),
+                name="audit_detail_kept_or_erased",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"detail of {self.event_id}"

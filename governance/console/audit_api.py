@@ -1,0 +1,90 @@
+"""`/api/v1/audit/events/`: the sealed trail for programs that archive or watch it."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from governance.audit.actions import Verb
+from governance.audit.selectors import LARGEST_PAGE, list_events
+from governance.web.parameters import InvalidParameter, require_known_parameters
+
+TEXTS = ("verb", "subject_kind", "subject", "actor")
+NUMBERS = ("before", "limit")
+LARGEST_NUMBER = 2**62
+
+
+class AuditEventOut(serializers.Serializer[Any]):
+    """One sealed event. `seq` is its place in the chain, `hash` its entry hash; free text may have been erased."""
+
+    seq = serializers.IntegerField()
+    id = serializers.UUIDField(source="event_id")
+    hash = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    verb = serializers.ChoiceField([verb.value for verb in Verb])
+    actor_kind = serializers.CharField()
+    actor_id = serializers.CharField()
+    subject_kind = serializers.CharField()
+    subject_id = serializers.CharField()
+    subject_label = serializers.CharField(allow_blank=True)
+    outcome = serializers.CharField()
+    reason = serializers.CharField(allow_blank=True)
+    is_erased = serializers.BooleanField()
+    request_id = serializers.CharField(allow_blank=True)
+    old = serializers.DictField()
+    new = serializers.DictField()
+    facts = serializers.DictField(source="context")
+
+
+class AuditPageOut(serializers.Serializer[Any]):
+    """Newest seal first; `next` leads to older events and is null on the last page."""
+
+    next = serializers.URLField(allow_null=True)
+    results = AuditEventOut(many=True)
+
+
+class AuditEventList(APIView):
+    """`/api/v1/audit/events/`"""
+
+    required_scope = "audit:read"
+
+    @extend_schema(
+        operation_id="audit_events_page",
+        responses=AuditPageOut,
+        parameters=[
+            OpenApiParameter("verb", str, description="A verb, or a noun (`order`) for all of its verbs."),
+            OpenApiParameter("subject_kind", str, description="Only events about objects of this kind."),
+            OpenApiParameter("subject", str, description="Only events about the object with this id."),
+            OpenApiParameter("actor", str, description="Only events of the actor with this id."),
+            OpenApiParameter("before", int, description="Only events with a smaller `seq`."),
+            OpenApiParameter("limit", int, description=f"Rows per page, 1 to {LARGEST_PAGE}; 100 by default."),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """The trail, newest seal first."""
+        require_known_parameters(request, {*TEXTS, *NUMBERS})
+        texts = {name: request.query_params.get(name, "")[:200] for name in TEXTS}
+        page = list_events(
+            verb=texts["verb"],
+            actor_id=texts["actor"],
+            subject_kind=texts["subject_kind"],
+            subject_id=texts["subject"],
+            before=_number(request, "before", None, LARGEST_NUMBER),
+            limit=_number(request, "limit", 100, LARGEST_PAGE) or 100,
+        )
+        here = request.build_absolute_uri()
+        older = replace_query_param(here, "before", page.next_before) if page.next_before else None
+        return Response({"next": older, "results": AuditEventOut(page.rows, many=True).data})
+
+
+def _number(request: Request, name: str, default: int | None, largest: int) -> int | None:
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= largest):
+        raise InvalidParameter(f"{name} must be a whole number from 1 to {largest}.")
+    return int(text)

@@ -1,0 +1,7 @@
+"""`python -m governance.embedded`: what `make run` and `make demo-reset` call."""
+
+import sys
+
+from governance.embedded.run import main
+
+sys.exit(main())

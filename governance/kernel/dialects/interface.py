@@ -1,0 +1,117 @@
+"""The one interface of a dialect: how a kind of source writes actions and resources, and what its words mean."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from governance.kernel.patterns import Pattern, exact, glob
+from governance.kernel.statements import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The set that one written pattern stands for: the union of `patterns`.
+
+    opaque: empty where the union is exact. Otherwise a name for "whatever this text means": the union is then only
+    an upper bound, and two languages can be compared only where their names are equal.
+    """
+
+    patterns: tuple[Pattern, ...]
+    opaque: str = ""
+
+    def covers(self, other: "Language") -> bool:
+        if self.opaque:
+            return self.opaque == other.opaque
+        return all(any(own.covers(theirs) for own in self.patterns) for theirs in other.patterns)
+
+    def may_overlap(self, other: "Language") -> bool:
+        return any(own.may_overlap(theirs) for own in self.patterns for theirs in other.patterns)
+
+    def overlaps(self, other: "Language") -> bool:
+        return any(own.overlaps(theirs) for own in self.patterns for theirs in other.patterns)
+
+    def may_contain(self, text: str) -> bool:
+        return any(pattern.matches(text) for pattern in self.patterns)
+
+
+class Dialect:
+    """Case-sensitive globs; a source that differs overrides what differs.
+
+    `removing=True` asks for the set that must go when the pattern is taken away (exclude lists, denies): as large as
+    the pattern and everything that contains it, where the source lets one right contain another.
+    """
+
+    name = ""
+    title = ""
+    known_actions: tuple[str, ...] = ()
+    known_resources: tuple[str, ...] = ()
+    literal_actions = False
+    """Whether every action is one name out of a list, so that taking one away never leaves a part of another."""
+
+    def action(self, text: str, *, removing: bool = False) -> Language:
+        return Language((glob(text),))
+
+    def resource(self, text: str, *, removing: bool = False) -> Language:
+        return Language((glob(text),))
+
+    def fold_action(self, text: str) -> str:
+        """The form of a concrete action name in which equal names are equal texts."""
+        return text
+
+    def fold_resource(self, text: str) -> str:
+        return text
+
+    def resolve(self, opaque: str, text: str, context: Mapping[str, Any] | None) -> bool | None:
+        """Whether a text is in the language of this opaque name, where a context can tell; else None."""
+        return None
+
+    def action_fault(self, text: str) -> str:
+        """Why this text cannot be an action pattern here, or an empty string."""
+        return ""
+
+    def resource_fault(self, text: str) -> str:
+        return ""
+
+    def spelled(self, statement: Statement) -> tuple[Statement, ...]:
+        """The same statement with words that stand for several actions replaced by those actions."""
+        return (statement,)
+
+    def implications(self, statement: Statement) -> tuple[Statement, ...]:
+        """What the source silently adds for whoever holds a (spelled) statement."""
+        return ()
+
+    def spell_out(self, action: str) -> tuple[str, ...]:
+        """The actions this pattern consists of, where the source has a fixed list of them; else the pattern."""
+        return (action,)
+
+    def exact_resource(self, resource: str) -> str | None:
+        """A pattern for a concrete resource and nothing beside it; None where its text would be read as a wildcard."""
+        return None if "*" in resource or "?" in resource else resource
+
+    def makes_sense(self, action: str, resource: str) -> bool:
+        """Whether such a request can occur at all; samples leave the others out."""
+        return True
+
+    def classes(self, action: str, resource: str) -> frozenset[str]:
+        """Privilege classes of an action pattern on a resource pattern (values of `PrivilegeClass`)."""
+        raise NotImplementedError
+
+    def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
+        raise NotImplementedError
+
+    def phrase(self, actions: tuple[str, ...], resource: str) -> str:
+        """Plain words for actions (already of one privilege class) on a resource pattern."""
+        return f"{join_words(actions)} on {resource}"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    listed = list(words)
+    if len(listed) < 2:
+        return "".join(listed)
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def exactly(*texts: str) -> Language:
+    """The language of just these texts."""
+    return Language(tuple(exact(text) for text in texts))

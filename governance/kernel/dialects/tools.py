@@ -1,0 +1,53 @@
+"""Tools of AI agents (MCP): actions are tool names, resources are servers. Both are case-sensitive globs.
+
+The same tool name on two servers is two things. Annotations that a server gives about itself are never trusted; a tool
+that our word list does not know counts as destructive and open to the world.
+"""
+
+import re
+from collections.abc import Iterable
+
+from governance.kernel.dialects.interface import Dialect, join_words
+
+_WORDS = {
+    "read": {"get", "list", "read", "search", "find", "show", "describe", "status", "log", "diff", "fetch", "query",
+             "view", "count", "info", "tree", "stat", "time", "convert", "directory", "lookup", "browse"},
+    "write": {"create", "write", "edit", "update", "add", "set", "put", "move", "rename", "commit", "checkout",
+              "insert", "append", "copy", "branch", "init", "mkdir", "stage", "comment", "assign", "upload"},
+    "destructive": {"delete", "remove", "drop", "truncate", "reset", "purge", "destroy", "kill", "exec", "execute",
+                    "run", "shell", "bash", "eval", "merge", "push", "deploy", "refund", "pay", "transfer", "cancel",
+                    "approve", "terminate", "sql"},
+    "admin": {"grant", "revoke", "permission", "permissions", "role", "roles", "user", "users", "admin", "invite"},
+    "secret_read": {"secret", "secrets", "password", "passwords", "credential", "credentials", "token", "tokens",
+                    "env", "key", "keys", "vault"},
+    "external_send": {"send", "post", "email", "mail", "message", "publish", "webhook", "notify", "share", "tweet",
+                      "sms", "fetch", "http", "push", "reply", "browse"},
+}  # fmt: skip
+_UNKNOWN = frozenset({"destructive", "external_send"})
+
+
+class Tools(Dialect):
+    name = "tools"
+    title = "Agent tools"
+
+    def classes(self, action: str, resource: str) -> frozenset[str]:
+        if "*" in action or "?" in action:
+            return frozenset({"read", "write", *_UNKNOWN}) | _by_words(action)
+        return _by_words(action) or _UNKNOWN
+
+    def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
+        return "ai_tools"
+
+    def phrase(self, actions: tuple[str, ...], resource: str) -> str:
+        server = resource.removeprefix("server:")
+        where = "every server" if server == "*" else f"server {server}"
+        if "*" in actions:
+            return f"call every tool on {where}, also tools added later"
+        noun = "tool" if len(actions) == 1 else "tools"
+        return f"call {noun} {join_words(actions)} on {where}"
+
+
+def _by_words(name: str) -> frozenset[str]:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    words = set(re.split(r"[^a-z0-9]+", spaced))
+    return frozenset(kind for kind, vocabulary in _WORDS.items() if words & vocabulary)

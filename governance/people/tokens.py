@@ -1,0 +1,151 @@
+"""API tokens: the keys of programs. `remit_<prefix>_<secret>`, shown once, kept as a hash, always
+expiring.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from governance.audit import log
+from governance.audit.actions import Verb
+from governance.kernel.actors import Actor, ActorKind, Role
+from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
+from governance.people.access import SCOPES, require_role
+from governance.people.models import ApiToken, User
+
+LONGEST_LIFE = timedelta(days=365)
+USE_RESOLUTION = timedelta(minutes=1)
+# Longer than any real token; a megabyte of header need not be hashed.
+_LONGEST_TOKEN = 200
+
+
+class InvalidToken(DomainError):
+    """Unknown, expired or revoked: all look alike, so that a thief learns nothing."""
+
+    code = "invalid-token"
+    status = 401
+    title = "The API token is not valid"
+
+
+class TokenRefused(DomainError):
+    """The token asked for may not exist as described."""
+
+    code = "token-refused"
+    title = "The API token can't be created"
+
+
+def create_token(
+    *,
+    name: str,
+    scopes: Iterable[str],
+    expires_at: datetime,
+    actor: Actor,
+    now: datetime,
+    accountable: User | None = None,
+) -> tuple[ApiToken, str]:
+    """Create a token; returns it with the plain secret, which is nowhere kept.
+
+    `accountable` is the person who answers for it: the actor where a person acts, the person behind the
+    creating token where a program does, and must be named when the system acts. A program may only create
+    tokens with scopes that it has itself and that don't outlive it. Raises `TokenRefused`, `Forbidden`.
+    """
+    require_role(actor, Role.ADMINISTRATOR, scope="people:write")
+    wanted = sorted(set(scopes))
+    _check_wish(name, wanted, expires_at, now)
+    plain, prefix = _generate()
+    with transaction.atomic(durable=True):
+        token = ApiToken.objects.create(
+            name=name.strip(),
+            prefix=prefix,
+            secret_hash=_hash(plain),
+            scopes=wanted,
+            created_by=_accountable_person(actor, accountable, wanted, expires_at),
+            created_at=now,
+            expires_at=expires_at,
+        )
+        log.record(
+            verb=Verb.TOKEN_CREATED,
+            actor=actor,
+            subject=_subject(token),
+            now=now,
+            new={"scopes": wanted, "expires_at": expires_at.isoformat()},
+        )
+    return token, plain
+
+
+def revoke_token(*, token_id: UUID, actor: Actor, now: datetime) -> ApiToken:
+    """End a token at once. Raises `NotFound`, `Conflict` when it was revoked before."""
+    require_role(actor, Role.ADMINISTRATOR, scope="people:write")
+    with transaction.atomic(durable=True):
+        token = ApiToken.objects.select_for_update().filter(pk=token_id).first()
+        if token is None:
+            raise NotFound("There is no such API token.")
+        if token.revoked_at is not None:
+            raise Conflict("This API token was already revoked.")
+        token.revoked_at = now
+        token.save(update_fields=["revoked_at"])
+        log.record(verb=Verb.TOKEN_REVOKED, actor=actor, subject=_subject(token), now=now)
+    return token
+
+
+def authenticate_token(plain: str, *, now: datetime) -> ApiToken:
+    """The live token with this secret. Raises `InvalidToken`.
+
+    Lookup goes by hash, so its time says nothing about how much of a guess was right.
+    """
+    if len(plain) > _LONGEST_TOKEN:
+        raise InvalidToken("The API token is unknown, expired or revoked.")
+    live = ApiToken.objects.filter(revoked_at__isnull=True, expires_at__gt=now)
+    token = live.filter(secret_hash=_hash(plain)).first()
+    if token is None:
+        raise InvalidToken("The API token is unknown, expired or revoked.")
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USE_RESOLUTION)
+    if token.last_used_at is None or token.last_used_at < now - USE_RESOLUTION:
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def _check_wish(name: str, scopes: list[str], expires_at: datetime, now: datetime) -> None:
+    if not name.strip():
+        raise TokenRefused("Give the token a name that says which program uses it.", field="name")
+    if not scopes:
+        raise TokenRefused("Choose at least one scope.", field="scopes")
+    if unknown := [scope for scope in scopes if scope not in SCOPES]:
+        raise TokenRefused(f"There is no scope {unknown[0]}.", field="scopes", unknown=unknown)
+    if expires_at <= now:
+        raise TokenRefused("The expiry lies in the past.", field="expires_at")
+    if expires_at > now + LONGEST_LIFE:
+        raise TokenRefused("A token lives at most one year.", field="expires_at")
+
+
+def _accountable_person(actor: Actor, accountable: User | None, scopes: list[str], expires_at: datetime) -> User:
+    if actor.kind is ActorKind.PERSON:
+        return User.objects.get(pk=actor.id)
+    if actor.kind is ActorKind.API_CLIENT:
+        parent = ApiToken.objects.select_related("created_by").get(pk=actor.id)
+        if not set(scopes) <= set(parent.scopes):
+            raise Forbidden("A token may only create tokens with scopes that it has itself.")
+        if expires_at > parent.expires_at:
+            raise Forbidden("A token may not create a token that outlives it.")
+        return parent.created_by
+    if accountable is None:
+        raise TokenRefused("Name the person who answers for this token.", field="accountable")
+    return accountable
+
+
+def _generate() -> tuple[str, str]:
+    prefix = secrets.token_hex(4)
+    return f"remit_{prefix}_{secrets.token_urlsafe(32)}", prefix
+
+
+def _hash(plain: str) -> str:
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _subject(token: ApiToken) -> log.Subject:
+    return log.Subject(kind="api_token", id=str(token.pk), label=f"API token {token.prefix}")

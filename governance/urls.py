@@ -1,0 +1,20 @@
+"""Every URL of the product: pages by noun, `/api/v1/` for programs, health for operators."""
+
+from django.urls import include, path
+
+from governance.console import api_docs, audit_api
+from governance.console.people.urls import api_urlpatterns as people_api
+from identities.urls import api_urlpatterns as identities_api
+from reviews.urls import api_urlpatterns as reviews_api
+
+urlpatterns = [
+    path("", include("governance.console.urls")),
+    path("", include("governance.console.people.account_urls")),
+    path("settings/", include("governance.console.people.urls")),
+    path("", include("identities.urls")),
+    path("", include("reviews.urls")),
+    path("api/v1/openapi.json", api_docs.OpenApiDocument.as_view(), name="openapi"),
+    path("api/v1/audit/events/", audit_api.AuditEventList.as_view(), name="api_audit_events"),
+    path("api/v1/", include([*people_api, *identities_api, *reviews_api])),
+    path("api/docs/", api_docs.ApiReference.as_view(), name="api_docs"),
+]

@@ -1,0 +1,93 @@
+"""What every request gets, whoever serves it: an id, safe headers, and an answer instead of a stack trace."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from governance.kernel.errors import DomainError
+from governance.web.htmx import is_fragment
+from governance.web.problems import problem_document
+
+log = structlog.get_logger(__name__)
+
+# An inbound id ends up in logs and audit records, so only what cannot forge a line or a header is taken over.
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+
+PERMISSIONS_POLICY = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
+
+
+class BadCharacters(DomainError):
+    """The address holds a NUL byte, which no name in the inventory can contain."""
+
+    code = "bad-characters"
+    status = 400
+    title = "The address contains characters that cannot be searched for"
+
+
+class RequestContextMiddleware:
+    """Gives the request an id, binds it to the logs, sets headers and translates domain errors of pages."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = request_id_from(request)  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
+        started = time.perf_counter()
+        if _has_nul(request):
+            response = answer_domain_error(request, BadCharacters("Remove the NUL byte (%00) and try again."))
+        else:
+            response = self.get_response(request)
+        _set_headers(request, response, seconds=time.perf_counter() - started)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Pages raise the same typed errors as the API; here they become a page, a fragment or a problem document."""
+        if not isinstance(exception, DomainError):
+            return None
+        log.info("request.refused", code=exception.code, status=exception.status, path=request.path)
+        return answer_domain_error(request, exception)
+
+
+def request_id_from(request: HttpRequest) -> str:
+    """The caller's X-Request-ID when it is harmless, else a fresh one."""
+    offered = request.headers.get("X-Request-ID", "")
+    return offered if SANE_REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def answer_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """A problem document for programs, a message that stays for htmx, an error page for everybody else."""
+    if request.path.startswith("/api/"):
+        document = problem_document(error, request_id=_id_of(request))
+        return JsonResponse(document, status=error.status, content_type="application/problem+json")
+    context = {"error": error, "request_id": _id_of(request)}
+    if is_fragment(request):
+        response = render(request, "components/_toast.html", {"text": error.message, "tone": "danger"})
+        response.status_code = error.status
+        # Whatever the request wanted to replace stays as it was: nothing typed is lost.
+        response["HX-Retarget"] = "#toasts"
+        response["HX-Reswap"] = "beforeend"
+        return response
+    return render(request, "errors/problem.html", context, status=error.status)
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    return "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", "")
+
+
+def _id_of(request: HttpRequest) -> str:
+    return getattr(request, "request_id", "")
+
+
+def _set_headers(request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
+    response.headers.setdefault("X-Request-ID", _id_of(request))
+    response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+    response.headers.setdefault("Server-Timing", f"app;dur={seconds * 1000:.1f}")
+    # Everything that reaches this middleware (static files do not) is somebody's data.
+    response.headers.setdefault("Cache-Control", "no-store")

@@ -1,0 +1,49 @@
+"""What the endpoints of the inventory share: who calls, which page is asked for, which words are known."""
+
+from collections.abc import Collection
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from governance.kernel.actors import Actor
+from governance.web.authentication import ApiClient
+from governance.web.pagination import KeysetPagination
+from governance.web.parameters import InvalidParameter, UnknownParameter, checked, require_known_parameters
+
+__all__ = [
+    "InvalidParameter",
+    "UnknownParameter",
+    "actor_of",
+    "checked",
+    "choice_parameter",
+    "flag_parameter",
+    "page_of",
+    "require_known_parameters",
+]
+
+
+def actor_of(request: Request) -> Actor:
+    """The program behind the token."""
+    return cast(ApiClient, request.user).actor
+
+
+def page_of(view: Any, request: Request, rows: QuerySet[Any], serializer: Any) -> Response:
+    """One keyset page in the order that the view names in `keyset`."""
+    pages = KeysetPagination()
+    found = pages.paginate_queryset(rows, request, view)
+    return pages.get_paginated_response(serializer(found, many=True, context={"request": request}).data)
+
+
+def choice_parameter(request: Request, name: str, choices: Collection[str], default: str = "") -> str:
+    """A parameter that takes one of a few words. Raises `InvalidParameter`."""
+    value = request.query_params.get(name, default)
+    if value != default and value not in choices:
+        raise InvalidParameter(f"{name} must be one of {', '.join(choices)}.", parameter=name)
+    return value
+
+
+def flag_parameter(request: Request, name: str) -> bool:
+    """A parameter that is `true` or `false`; absent is false. Raises `InvalidParameter`."""
+    return choice_parameter(request, name, ("true", "false"), "false") == "true"

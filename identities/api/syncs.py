@@ -1,0 +1,347 @@
+"""REST for sync clients: send a reading, look at runs and what they changed. docs/api.md shows it by example."""
+
+import tempfile
+from hashlib import sha256
+from typing import IO, Any, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.http import UnreadablePostError
+from django.urls import path, reverse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from governance.kernel.errors import DomainError
+from governance.web.pagination import SortKey
+from governance.web.problems import MEDIA_TYPE
+from identities.api.edge import (
+    actor_of,
+    choice_parameter,
+    flag_parameter,
+    page_of,
+    require_known_parameters,
+)
+from identities.models import Change, ChangeAction, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.selectors.inventory import access_source, access_sync_run
+from identities.sync.lines import TooLarge, UnreadableBody, read_lines
+from identities.sync.locks import SyncInProgress
+from identities.sync.receive import receive
+from identities.sync.runs import ERRORS_IN_ANSWER
+
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+EXAMPLES = {
+    "An agent and its key": """\
+{"type":"identity","id":"invoice-bot","kind":"ai_agent","name":"Invoice bot","owner":"ada@example.org"}
+{"type":"credential","id":"invoice-bot/key-1","identity":"invoice-bot","kind":"api_key","expires_at":"2027-01-31T00:00:00Z"}
+{"type":"end","records":2}
+""",
+    "Something was removed (mode=delta)": """\
+{"type":"retire","of":"credential","id":"invoice-bot/key-1"}
+{"type":"end","records":1}
+""",
+}
+CHUNK = 256 * 1024
+SPOOL_IN_MEMORY = 1024 * 1024
+STATUS_OF = {SyncState.APPLIED: 201, SyncState.HELD: 202, SyncState.DRY_RUN: 200}
+OBJECT_KINDS = ("identity", "credential", "grant", "trust")
+
+
+class BodyIncomplete(DomainError):
+    """The connection ended before everything that was announced had arrived."""
+
+    code = "body-incomplete"
+    status = 400
+    title = "The upload was cut off"
+
+
+class InvalidKey(DomainError):
+    """An idempotency key that can't be kept."""
+
+    code = "invalid-idempotency-key"
+    title = "This Idempotency-Key can't be used"
+
+
+class NdjsonParser(BaseParser):
+    """Names the media type for negotiation and for the OpenAPI document; the view reads the stream itself."""
+
+    media_type = NDJSON[0]
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        return stream
+
+
+class SyncRunOut(serializers.ModelSerializer):
+    """A run: `counts` say per kind what was added, changed, retired and left unchanged."""
+
+    source: Any = serializers.SlugRelatedField("slug", read_only=True)
+    url = serializers.SerializerMethodField()
+    changes_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SyncRun
+        fields = [
+            *("id", "source", "mode", "origin", "is_complete", "state", "started_at", "observed_at", "finished_at"),
+            *("records", "counts", "problem", "url", "changes_url"),
+        ]
+
+    def get_url(self, run: SyncRun) -> str:
+        return run_url(run)
+
+    def get_changes_url(self, run: SyncRun) -> str:
+        return run_url(run) + "changes/"
+
+
+class RowErrorOut(serializers.Serializer):
+    """Why one record was refused."""
+
+    line = serializers.IntegerField()
+    pointer = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField(source="reason")
+
+
+class SyncRunDetailOut(SyncRunOut):
+    """A run with the first hundred refused records."""
+
+    errors: Any = serializers.SerializerMethodField()
+
+    class Meta(SyncRunOut.Meta):
+        fields = [*SyncRunOut.Meta.fields, "errors"]
+
+    def get_errors(self, run: SyncRun) -> list[dict[str, Any]]:
+        return errors_of(run)
+
+
+class ChangeOut(serializers.ModelSerializer):
+    """One object that a run touched. For `changed`, `old` and `new` hold the members that differ."""
+
+    class Meta:
+        model = Change
+        fields = ["id", "object_kind", "object_id", "external_id", "action", "old", "new", "created_at"]
+
+
+class SyncList(APIView):
+    """`/api/v1/sources/{slug}/syncs/`"""
+
+    required_scope = {"get": "inventory:read", "post": "sync:write"}
+    parser_classes = [NdjsonParser]
+    throttle_scope = "sync"
+    keyset = (SortKey("started_at", descending=True), SortKey("pk", descending=True))
+
+    @extend_schema(
+        operation_id="syncs_list",
+        responses=SyncRunOut(many=True),
+        parameters=[OpenApiParameter("state", str, enum=SyncState.values)],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Runs of a source, newest first."""
+        require_known_parameters(request, {"cursor", "limit", "state"})
+        source = access_source(actor=actor_of(request), slug=slug)
+        found = SyncRun.objects.filter(source=source).select_related("source").defer("held_payload")
+        if state := choice_parameter(request, "state", SyncState.values):
+            found = found.filter(state=state)
+        return page_of(self, request, found, SyncRunOut)
+
+    @extend_schema(
+        operation_id="syncs_send",
+        request={NDJSON[0]: OpenApiTypes.STR},
+        responses={201: SyncRunDetailOut, 200: SyncRunDetailOut, 202: SyncRunDetailOut},
+        examples=[
+            OpenApiExample(name, text, request_only=True, media_type=NDJSON[0]) for name, text in EXAMPLES.items()
+        ],
+        parameters=[
+            OpenApiParameter("mode", str, enum=SyncMode.values, default="snapshot"),
+            OpenApiParameter("complete", bool, description="Everything is here; the rest is gone.", default=False),
+            OpenApiParameter("dry_run", bool, description="Say what would happen; change nothing.", default=False),
+            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
+            OpenApiParameter("Content-Encoding", str, OpenApiParameter.HEADER, enum=["gzip"]),
+        ],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Send a reading: one record per line, applied whole or not at all."""
+        require_known_parameters(request, {"mode", "complete", "dry_run"})
+        _require_ndjson(request)
+        is_gzip = _is_gzip(request)
+        mode = SyncMode(choice_parameter(request, "mode", SyncMode.values, SyncMode.SNAPSHOT))
+        is_complete, is_dry = flag_parameter(request, "complete"), flag_parameter(request, "dry_run")
+        key = _idempotency_key(request)
+        source = access_source(actor=actor_of(request), slug=slug)
+        with tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
+            spool = cast(IO[bytes], file)
+            is_open_ended = _spool(request, spool)
+            now = timezone.now()
+            run = receive(
+                source=source,
+                lines=read_lines(spool, is_gzip=is_gzip),
+                mode=mode,
+                is_complete=is_complete,
+                origin=SyncOrigin.API,
+                actor=actor_of(request),
+                now=now,
+                idempotency_key=key,
+                request_hash=_request_hash(spool, is_gzip, mode, is_complete, is_dry) if key else "",
+                dry_run=is_dry,
+                must_end=is_open_ended,
+            )
+        # A run of this request began at this request's own microsecond.
+        return _answer(run, is_replay=run.started_at != now)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        if isinstance(exc, SyncInProgress):
+            response["Retry-After"] = str(exc.details["retry_after"])
+        return response
+
+
+class SyncDetail(APIView):
+    """`/api/v1/sources/{slug}/syncs/{id}/`"""
+
+    required_scope = "inventory:read"
+
+    @extend_schema(operation_id="syncs_retrieve", responses=SyncRunDetailOut)
+    def get(self, request: Request, slug: str, run_id: UUID) -> Response:
+        """One run, with its refused records."""
+        return Response(SyncRunDetailOut(_run(request, slug, run_id)).data)
+
+
+class SyncChanges(APIView):
+    """`/api/v1/sources/{slug}/syncs/{id}/changes/`"""
+
+    required_scope = "inventory:read"
+    keyset = (SortKey("pk"),)
+
+    @extend_schema(
+        operation_id="syncs_changes",
+        responses=ChangeOut(many=True),
+        parameters=[
+            OpenApiParameter("kind", str, enum=OBJECT_KINDS),
+            OpenApiParameter("action", str, enum=ChangeAction.values),
+        ],
+    )
+    def get(self, request: Request, slug: str, run_id: UUID) -> Response:
+        """What a run added, changed and retired."""
+        require_known_parameters(request, {"cursor", "limit", "kind", "action"})
+        changes = Change.objects.filter(run=_run(request, slug, run_id))
+        if kind := choice_parameter(request, "kind", OBJECT_KINDS):
+            changes = changes.filter(object_kind=kind)
+        if action := choice_parameter(request, "action", ChangeAction.values):
+            changes = changes.filter(action=action)
+        return page_of(self, request, changes, ChangeOut)
+
+
+def run_url(run: SyncRun) -> str:
+    """The run's own address."""
+    return reverse("api_sync_detail", args=[run.source.slug, run.pk])
+
+
+def errors_of(run: SyncRun) -> list[dict[str, Any]]:
+    """The first refused records of a run."""
+    found = run.row_errors.order_by("line", "pk")[:ERRORS_IN_ANSWER]
+    return [dict(each) for each in RowErrorOut(found, many=True).data]
+
+
+def _answer(run: SyncRun, *, is_replay: bool) -> Response:
+    problem = run.problem
+    if problem and run.state != SyncState.HELD and problem["status"] >= 400:
+        document = {
+            "type": f"/docs/problems#{problem['code']}",
+            **problem,
+            "errors": errors_of(run),
+            "run": str(run.pk),
+            "run_url": run_url(run),
+        }
+        response = Response(document, status=problem["status"], content_type=MEDIA_TYPE)
+    else:
+        response = Response(SyncRunDetailOut(run).data, status=STATUS_OF[SyncState(run.state)])
+    response["Location"] = run_url(run)
+    if is_replay:
+        response["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _run(request: Request, slug: str, run_id: UUID) -> SyncRun:
+    source: Source = access_source(actor=actor_of(request), slug=slug)
+    run = access_sync_run(actor=actor_of(request), run_id=run_id)
+    if run.source_id != source.pk:
+        raise exceptions.NotFound
+    return run
+
+
+def _require_ndjson(request: Request) -> None:
+    media_type = (request.content_type or "").partition(";")[0].strip().lower()
+    if not media_type and not request.META.get("CONTENT_LENGTH"):
+        return  # nothing of no type: refused as the empty reading that it is
+    if media_type not in NDJSON:
+        raise exceptions.UnsupportedMediaType(media_type or "nothing", f"Send {NDJSON[0]}: one JSON object per line.")
+
+
+def _is_gzip(request: Request) -> bool:
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise exceptions.UnsupportedMediaType(encoding, "Content-Encoding may be gzip, or left out.")
+    return encoding != "identity"
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not key or len(key) > 200 or not key.isascii() or not key.isprintable():
+        raise InvalidKey("An Idempotency-Key has 1 to 200 printable ASCII characters.")
+    return key
+
+
+def _spool(request: Request, spool: IO[bytes]) -> bool:
+    """Copy the body to disk, whatever its size; returns whether its length was not announced.
+
+    A server tells a body that was cut off from one that ended only by its announced length, so a body without one
+    has to say itself where it ends.
+    """
+    http = request._request
+    coding = request.headers.get("Transfer-Encoding", "").lower()
+    is_chunked = "chunked" in coding and not http.META.get("CONTENT_LENGTH")
+    # Django reads as much as Content-Length says, hence nothing of a chunked body; the server's own stream ends itself.
+    source = http.environ["wsgi.input"] if is_chunked else http  # type: ignore[attr-defined]
+    announced = int(http.META.get("CONTENT_LENGTH") or 0)
+    most, total = settings.SYNC_MAX_UPLOAD_BYTES, 0
+    try:
+        while total <= most and announced <= most and (chunk := source.read(CHUNK)):
+            total += len(chunk)
+            spool.write(chunk)
+    except (UnreadablePostError, OSError) as error:
+        raise UnreadableBody("The upload broke off.") from error
+    if max(total, announced) > most:
+        raise TooLarge(f"The body is larger than {most:,} bytes.", limit=most)
+    if not is_chunked and total < announced:
+        raise BodyIncomplete(f"{announced:,} bytes were announced and {total:,} arrived.")
+    spool.seek(0)
+    return is_chunked
+
+
+def _request_hash(spool: IO[bytes], is_gzip: bool, *parameters: object) -> str:
+    """What makes two requests the same: the parameters and the unpacked lines, however they were packed."""
+    digest = sha256(repr(parameters).encode())
+    try:
+        for line in read_lines(spool, is_gzip=is_gzip):
+            digest.update(line + b"\n")
+    except DomainError as error:
+        # The run will be refused for it; the packed bytes stand for it as well.
+        digest.update(error.code.encode())
+        spool.seek(0)
+        while chunk := spool.read(CHUNK):
+            digest.update(chunk)
+    spool.seek(0)
+    return digest.hexdigest()
+
+
+urlpatterns = [
+    path("sources/<slug:slug>/syncs/", SyncList.as_view(), name="api_sync_list"),
+    path("sources/<slug:slug>/syncs/<uuid:run_id>/", SyncDetail.as_view(), name="api_sync_detail"),
+    path("sources/<slug:slug>/syncs/<uuid:run_id>/changes/", SyncChanges.as_view(), name="api_sync_changes"),
+]

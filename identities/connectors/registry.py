@@ -1,0 +1,58 @@
+"""Which connector speaks for which kind of source."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from governance.kernel.errors import DomainError
+from identities.connectors.contract import Connector, Description, NotPossible, Record
+from identities.connectors.postgresql import PostgreSQL
+
+
+class UnknownKind(DomainError):
+    """A source names a kind of connector that does not exist."""
+
+    code = "unknown-source-kind"
+    title = "There is no connector of this kind"
+
+
+class Push:
+    """A source that sends its inventory by itself; Remit cannot ask it for anything and cannot change it."""
+
+    def __init__(self, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        del settings, secrets  # whoever pushes signs in with an API token; there is nothing to set
+
+    def describe(self) -> Description:
+        facts = (
+            "identities", "purpose", "created_at", "credentials", "credential_expiry", "credential_created_at",
+            "credential_last_used", "grants", "last_used", "usage", "grant_expiry", "conditions",
+        )  # fmt: skip
+        return Description(
+            "push",
+            "Pushed inventory",
+            dict.fromkeys(facts, True),
+            ("Whatever the sender leaves out: Remit sees only what is pushed to it.",),
+        )
+
+    def read(self) -> Iterator[Record]:
+        raise NotPossible("This source sends its inventory by itself; it cannot be read from here.")
+
+
+_KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
+    "postgresql": PostgreSQL,
+    "push": Push,
+}
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of source there is a connector for."""
+    return tuple(_KINDS)
+
+
+def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> Connector:
+    """The connector of a source. `secrets` are resolved values by the name of the setting that refers to them.
+
+    Raises UnknownKind, BadSettings. Opens no connection.
+    """
+    if kind not in _KINDS:
+        raise UnknownKind(f"There is no connector of kind {kind!r}. There are {', '.join(_KINDS)}.")
+    return _KINDS[kind](settings, secrets)

@@ -1,0 +1,249 @@
+"""Forms of the inventory pages: shapes only, the rules stand in the use cases."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from governance.kernel.errors import DomainError
+from governance.people.models import Team, User
+from identities.models import Environment, IdentityKind, IdentityStatus
+from identities.selectors.filters import SEGMENTS
+from identities.services.identities import MAX_PURPOSE
+
+SEGMENT_LABELS = {
+    "apis": "APIs",
+    "queues": "Queues",
+    "databases": "Databases",
+    "storage": "Storage",
+    "secrets": "Secrets",
+    "admin": "Admin actions",
+    "ai_tools": "AI tools",
+}
+LARGEST_FILE = 5 * 1024 * 1024
+SSL_MODES = ("prefer", "require", "verify-ca", "verify-full", "disable", "allow")
+
+
+def show_refusal(form: forms.Form, error: DomainError) -> None:
+    """Put a refusal of the domain beside the field that it names, or above the form."""
+    name = error.details.get("setting") or error.details.get("field")
+    form.add_error(name if name in form.fields else None, error.message)
+
+
+def label_of_filter(name: str, value: str) -> str:
+    """One active filter as a chip says it."""
+    if name in _SPOKEN:
+        spoken = _SPOKEN[name]
+        if isinstance(spoken, Mapping):
+            return " or ".join(spoken.get(part, part) for part in value.split(","))
+        return spoken.format(value)
+    return f"{name}: {value}"
+
+
+_PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
+_OWNERS = {"none": "Nobody accountable", "me": "Mine"}
+_UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
+_SPOKEN: dict[str, Any] = {
+    "q": "“{}”",
+    "source": "Source {}",
+    "kind": dict(IdentityKind.choices),
+    "environment": {"unknown": "Environment unknown"} | dict(Environment.choices),
+    "owner": _OWNERS,
+    "status": dict(IdentityStatus.choices),
+    "privileged": _PRIVILEGED,
+    "unused_days": "Not used for {} days",
+    "segment": SEGMENT_LABELS,
+    "team": "One team",
+    "path": "Held by {}",
+    "retired": {"yes": "Retired", "no": "Not retired"},
+}
+
+
+class FilterForm(forms.Form):
+    """The filter bar. What it sends is read by `InventoryFilter`, which has the last word on every value."""
+
+    q = forms.CharField(required=False, label="Name")
+    source = forms.ChoiceField(required=False, label="Source")
+    kind = forms.ChoiceField(required=False, label="Kind")
+    environment = forms.ChoiceField(required=False, label="Environment")
+    owner = forms.ChoiceField(required=False, label="Owner")
+    privileged = forms.ChoiceField(required=False, label="Access")
+    segment = forms.ChoiceField(required=False, label="Reaches")
+    unused_days = forms.ChoiceField(required=False, label="Last used")
+    status = forms.ChoiceField(required=False, label="Status")
+    retired = forms.ChoiceField(required=False, label="Retired")
+
+    def __init__(self, data: Mapping[str, str], *, sources: list[tuple[str, str]]) -> None:
+        super().__init__(data)
+        choices: dict[str, list[tuple[str, str]]] = {
+            "source": sources,
+            "kind": list(IdentityKind.choices),
+            "environment": list(Environment.choices),
+            "owner": list(_OWNERS.items()),
+            "privileged": list(_PRIVILEGED.items()),
+            "segment": [(name, SEGMENT_LABELS[name]) for name in SEGMENTS],
+            "unused_days": list(_UNUSED.items()),
+            "status": list(IdentityStatus.choices),
+            "retired": [("yes", "Retired ones")],
+        }
+        empty = {"retired": "Present ones", "segment": "Anything", "unused_days": "Any time"}
+        for name, known in choices.items():
+            # A value from a link (an address, two kinds, 45 days) stays chosen instead of silently falling away.
+            given = data.get(name, "")
+            linked = [(given, label_of_filter(name, given))] if given and given not in dict(known) else []
+            field: Any = self.fields[name]
+            field.choices = [("", empty.get(name, f"Any {field.label.lower()}")), *known, *linked]
+
+
+def _address(label: str, help_text: str = "") -> forms.EmailField:
+    widget = forms.EmailInput(attrs={"autocomplete": "off", "list": "people"})
+    return forms.EmailField(label=label, required=False, max_length=254, help_text=help_text, widget=widget)
+
+
+def _person(address: str) -> User | None:
+    if not address:
+        return None
+    found = User.objects.filter(email__iexact=address.strip(), left_at=None).first()
+    if found is None:
+        raise forms.ValidationError("Nobody here has this address, or the person has left.")
+    return found
+
+
+class IdentityForm(forms.Form):
+    """What people say about an identity. What the source says stands beside it and is never overwritten."""
+
+    owner = _address("Owner", "The one person who answers for it. Empty means nobody.")
+    backup_owner = _address("Backup owner")
+    sponsor = _address("Sponsor", "For AI agents: who wanted it and answers for what it does.")
+    team = forms.ModelChoiceField(Team.objects.order_by("name"), required=False, empty_label="No team")
+    purpose = forms.CharField(
+        required=False,
+        max_length=MAX_PURPOSE,
+        label="Purpose",
+        help_text="What it is for, in a sentence. Empty means: what the source says.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    environment = forms.ChoiceField(
+        required=False, choices=[("", "What the source says"), *Environment.choices], label="Environment"
+    )
+    reason = forms.CharField(required=False, max_length=500, label="Note for the audit trail")
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+
+    def clean_owner(self) -> User | None:
+        return _person(self.cleaned_data["owner"])
+
+    def clean_backup_owner(self) -> User | None:
+        return _person(self.cleaned_data["backup_owner"])
+
+    def clean_sponsor(self) -> User | None:
+        return _person(self.cleaned_data["sponsor"])
+
+
+class OwnersFileForm(forms.Form):
+    """A list of owners: source, identity, owner."""
+
+    file = forms.FileField(
+        label="CSV file", widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv,.txt"}), max_length=200
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > LARGEST_FILE:
+            raise forms.ValidationError(f"The file is larger than {LARGEST_FILE // 1024**2} MB. Split it.")
+        return file
+
+
+class SourceForm(forms.Form):
+    """What every source has. Forms of kinds add the connector's own settings."""
+
+    setting_names: tuple[str, ...] = ()
+
+    slug = forms.SlugField(
+        label="Short name", max_length=60, help_text="Stands in addresses and in API calls; it never changes."
+    )
+    name = forms.CharField(max_length=120)
+    environment = forms.ChoiceField(choices=Environment.choices)
+    owner = _address("Owner", "Who answers for the system itself.")
+    freshness_limit_seconds = forms.IntegerField(
+        label="Stale after (seconds)",
+        initial=86_400,
+        min_value=60,
+        max_value=365 * 86_400,
+        help_text="An older picture is marked as stale everywhere.",
+    )
+    max_retire_percent = forms.IntegerField(
+        label="Hold a reading that would remove more than (percent)",
+        initial=20,
+        min_value=0,
+        max_value=100,
+        help_text="Such a reading waits for a person, because a broken export looks like mass removal.",
+    )
+    is_enabled = forms.BooleanField(required=False, initial=True, label="In use")
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def clean_owner(self) -> User | None:
+        return _person(self.cleaned_data["owner"])
+
+    def settings(self) -> dict[str, Any]:
+        """The connector's settings; fields left empty are left to the connector."""
+        given = {name: self.cleaned_data[name] for name in self.setting_names}
+        return {name: value for name, value in given.items() if value not in ("", None)}
+
+    def changes(self) -> dict[str, Any]:
+        """What both use cases, register and change, take."""
+        data = self.cleaned_data
+        return {
+            "name": data["name"],
+            "environment": data["environment"],
+            "owner": data["owner"],
+            "settings": self.settings(),
+            "freshness_limit_seconds": data["freshness_limit_seconds"],
+            "max_retire_percent": data["max_retire_percent"],
+        }
+
+
+class PushSourceForm(SourceForm):
+    """A source that sends its inventory itself: nothing else to set."""
+
+
+class PostgreSQLSourceForm(SourceForm):
+    """A PostgreSQL server that Remit reads and changes."""
+
+    setting_names = (
+        *("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert"),
+        *("connect_timeout", "statement_timeout", "lock_timeout"),
+    )
+
+    host = forms.CharField(max_length=255, help_text="Name, address, or the folder of its socket.")
+    port = forms.IntegerField(initial=5432, min_value=1, max_value=65535)
+    dbname = forms.CharField(label="Databases", max_length=1000, help_text="Which to govern, separated by commas.")
+    user = forms.CharField(label="Sign in as role", max_length=63)
+    password = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Password reference",
+        help_text="Where the password is, never the password: <code>env:NAME</code> or <code>file:/path</code>.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    sslmode = forms.ChoiceField(label="TLS", choices=[(mode, mode) for mode in SSL_MODES])
+    sslrootcert = forms.CharField(label="Root certificate", required=False, max_length=500)
+    connect_timeout = forms.IntegerField(label="Connect within seconds", required=False, min_value=1, max_value=300)
+    statement_timeout = forms.IntegerField(
+        label="Longest statement, seconds", required=False, min_value=1, max_value=3600
+    )
+    lock_timeout = forms.IntegerField(label="Wait for locks, seconds", required=False, min_value=1, max_value=300)
+    read_every_seconds = forms.IntegerField(
+        label="Read every (seconds)", initial=300, min_value=10, max_value=30 * 86_400
+    )
+
+    def clean_dbname(self) -> list[str]:
+        names = [name.strip() for name in self.cleaned_data["dbname"].split(",") if name.strip()]
+        if not names:
+            raise forms.ValidationError("Name at least one database.")
+        return names
+
+    def changes(self) -> dict[str, Any]:
+        return super().changes() | {"read_every_seconds": self.cleaned_data["read_every_seconds"]}
+
+
+SOURCE_FORMS: dict[str, type[SourceForm]] = {"postgresql": PostgreSQLSourceForm, "push": PushSourceForm}

@@ -1,0 +1,47 @@
+"""The inventory: one file per concept."""
+
+from identities.models.grant import Grant, GrantVersion, Revocability
+from identities.models.identity import (
+    Credential,
+    CredentialKind,
+    Custody,
+    Identity,
+    IdentityKind,
+    IdentityStatus,
+    TrustRelation,
+)
+from identities.models.source import Environment, Source
+from identities.models.sync import (
+    Change,
+    ChangeAction,
+    SyncMode,
+    SyncOrigin,
+    SyncRowError,
+    SyncRun,
+    SyncState,
+)
+from identities.models.usage import Usage, UsageWindow
+
+__all__ = [
+    "Change",
+    "ChangeAction",
+    "Credential",
+    "CredentialKind",
+    "Custody",
+    "Environment",
+    "Grant",
+    "GrantVersion",
+    "Identity",
+    "IdentityKind",
+    "IdentityStatus",
+    "Revocability",
+    "Source",
+    "SyncMode",
+    "SyncOrigin",
+    "SyncRowError",
+    "SyncRun",
+    "SyncState",
+    "TrustRelation",
+    "Usage",
+    "UsageWindow",
+]

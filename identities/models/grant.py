@@ -1,0 +1,106 @@
+"""Grants: what can be taken away at the source, and every content it ever had."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from identities.models.identity import Identity
+from identities.models.source import Source
+
+
+class Revocability(models.TextChoices):
+    HERE = "here", "Can be removed here"
+    VIA_GROUP = "via_group", "Held through a group or role"
+    SHARED_ROLE = "shared_role", "Shared with others"
+    INFRASTRUCTURE_CODE = "infrastructure_code", "Managed by infrastructure code"
+    PROVIDER_ONLY = "provider_only", "Only the provider can remove it"
+
+
+class Grant(models.Model):
+    """One thing that can be removed at the source; `(source, external_id)` is unique.
+
+    `path` is the chain that causes it, outermost first: `[{"kind": "role", "id": "writers", "label": "writers"}]`.
+    `native_ref` is what the connector needs to find it again. `shared_with` counts the other identities that hold the
+    same thing. The review facts (`reviewed_at` …) are written down here by the use cases of reviews, so that a request
+    can be decided without asking upward.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="grants")
+    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="grants")
+    external_id = models.CharField(max_length=1024)
+    label = models.CharField(max_length=512)
+    path = models.JSONField(default=list)
+    revocability = models.CharField(max_length=30, choices=Revocability.choices, default=Revocability.HERE)
+    shared_with = models.PositiveIntegerField(default=0)
+    native_ref = models.JSONField(default=dict)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    reviewed_digest = models.BinaryField(max_length=32, null=True, blank=True)
+    approved_until = models.DateTimeField(null=True, blank=True)
+
+    # Set when Remit itself, or a person on its order, took the grant away at the source: that the next reading lacks it
+    # is then no sign of a broken export.
+    removal_expected_at = models.DateTimeField(null=True, blank=True)
+    first_seen_at = models.DateTimeField()
+    last_changed_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+    content_hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], name="identities_grant_once_per_source"),
+        ]
+        indexes = [
+            models.Index(fields=["identity"], name="identities_grant_current", condition=Q(retired_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class GrantVersion(models.Model):
+    """Immutable content of a grant while the source was seen to hold it: `[seen_from, seen_until)`, open = current.
+
+    `digest` is the sha256 of the permission's canonical form: what a decision is bound to. `plain` are the sentences
+    shown to people, `segment` and `is_privileged` are derived by the kernel when the version is written, with
+    `catalogue_version` saying by which catalogue.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    grant = models.ForeignKey(Grant, on_delete=models.RESTRICT, related_name="versions")
+    number = models.PositiveIntegerField()
+    permission = models.JSONField()
+    digest = models.BinaryField(max_length=32)
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    plain = models.JSONField(default=list)
+    segment = models.CharField(max_length=20)
+    privilege_classes = ArrayField(models.CharField(max_length=20))
+    is_privileged = models.BooleanField()
+    catalogue_version = models.CharField(max_length=20)
+    seen_from = models.DateTimeField()
+    seen_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["grant", "number"], name="identities_version_numbered"),
+            # Two current contents of one grant would let a decision bind to either.
+            models.UniqueConstraint(
+                fields=["grant"], condition=Q(seen_until=None), name="identities_version_one_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(seen_until=None) | Q(seen_until__gte=F("seen_from")),
+                name="identities_version_interval",
+            ),
+        ]
+        indexes = [models.Index(fields=["grant", "seen_from"], name="identities_version_history")]
+
+    def __str__(self) -> str:
+        return f"{self.grant_id} v{self.number}"

@@ -1,0 +1,52 @@
+"""What was seen in use, and what could be seen at all."""
+
+from django.db import models
+
+from identities.models.identity import Identity
+from identities.models.source import Source
+
+
+class Usage(models.Model):
+    """An action of an identity on a resource that a log showed. No row means unused only inside a UsageWindow."""
+
+    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="usages")
+    action = models.CharField(max_length=256)
+    resource = models.CharField(max_length=1024)
+    first_seen_at = models.DateTimeField(null=True, blank=True)
+    last_seen_at = models.DateTimeField()
+    count = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["identity", "action", "resource"], name="identities_usage_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.resource}"
+
+
+class UsageWindow(models.Model):
+    """What one log could observe in an interval: `observable` is `{"actions": […], "resources": […]}` patterns.
+
+    `identity` is null when the window holds for every identity of the source. Outside every window use is not
+    observable, and an unused right is not proposed for removal.
+    """
+
+    source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="usage_windows")
+    identity = models.ForeignKey(
+        Identity, null=True, blank=True, on_delete=models.RESTRICT, related_name="usage_windows"
+    )
+    log = models.CharField(max_length=120)
+    observed_from = models.DateTimeField()
+    observed_until = models.DateTimeField()
+    observable = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "identity", "log"], name="identities_window_once", nulls_distinct=False
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.log} {self.observed_from}–{self.observed_until}"

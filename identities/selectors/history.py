@@ -1,0 +1,56 @@
+"""What readings changed, object by object, and what a grant was at each time."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from governance.kernel.actors import Actor
+from identities.models import Change, Credential, Grant, GrantVersion, Identity, TrustRelation
+from identities.selectors.inventory import list_sources, sees_everything, visible_identities
+
+
+def list_changes(*, actor: Actor) -> QuerySet[Change]:
+    """Every change of the sources that the actor may see; nothing for those who only see their own identities."""
+    changes = Change.objects.select_related("run__source")
+    if sees_everything(actor):
+        return changes
+    return changes.filter(run__source__in=list_sources(actor=actor).values("pk"))
+
+
+def list_changes_of(identity: Identity) -> QuerySet[Change]:
+    """What readings changed about one identity and everything that hangs on it, latest first."""
+    about = Q(object_kind="identity", object_id=identity.pk)
+    for kind, parts in (
+        ("grant", Grant.objects.filter(identity=identity)),
+        ("credential", Credential.objects.filter(identity=identity)),
+        ("trust", TrustRelation.objects.filter(identity=identity)),
+    ):
+        about |= Q(object_kind=kind, object_id__in=parts.values("pk"))
+    return Change.objects.filter(about).select_related("run").defer("run__held_payload").order_by("-pk")
+
+
+def names_of(changes: Iterable[Change]) -> dict[UUID, str]:
+    """What the identities and grants among the changed objects are called, by id. At most two queries."""
+    ids: dict[str, set[UUID]] = {}
+    for change in changes:
+        ids.setdefault(change.object_kind, set()).add(change.object_id)
+    names: dict[UUID, str] = {}
+    if "identity" in ids:
+        names |= dict(Identity.objects.filter(pk__in=ids["identity"]).values_list("pk", "name"))
+    if "grant" in ids:
+        names |= dict(Grant.objects.filter(pk__in=ids["grant"]).values_list("pk", "label"))
+    return names
+
+
+def list_versions(grant: Grant) -> QuerySet[GrantVersion]:
+    """Every content that the grant ever had, latest first."""
+    return GrantVersion.objects.filter(grant=grant).order_by("-number")
+
+
+def list_visible_credentials(*, actor: Actor) -> QuerySet[Credential]:
+    """The live credentials of every identity that the actor may see."""
+    credentials = Credential.objects.filter(retired_at=None).select_related("identity", "source")
+    if sees_everything(actor):
+        return credentials
+    return credentials.filter(identity__in=visible_identities(actor).values("pk"))

@@ -1,0 +1,165 @@
+"""Use in three values: used, not seen while it was watched, not observable. Unknown is never unused."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Greatest
+
+from governance.kernel import dialects
+from governance.kernel.errors import DomainError
+from governance.kernel.permissions import Answer, PatternSet, Permission, Statement, includes, matches
+from governance.kernel.rightsizing import unused
+from identities.models import GrantVersion, Identity, Usage, UsageWindow
+
+# A grant with more parts is judged as a whole only: the parts would be too many to read anyway.
+MOST_PARTS = 400
+# The most used pairs of one identity that are looked at; the latest ones say whether it is used.
+MOST_USES = 5_000
+
+
+class UseState(StrEnum):
+    USED = "used"
+    UNUSED = "unused"
+    NOT_OBSERVABLE = "not_observable"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantUse:
+    """How much of one grant was used.
+
+    since, until: what the logs that concern it watched. is_brief: for less than REVIEW_MIN_OBSERVED_DAYS, too short to
+    conclude anything from silence. calls: how often it was seen. The parts are pairs of an action and a resource
+    pattern: `used`, `unused` while watched, and `unknown`; all zero where there are too many to tell.
+    """
+
+    state: UseState
+    last_seen_at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    calls: int = 0
+    used: int = 0
+    unused: int = 0
+    unknown: int = 0
+    is_brief: bool = False
+
+    @property
+    def parts(self) -> int:
+        return self.used + self.unused + self.unknown
+
+
+def with_last_use(identities: QuerySet[Identity]) -> QuerySet[Identity]:
+    """Add `last_seen_at`, the latest use by any evidence, and `watched_since`, when a log began to look, or null."""
+    seen = Usage.objects.filter(identity=OuterRef("pk")).order_by().values("identity").annotate(at=Max("last_seen_at"))
+    windows = UsageWindow.objects.filter(
+        Q(identity=OuterRef("pk")) | Q(identity=None, source=OuterRef("source"))
+    ).order_by("observed_from")
+    return identities.annotate(
+        last_seen_at=Greatest("last_used_at", Subquery(seen.values("at"))),
+        watched_since=Subquery(windows.values("observed_from")[:1]),
+    )
+
+
+def list_windows(identity: Identity) -> list[UsageWindow]:
+    """What the logs of its source can show about this identity, and since when."""
+    concerns = Q(identity=identity) | Q(identity=None)
+    return list(UsageWindow.objects.filter(concerns, source=identity.source_id).order_by("log"))
+
+
+def use_of_grants(
+    identity: Identity, versions: Iterable[GrantVersion], windows: Sequence[UsageWindow]
+) -> dict[UUID, GrantUse]:
+    """The use of each of these current versions of one identity, by version id. One query."""
+    uses = list(Usage.objects.filter(identity=identity).order_by("-last_seen_at")[:MOST_USES])
+    unknown = GrantUse(UseState.NOT_OBSERVABLE)
+    return {
+        version.pk: unknown if _is_future(version) else judge(version.permission, uses, windows) for version in versions
+    }
+
+
+def _is_future(version: GrantVersion) -> bool:
+    """Whether it applies only to objects that do not exist yet: use of present ones says nothing about it."""
+    return any(step.get("kind") == "default_privileges" for step in version.grant.path)
+
+
+def is_brief(since: datetime | None, until: datetime | None) -> bool:
+    """Whether that is too short a time to conclude from silence that something is not needed."""
+    return since is None or until is None or until - since < timedelta(days=settings.REVIEW_MIN_OBSERVED_DAYS)
+
+
+def judge(document: Mapping[str, object], uses: Sequence[Usage], windows: Sequence[UsageWindow]) -> GrantUse:
+    """Whether this permission was used, was not while it was watched, or nobody can know. Runs no query."""
+    try:
+        permission = Permission.from_json(document)
+    except DomainError:
+        return GrantUse(UseState.NOT_OBSERVABLE)
+    relevant = [use for use in uses if matches(permission, use.action, use.resource) is not Answer.NO]
+    watching = [window for window in windows if _shown_by([window], permission.dialect) is not None]
+    shown = _shown_by(watching, permission.dialect)
+    since = max((window.observed_from for window in watching), default=None)
+    until = min((window.observed_until for window in watching), default=None)
+    parts = _parts(permission, relevant, shown)
+    if relevant:
+        state = UseState.USED
+    elif shown is not None and includes(shown, permission).holds:
+        state = UseState.UNUSED
+    else:
+        state = UseState.NOT_OBSERVABLE
+    return GrantUse(
+        state,
+        last_seen_at=max((use.last_seen_at for use in relevant), default=None),
+        since=since,
+        until=until,
+        calls=sum(use.count for use in relevant),
+        is_brief=is_brief(since, until),
+        **parts,
+    )
+
+
+def _shown_by(windows: Sequence[UsageWindow], dialect: str) -> Permission | None:
+    """Everything that these windows can show, written as a permission, or None where nothing can be said of it."""
+    statements = [
+        {"actions": window.observable["actions"], "resources": window.observable["resources"]}
+        for window in windows
+        if window.observable.get("actions") and window.observable.get("resources")
+    ]
+    if not statements:
+        return None
+    try:
+        return Permission.from_json({"dialect": dialect, "statements": statements})
+    except DomainError:
+        return None
+
+
+def _parts(permission: Permission, relevant: Sequence[Usage], shown: Permission | None) -> dict[str, int]:
+    dialect = dialects.get(permission.dialect)
+    size = sum(
+        len(each.actions.include) * len(each.resources.include)
+        for each in permission.statements
+        if each.effect == "allow"
+    )
+    if size > MOST_PARTS:
+        return {}
+    pairs = {
+        (action, resource)
+        for each in permission.statements
+        if each.effect == "allow"
+        for action in each.actions.include
+        for resource in each.resources.include
+        if dialect.makes_sense(action, resource)
+    }
+    idle = set(unused(permission, [(use.action, use.resource) for use in relevant])) & pairs
+    unknown = {pair for pair in idle if not _is_shown(shown, pair)}
+    return {"used": len(pairs - idle), "unused": len(idle - unknown), "unknown": len(unknown)}
+
+
+def _is_shown(shown: Permission | None, pair: tuple[str, str]) -> bool:
+    if shown is None:
+        return False
+    action, resource = pair
+    part = Permission(shown.dialect, (Statement(PatternSet((action,)), PatternSet((resource,))),))
+    return includes(shown, part).holds

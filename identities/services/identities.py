@@ -1,0 +1,233 @@
+"""What people say about identities: who answers for them, what they are for, where they run.
+
+Human facts live in columns of their own that no reading of a source ever touches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from governance.audit import log
+from governance.audit.actions import Verb
+from governance.kernel.actors import Actor, Role
+from governance.kernel.errors import Conflict, DomainError, Forbidden
+from governance.people.models import Team, User
+from identities.models import Environment, Identity
+
+EDITORS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
+MAX_PURPOSE = 2000
+MAX_IMPORT = 100_000
+
+
+class IdentityChanged(Conflict):
+    """Somebody else edited the identity since it was read."""
+
+    code = "identity-changed"
+
+
+class NotAnOwner(DomainError):
+    """The person named cannot be accountable: unknown, or has left."""
+
+    code = "not-an-owner"
+
+
+class InvalidEdit(DomainError):
+    """A field that people may not edit, or a value that it does not take."""
+
+    code = "invalid-edit"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRow:
+    """One line of an owners file: which identity of which source, and the e-mail of its owner (empty = nobody)."""
+
+    line: int
+    source: str
+    identity: str
+    owner: str
+
+
+@dataclass(slots=True)
+class OwnerImport:
+    """What an import of owners did or would do. Any error means that nothing was applied."""
+
+    is_applied: bool = False
+    assigned: int = 0
+    unchanged: int = 0
+    errors: list[tuple[int, str]] = field(default_factory=list)
+
+
+def edit_identity(
+    *, identity: Identity, version: int, changes: Mapping[str, Any], actor: Actor, now: datetime, reason: str = ""
+) -> Identity:
+    """Change what people say about one identity.
+
+    changes: any of owner, backup_owner, sponsor (User or None), team (Team or None), purpose (text), environment (a
+    known environment or "" for what the source says). Raises Forbidden, IdentityChanged, NotAnOwner, InvalidEdit.
+    """
+    values = {name: _checked(name, value) for name, value in changes.items()}
+    with transaction.atomic(durable=True):
+        locked = Identity.objects.select_for_update(of=("self",)).get(pk=identity.pk)
+        require_editor(locked, actor)
+        if locked.version != version:
+            raise IdentityChanged("Somebody changed this identity since you opened it. Look again.")
+        old, new = _apply(locked, values)
+        if not new:
+            return locked
+        locked.version += 1
+        locked.save(update_fields=[*(_COLUMN[name] for name in values), "version"])
+        log.record(
+            verb=Verb.IDENTITY_OWNER_ASSIGNED if "owner" in new else Verb.IDENTITY_CHANGED,
+            actor=actor,
+            subject=identity_subject(locked),
+            now=now,
+            old=old,
+            new=new,
+            reason=reason,
+        )
+    return locked
+
+
+def assign_owner(
+    *, identity: Identity, version: int, owner: User | None, actor: Actor, now: datetime, reason: str = ""
+) -> Identity:
+    """Make one person accountable, or nobody."""
+    return edit_identity(
+        identity=identity, version=version, changes={"owner": owner}, actor=actor, now=now, reason=reason
+    )
+
+
+def import_owners(*, rows: Sequence[OwnerRow], actor: Actor, now: datetime, dry_run: bool = False) -> OwnerImport:
+    """Assign owners from a list, all rows or none. One audit record per identity that changed."""
+    if not actor.has_role(*EDITORS):
+        raise Forbidden("Only administrators and campaign managers import owners.")
+    report = OwnerImport()
+    if len(rows) > MAX_IMPORT:
+        raise InvalidEdit(f"At most {MAX_IMPORT} rows at once.")
+    with transaction.atomic(durable=True):
+        identities = {
+            (identity.source.slug, identity.external_id): identity
+            for identity in Identity.objects.select_for_update(of=("self",))
+            .select_related("source")
+            .filter(source__slug__in={row.source for row in rows}, external_id__in={row.identity for row in rows})
+        }
+        people = {
+            person.email.lower(): person for person in User.objects.filter(email__in=_spellings(rows), left_at=None)
+        }
+        changed = _assign_rows(rows, identities, people, report)
+        if report.errors or dry_run:
+            return report
+        Identity.objects.bulk_update([identity for identity, _ in changed], ["owner", "version"], batch_size=1000)
+        log.record_many(
+            log.Record(
+                verb=Verb.IDENTITY_OWNER_ASSIGNED,
+                actor=actor,
+                subject=identity_subject(identity),
+                now=now,
+                old={"owner": old},
+                new={"owner": _id_of(identity.owner_id)},
+            )
+            for identity, old in changed
+        )
+        report.is_applied = True
+    return report
+
+
+def identity_subject(identity: Identity) -> log.Subject:
+    """The identity as the trail names it: names of machines are not personal."""
+    return log.Subject("identity", str(identity.pk), f"{identity.kind}:{identity.external_id}"[:200])
+
+
+_COLUMN = {
+    "owner": "owner",
+    "backup_owner": "backup_owner",
+    "sponsor": "sponsor",
+    "team": "team",
+    "purpose": "purpose_edited",
+    "environment": "environment_edited",
+}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in _COLUMN:
+        raise InvalidEdit(f"“{name}” comes from the source and cannot be edited here.", field=name)
+    if name in {"owner", "backup_owner", "sponsor"}:
+        if value is not None and (not isinstance(value, User) or value.left_at is not None):
+            raise NotAnOwner("This person has left or does not exist, so nobody would answer.", field=name)
+    elif name == "team":
+        if value is not None and not isinstance(value, Team):
+            raise InvalidEdit("There is no such team.", field=name)
+    elif name == "environment" and value not in {"", *Environment.values}:
+        raise InvalidEdit(f"“{value}” is not a known environment.", field=name)
+    elif name == "purpose" and (not isinstance(value, str) or len(value) > MAX_PURPOSE or "\x00" in value):
+        raise InvalidEdit(f"The purpose is a text of at most {MAX_PURPOSE} characters.", field=name)
+    return value
+
+
+def require_editor(identity: Identity, actor: Actor) -> None:
+    """Refuse whoever may not edit this identity. Raises Forbidden."""
+    own = actor.person_id is not None and actor.person_id in {identity.owner_id, identity.backup_owner_id}
+    if not own and not actor.has_role(*EDITORS) and "inventory:write" not in actor.scopes:
+        raise Forbidden("Only its owner, a campaign manager or an administrator edits an identity.")
+    if actor.auth_method == "mail_link":
+        raise Forbidden("Sign in with your password to edit; the link from the mail only answers reviews.")
+
+
+def _apply(identity: Identity, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    old: dict[str, Any] = {}
+    new: dict[str, Any] = {}
+    for name, value in values.items():
+        column = _COLUMN[name]
+        before = getattr(identity, column)
+        if before == value:
+            continue
+        # A purpose is free text and may name people, so the trail says only that it changed.
+        is_text = name == "purpose"
+        old[name] = "(text)" if is_text else _plain(before)
+        new[name] = "(changed)" if is_text else _plain(value)
+        setattr(identity, column, value)
+    return old, new
+
+
+def _plain(value: Any) -> str | None:
+    return _id_of(value.pk) if hasattr(value, "pk") else value
+
+
+def _id_of(value: Any) -> str | None:
+    return str(value) if value is not None else None
+
+
+def _spellings(rows: Sequence[OwnerRow]) -> set[str]:
+    return {spelling for row in rows if row.owner for spelling in (row.owner, row.owner.lower())}
+
+
+def _assign_rows(
+    rows: Sequence[OwnerRow],
+    identities: Mapping[tuple[str, str], Identity],
+    people: Mapping[str, User],
+    report: OwnerImport,
+) -> list[tuple[Identity, str | None]]:
+    changed: list[tuple[Identity, str | None]] = []
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        key = (row.source, row.identity)
+        identity = identities.get(key)
+        person = people.get(row.owner.lower()) if row.owner else None
+        if identity is None:
+            report.errors.append((row.line, f"There is no identity “{row.identity}” in the source “{row.source}”."))
+        elif row.owner and person is None:
+            report.errors.append((row.line, f"Nobody here has the address “{row.owner}”, or the person has left."))
+        elif key in seen:
+            report.errors.append((row.line, f"“{row.identity}” is named twice."))
+        elif identity.owner_id == (person.pk if person else None):
+            report.unchanged += 1
+        else:
+            changed.append((identity, _id_of(identity.owner_id)))
+            identity.owner = person
+            identity.version += 1
+            report.assigned += 1
+        seen.add(key)
+    return changed

@@ -1,0 +1,138 @@
+"""Have a connector read its source, then take the reading in like any other.
+
+The outside world is asked before the run's transaction begins; what it says is spooled to disk first, so a source
+that answers slowly holds no row.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import IO, Any, cast
+from uuid import UUID
+
+import orjson
+import structlog
+from django.db import transaction
+
+from governance import dispatch
+from governance.kernel.actors import Actor
+from governance.kernel.errors import DomainError, NotFound
+from identities.connectors.contract import Record
+from identities.connectors.registry import connector_for
+from identities.models import Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.services.secrets import resolve_secrets
+from identities.services.sources import PUSH, READ_TASK, NotReadable, describe_from
+from identities.sync import runs
+from identities.sync.lines import read_lines
+from identities.sync.locks import source_lock
+from identities.sync.receive import Intake, carry_out, order_in_time
+
+logger = structlog.get_logger(__name__)
+LONGEST_PAUSE = timedelta(hours=1)
+SPOOL_IN_MEMORY = 4 * 1024 * 1024
+DUE_AT_ONCE = 100
+
+
+def read_source(*, source_id: UUID | str, actor: Actor, now: datetime) -> SyncRun:
+    """Read one source through its connector and apply what it says; returns the ended run.
+
+    A source that can't be reached or not be read completely ends the run as failed, and is tried again later, each
+    time after a longer pause. Raises `NotFound`, `NotReadable`, `SyncInProgress`.
+    """
+    source = Source.objects.filter(pk=source_id).first()
+    if source is None:
+        raise NotFound("There is no such source.")
+    if source.kind == PUSH or not source.is_enabled:
+        raise NotReadable(f"{source.name} is not read by Remit, or is switched off.")
+    began = time.monotonic()
+    with source_lock(source.pk), tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
+        spool = cast(IO[bytes], file)
+        runs.fail_if_abandoned(source_id=source.pk, now=now)
+        run = runs.begin(
+            source=source,
+            mode=SyncMode.SNAPSHOT,
+            origin=SyncOrigin.CONNECTOR,
+            is_complete=True,
+            actor=actor,
+            now=now,
+            # The source is looked at from now on; what changes there while it is read belongs to the next reading.
+            observed_at=order_in_time(source, None, now),
+        )
+        problem = _spool(source, spool)
+        if problem is None:
+            run = carry_out(run, Intake(read_lines(spool), actor, now, began=began))
+        else:
+            run = runs.end(run=run, state=SyncState.FAILED, problem=problem, actor=actor, now=now)
+        _schedule_next(run, now, planned=source.next_read_at)
+    return run
+
+
+def read_again(*, source_id: UUID | str, now: datetime) -> None:
+    """Have the source read once more as soon as the reading that is under way has ended.
+
+    Whoever asks while one is under way may have changed something after it began.
+    """
+    Source.objects.filter(pk=source_id, is_enabled=True).update(next_read_at=now)
+
+
+def queue_due_sources(*, now: datetime) -> int:
+    """Queue one reading for every source that is due; returns how many. Two of these at once queue each once."""
+    with transaction.atomic(durable=True):
+        due = Source.objects.filter(is_enabled=True, next_read_at__lte=now).exclude(kind=PUSH)
+        sources = list(due.select_for_update(skip_locked=True, of=("self",)).order_by("next_read_at")[:DUE_AT_ONCE])
+        for source in sources:
+            # Should the message be lost, the source is simply due again after its interval.
+            Source.objects.filter(pk=source.pk).update(next_read_at=now + _interval(source))
+            dispatch.after_commit(READ_TASK, source_id=str(source.pk))
+    return len(sources)
+
+
+def _spool(source: Source, spool: IO[bytes]) -> dict[str, Any] | None:
+    """Write everything that the connector yields; the problem, if it could not say everything."""
+    try:
+        connector = connector_for(source.kind, source.settings, resolve_secrets(source.settings))
+        if describe_from(source, connector):
+            source.save(update_fields=["coverage", "not_observable", "capabilities"])
+        _write(connector.read(), spool)
+    except DomainError as error:
+        return runs.problem_of(error)
+    except Exception as error:
+        # Words of a foreign library may hold anything, also what it was given to sign in with.
+        logger.exception("sync.connector_failed", source=source.slug)
+        failure = DomainError(f"The connector stopped unexpectedly ({type(error).__name__}); the log says more.")
+        return runs.problem_of(failure) | {"code": "connector-failed", "status": 500, "title": "The reading failed"}
+    spool.seek(0)
+    return None
+
+
+def _write(records: Iterable[Record], spool: Any) -> None:
+    for record in records:
+        spool.write(orjson.dumps(record) + b"\n")
+
+
+def _schedule_next(run: SyncRun, now: datetime, *, planned: datetime | None) -> None:
+    source = Source.objects.get(pk=run.source_id)
+    if run.state == SyncState.APPLIED and source.next_read_at != planned:
+        return  # somebody asked for another reading while this one was under way
+    if run.state == SyncState.HELD:
+        # Reading the same again would only hold the same again; the person's answer resumes it.
+        next_read_at = None
+    elif run.state == SyncState.APPLIED:
+        next_read_at = now + _interval(source)
+    else:
+        next_read_at = now + _pause(source)
+    Source.objects.filter(pk=source.pk, is_enabled=True).update(next_read_at=next_read_at)
+
+
+def _interval(source: Source) -> timedelta:
+    return timedelta(seconds=source.read_every_seconds)
+
+
+def _pause(source: Source) -> timedelta:
+    """The interval, doubled with every failure since the last success, up to an hour (or the interval, if longer)."""
+    interval = _interval(source)
+    ended = SyncRun.objects.filter(source=source, origin=SyncOrigin.CONNECTOR).order_by("-started_at")
+    states = list(ended.values_list("state", flat=True)[:12])
+    failures = next((n for n, state in enumerate(states) if state == SyncState.APPLIED), len(states))
+    return max(interval, min(interval * 2 ** max(failures - 1, 0), LONGEST_PAUSE))

@@ -1,0 +1,76 @@
+"""Grant versions: close what a reading no longer shows, open what it shows instead.
+
+What the kernel derives from a permission (plain words, segment, privilege) is computed once per distinct permission
+among those that changed, however many grants hold it.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from governance.kernel.permissions import Permission, describe
+from governance.kernel.privileges import CATALOGUE_VERSION, classes_of, is_privileged, segment_of
+
+BATCH = 2_000
+
+_DISTINCT = """
+SELECT DISTINCT ON (s.digest) s.digest, s.body ->> 'permission'
+FROM sync_diff d JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
+WHERE d.kind = 'grant' AND d.has_new_version
+ORDER BY s.digest
+"""
+_CLOSE = """
+UPDATE identities_grantversion v SET seen_until = greatest(v.seen_from, %(observed)s)
+FROM sync_diff d
+WHERE d.kind = 'grant' AND (d.action = 'retired' OR d.has_new_version) AND v.grant_id = d.id AND v.seen_until IS NULL
+"""
+_OPEN = """
+INSERT INTO identities_grantversion (id, grant_id, number, permission, digest, valid_from, valid_until, plain, segment,
+                                     privilege_classes, is_privileged, catalogue_version, seen_from, seen_until)
+SELECT gen_random_uuid(), d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', s.digest,
+       (s.body ->> 'valid_from')::timestamptz, (s.body ->> 'valid_until')::timestamptz, f.plain, f.segment,
+       f.privilege_classes, f.is_privileged, %(catalogue)s, %(observed)s, NULL
+FROM sync_diff d
+JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
+JOIN sync_facts f ON f.digest = s.digest
+LEFT JOIN LATERAL (
+    SELECT max(v.number) AS number FROM identities_grantversion v WHERE v.grant_id = d.id
+) earlier ON true
+WHERE d.kind = 'grant' AND d.has_new_version
+ORDER BY s.external_id
+"""
+
+
+def derive_facts() -> None:
+    """Fill `sync_facts` with what the kernel says about each permission that needs a new version."""
+    with connection.chunked_cursor() as found:
+        found.execute(_DISTINCT)
+        while batch := found.fetchmany(BATCH):
+            with (
+                connection.cursor() as cursor,
+                connection.wrap_database_errors,
+                cursor.copy(
+                    "COPY sync_facts (digest, plain, segment, privilege_classes, is_privileged) FROM STDIN"
+                ) as copy,
+            ):
+                for digest, permission in batch:
+                    copy.write_row((digest, *_facts(permission)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE sync_facts")
+
+
+def write_versions(*, observed_at: datetime) -> None:
+    """Close and open versions as `sync_diff` says. The grants themselves must be written before."""
+    parameters: dict[str, Any] = {"observed": observed_at, "catalogue": CATALOGUE_VERSION}
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSE, parameters)
+        cursor.execute(_OPEN, parameters)
+
+
+def _facts(written: str) -> tuple[str, str, list[str], bool]:
+    permission = Permission.from_json(orjson.loads(written))
+    classes = sorted(each.value for each in classes_of(permission))
+    plain = orjson.dumps(list(describe(permission))).decode()
+    return plain, segment_of(permission), classes, is_privileged(permission)

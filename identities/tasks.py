@@ -1,0 +1,35 @@
+"""Background work of the inventory. Beat only ticks; which source is due stands in its row."""
+
+from typing import Any
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+
+from governance.kernel.actors import system_actor
+from identities.services.sources import NotReadable
+from identities.sync.locks import SyncInProgress
+from identities.sync.read import queue_due_sources, read_again
+from identities.sync.read import read_source as read
+from identities.sync.runs import fail_abandoned_runs
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="identities.read_due_sources", soft_time_limit=30, time_limit=45)
+def read_due_sources(**kwargs: Any) -> None:
+    """End what dead processes left behind, then queue one reading per source that is due."""
+    now = timezone.now()
+    fail_abandoned_runs(now=now)
+    queue_due_sources(now=now)
+
+
+@shared_task(name="identities.read_source", soft_time_limit=1800, time_limit=1860)
+def read_source(*, source_id: str, **kwargs: Any) -> None:
+    """Read one source. A message that finds another one at work leaves, and has the source read once more."""
+    try:
+        read(source_id=source_id, actor=system_actor("sync"), now=timezone.now())
+    except SyncInProgress:
+        read_again(source_id=source_id, now=timezone.now())
+    except NotReadable as reason:
+        logger.info("sync.not_read", source=source_id, reason=reason.code)

@@ -1,0 +1,28 @@
+"""The inventory's addresses: pages by noun, and its part of the REST API (mounted at /api/v1/)."""
+
+from django.urls import path
+
+from identities.api import inventory as api_inventory
+from identities.api import sources as api_sources
+from identities.api import syncs as api_syncs
+from identities.views import grants, identities, identity_edit, identity_page, runs, source_forms, sources
+
+app_name = "identities"
+urlpatterns = [
+    path("identities/", identities.identity_list, name="identity_list"),
+    path("identities.csv", identities.identity_csv, name="identity_csv"),
+    path("identities/owners/", identity_edit.identity_owners_import, name="identity_owners_import"),
+    path("identities/of-person/<uuid:user_id>/", identities.person_panel, name="person_panel"),
+    path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
+    path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
+    path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
+    path("sources/", sources.source_list, name="source_list"),
+    path("sources/new/", source_forms.source_create, name="source_create"),
+    path("sources/<slug:slug>/", sources.source_detail, name="source_detail"),
+    path("sources/<slug:slug>/edit/", source_forms.source_edit, name="source_edit"),
+    path("sources/<slug:slug>/read/", sources.source_read, name="source_read"),
+    path("runs/<uuid:run_id>/", runs.sync_run_detail, name="sync_run_detail"),
+    path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
+    path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
+]
+api_urlpatterns = [*api_inventory.urlpatterns, *api_sources.urlpatterns, *api_syncs.urlpatterns]

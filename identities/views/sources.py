@@ -1,0 +1,233 @@
+"""Sources as pages: how fresh each picture is, what each system can and cannot report, and its readings."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from governance.kernel.actors import Role
+from governance.kernel.errors import DomainError
+from governance.web.access import page
+from governance.web.htmx import render_page
+from governance.web.pagination import KeysetPage, SortKey, paginate
+from identities.models import Source, SyncRun
+from identities.selectors.inventory import access_source
+from identities.selectors.sources import freshness_of, list_runs, list_sources_with_facts
+from identities.services.secrets import is_reference
+from identities.services.sources import PUSH, request_read
+from identities.views.requests import PageRequest
+
+READERS_OF_SOURCES = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
+KIND_TITLES = {"postgresql": "PostgreSQL server", "push": "Pushed inventory"}
+KIND_ICONS = {"postgresql": "database", "push": "cloud-upload"}
+CAPABILITY_WORDS = {
+    "read": ("Read it", "Remit looks by itself and sees changes made by others."),
+    "revoke": ("Take access away", "A revoked grant is removed by Remit."),
+    "narrow": ("Narrow access", "A scoped-down grant is replaced by the smaller one."),
+    "quarantine": ("Lock an identity out", "It can be disabled at once without losing anything."),
+    "restore": ("Restore", "What was taken away can be brought back exactly."),
+    "deactivate": ("End a credential", "A credential can be ended without touching the identity."),
+    "verify": ("Verify", "After a change Remit looks again, by every path."),
+}
+FACT_WORDS = {
+    "identities": "Identities",
+    "purpose": "Purpose",
+    "created_at": "When an identity was created",
+    "credentials": "Credentials",
+    "credential_expiry": "When a credential expires",
+    "credential_created_at": "When a credential was created",
+    "credential_last_used": "When a credential was last used",
+    "credential_last_rotated": "When a credential was last rotated",
+    "grants": "Grants",
+    "memberships": "Memberships",
+    "ownership": "Ownership",
+    "last_used": "When an identity was last used",
+    "usage": "Use of single permissions",
+    "grant_expiry": "When a grant ends",
+    "conditions": "Conditions of a grant",
+    "sessions": "Open sessions",
+}
+PUSH_EXAMPLE = """\
+cat > inventory.ndjson <<'END'
+{{"type":"identity","id":"deploy-bot","kind":"bot"}}
+{{"type":"end","records":1}}
+END
+curl -X POST '{url}?mode=snapshot' \\
+  -H "Authorization: Bearer $REMIT_TOKEN" \\
+  -H 'Content-Type: application/x-ndjson' \\
+  -H 'Idempotency-Key: first-try' \\
+  --data-binary @inventory.ndjson"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source as the list prints it."""
+
+    slug: str
+    url: str
+    name: str
+    icon: str
+    kind: str
+    environment: str
+    freshness: str
+    last_success_at: datetime | None
+    problem: str
+    identities: int
+    identities_url: str
+    abilities: list[str]
+    last_run_at: datetime | None
+    last_run_state: str
+    is_held: bool
+    is_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One reading as the source's page prints it."""
+
+    url: str
+    state: str
+    mode: str
+    origin: str
+    started_at: datetime
+    seconds: float | None
+    records: int
+    summary: str
+    problem: str
+
+
+@require_safe
+@page()
+def source_list(request: PageRequest) -> HttpResponse:
+    """Every source that the person may see, with how far its picture can be trusted."""
+    now = timezone.now()
+    context = {
+        "rows": [_row(source, now) for source in list_sources_with_facts(actor=request.actor)],
+        "may_add": request.actor.has_role(Role.ADMINISTRATOR),
+    }
+    return render_page(request, "identities/source_list.html", context, fragment="identities/_source_table.html")
+
+
+@require_safe
+@page()
+def source_detail(request: PageRequest, slug: str) -> HttpResponse:
+    """One source: freshness, what it can report and do, settings without secrets, readings."""
+    return _show(request, access_source(actor=request.actor, slug=slug))
+
+
+@require_POST
+@page(roles=READERS_OF_SOURCES)
+def source_read(request: PageRequest, slug: str) -> HttpResponse:
+    """Have the source read now."""
+    source = access_source(actor=request.actor, slug=slug)
+    try:
+        request_read(source=source, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, source, refusal=refusal)
+    messages.success(request, "It is being read. The result appears below within moments.")
+    return redirect("identities:source_detail", source.slug)
+
+
+def _show(request: PageRequest, source: Source, *, refusal: DomainError | None = None) -> HttpResponse:
+    now = timezone.now()
+    keys = (SortKey("started_at", descending=True), SortKey("pk", descending=True))
+    found = paginate(list_runs(source), keys, cursor=request.GET.get("cursor", ""), size=20)
+    is_push = source.kind == PUSH
+    context: dict[str, Any] = {
+        "source": source,
+        "kind": KIND_TITLES.get(source.kind, source.kind),
+        "icon": KIND_ICONS.get(source.kind, "database"),
+        "freshness": freshness_of(source, now),
+        "is_push": is_push,
+        "push_example": PUSH_EXAMPLE.format(
+            url=request.build_absolute_uri(reverse("api_sync_list", args=[source.slug]))
+        ),
+        "read_every": spoken_seconds(source.read_every_seconds),
+        "stale_after": spoken_seconds(source.freshness_limit_seconds),
+        "can": [FACT_WORDS.get(name, name) for name, yes in sorted(source.coverage.items()) if yes],
+        "cannot": [FACT_WORDS.get(name, name) for name, yes in sorted(source.coverage.items()) if not yes],
+        "abilities": [
+            (title, text, name in source.capabilities and not (is_push and name == "read"))
+            for name, (title, text) in CAPABILITY_WORDS.items()
+        ],
+        "settings": setting_lines(source),
+        "page": KeysetPage([_run_row(run) for run in found.rows], found.next_cursor, found.previous_cursor),
+        "may_edit": request.actor.has_role(Role.ADMINISTRATOR),
+        "may_read": request.actor.has_role(*READERS_OF_SOURCES) and not is_push and source.is_enabled,
+        "identity_count": source.identities.filter(retired_at=None).count(),
+        "identities_url": f"{reverse('identities:identity_list')}?source={source.slug}",
+        "is_moving": source.next_read_at is not None and source.next_read_at <= now,
+        "refusal": refusal,
+    }
+    return render_page(
+        request,
+        "identities/source_detail.html",
+        context,
+        fragment="identities/_run_table.html",
+        status=refusal.status if refusal else 200,
+    )
+
+
+def setting_lines(source: Source) -> list[tuple[str, str, bool]]:
+    """(name, value, is a reference) of every setting. Secrets are references, so nothing needs hiding."""
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value), is_reference(value))
+        for name, value in sorted(source.settings.items())
+    ]
+
+
+def spoken_seconds(seconds: int) -> str:
+    """A length of time in its largest whole unit: "5 minutes"."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            number = seconds // size
+            return f"{number} {unit}{'s' if number != 1 else ''}"
+    return f"{seconds} seconds"
+
+
+def _row(source: Source, now: datetime) -> SourceRow:
+    facts: Any = source
+    writing = [name for name in CAPABILITY_WORDS if name in source.capabilities and name not in ("read", "verify")]
+    return SourceRow(
+        slug=source.slug,
+        url=reverse("identities:source_detail", args=[source.slug]),
+        name=source.name,
+        icon=KIND_ICONS.get(source.kind, "database"),
+        kind=KIND_TITLES.get(source.kind, source.kind),
+        environment=source.environment,
+        freshness=freshness_of(source, now),
+        last_success_at=source.last_success_at,
+        problem=source.last_error,
+        identities=facts.identity_count,
+        identities_url=f"{reverse('identities:identity_list')}?source={source.slug}",
+        abilities=writing,
+        last_run_at=facts.last_run_at,
+        last_run_state=facts.last_run_state or "",
+        is_held=facts.is_held,
+        is_enabled=source.is_enabled,
+    )
+
+
+def _run_row(run: SyncRun) -> RunRow:
+    totals = {
+        action: sum(counts.get(action, 0) for counts in run.counts.values())
+        for action in ("added", "changed", "retired")
+    }
+    changed = [f"{number:,} {action}" for action, number in totals.items() if number]
+    return RunRow(
+        url=reverse("identities:sync_run_detail", args=[run.pk]),
+        state=run.state,
+        mode=run.get_mode_display(),
+        origin=run.get_origin_display(),
+        started_at=run.started_at,
+        seconds=(run.finished_at - run.started_at).total_seconds() if run.finished_at else None,
+        records=run.records,
+        summary=", ".join(changed) or "nothing changed",
+        problem=str((run.problem or {}).get("detail", "")),
+    )

@@ -1,0 +1,18 @@
+"""REST for programs: reviews, their questions, schedules and orders. Programs read; only people decide."""
+
+from django.urls import path
+
+from reviews.api import campaigns, items, orders, schedules
+
+urlpatterns = [
+    path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
+    path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
+    path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
+    path("items/", items.ItemList.as_view(), name="api_items"),
+    path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
+    path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
+    path("orders/", orders.OrderList.as_view(), name="api_orders"),
+    path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
+    path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
+    path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
+]

@@ -1,0 +1,86 @@
+"""`/api/v1/campaigns/`: reviews and how far they are."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from governance.web.etag import etag_for
+from governance.web.pagination import SortKey
+from reviews.api.requests import actor_of, choice, page_of
+from reviews.models import Campaign
+from reviews.selectors import access_campaign, campaign_progress, list_campaigns, order_progress
+from reviews.states import CampaignState
+
+STATES = [state.value for state in CampaignState]
+
+
+class CampaignOut(serializers.ModelSerializer[Campaign]):
+    """One review. `frozen` says of which reading of which source its questions are."""
+
+    manager: Any = serializers.SlugRelatedField("email", read_only=True)
+
+    class Meta:
+        model = Campaign
+        fields = [
+            *("id", "name", "state", "schedule", "scheduled_for", "scope", "item_kinds", "reviewer_rules"),
+            *("deadline_policy", "manager", "frozen", "created_at", "opened_at", "deadline_at", "closed_at"),
+            *("completed_at", "cancelled_reason"),
+        ]
+
+
+class ProgressOut(serializers.Serializer[dict[str, object]]):
+    """How many questions and orders are in which state."""
+
+    state = serializers.ChoiceField(STATES)
+    items = serializers.DictField(child=serializers.IntegerField(), help_text="By state, with total and undecided.")
+    orders = serializers.DictField(child=serializers.IntegerField(), help_text="By state, with total.")
+
+
+class CampaignList(APIView):
+    """`/api/v1/campaigns/`"""
+
+    required_scope = "reviews:read"
+    keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
+    filters = ("state",)
+
+    @extend_schema(
+        operation_id="campaigns_list",
+        responses=CampaignOut(many=True),
+        parameters=[OpenApiParameter("state", str, enum=STATES, description="Only reviews in this state.")],
+    )
+    def get(self, request: Request) -> Response:
+        """Reviews, newest first."""
+        campaigns = list_campaigns(actor=actor_of(request))
+        state = choice(request, "state", STATES)
+        return page_of(self, request, campaigns.filter(state=state) if state else campaigns, CampaignOut)
+
+
+class CampaignDetail(APIView):
+    """`/api/v1/campaigns/{id}/`"""
+
+    required_scope = "reviews:read"
+
+    @extend_schema(operation_id="campaigns_retrieve", responses=CampaignOut)
+    def get(self, request: Request, campaign_id: UUID) -> Response:
+        """One review."""
+        campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
+        return Response(CampaignOut(campaign).data, headers={"ETag": etag_for(campaign.version)})
+
+
+class CampaignProgress(APIView):
+    """`/api/v1/campaigns/{id}/progress/`"""
+
+    required_scope = "reviews:read"
+
+    @extend_schema(operation_id="campaigns_progress", responses=ProgressOut)
+    def get(self, request: Request, campaign_id: UUID) -> Response:
+        """How far a review is: questions and orders by state."""
+        campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
+        return Response(
+            {"state": campaign.state, "items": campaign_progress(campaign), "orders": order_progress(campaign)}
+        )

@@ -1,0 +1,73 @@
+"""`/api/v1/orders/`: what is to change at the sources and what became of it."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from governance.web.etag import etag_for
+from governance.web.pagination import SortKey
+from reviews.api.requests import actor_of, choice, identifier, page_of
+from reviews.models import Order
+from reviews.selectors import access_order, list_orders
+from reviews.states import OrderState
+
+STATES = [state.value for state in OrderState]
+
+
+class OrderOut(serializers.ModelSerializer[Order]):
+    """One change at one source. `plan` is what is executed; null where a person does it (`instructions`)."""
+
+    source: Any = serializers.SlugRelatedField("slug", read_only=True)
+
+    class Meta:
+        model = Order
+        fields = [
+            *("id", "action", "state", "source", "identity", "grant", "credential", "item", "decision", "restores"),
+            *("target", "held", "plan", "instructions", "execute_after", "attempts", "outcome", "evidence"),
+            *("task_reported_at", "created_at", "applied_at", "verified_at", "verified_by_run"),
+        ]
+
+
+class OrderList(APIView):
+    """`/api/v1/orders/`"""
+
+    required_scope = "orders:read"
+    keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
+    filters = ("state", "source", "campaign")
+
+    @extend_schema(
+        operation_id="orders_list",
+        responses=OrderOut(many=True),
+        parameters=[
+            OpenApiParameter("state", str, enum=STATES, description="Only orders in this state."),
+            OpenApiParameter("source", str, description="Only orders at this source (slug)."),
+            OpenApiParameter("campaign", str, description="Only orders of this review (id)."),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """Orders, newest first."""
+        orders = list_orders(actor=actor_of(request))
+        if state := choice(request, "state", STATES):
+            orders = orders.filter(state=state)
+        if source := request.query_params.get("source", ""):
+            orders = orders.filter(source__slug=source[:200])
+        if campaign := identifier(request, "campaign"):
+            orders = orders.filter(item__campaign=campaign)
+        return page_of(self, request, orders, OrderOut)
+
+
+class OrderDetail(APIView):
+    """`/api/v1/orders/{id}/`"""
+
+    required_scope = "orders:read"
+
+    @extend_schema(operation_id="orders_retrieve", responses=OrderOut)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """One order."""
+        order = access_order(actor=actor_of(request), order_id=order_id)
+        return Response(OrderOut(order).data, headers={"ETag": etag_for(order.version)})

@@ -1,0 +1,265 @@
+"""Open a campaign: freeze what it is about, write its questions in chunks, then let people answer.
+
+Each chunk is a transaction of its own. Whoever dies in between leaves whole chunks; the next one continues behind the
+last item written, and the database's uniqueness makes doing a chunk twice harmless. Until everything is written nobody
+can answer, so a half-opened campaign decides nothing.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+
+from governance import dispatch
+from governance.audit import log
+from governance.audit.actions import Verb
+from governance.audit.checkpoint import write_checkpoint
+from governance.kernel.actors import Actor
+from governance.kernel.errors import DomainError
+from identities.models import Credential, GrantVersion, Source, SyncRun, SyncState
+from identities.selectors.filters import InventoryFilter
+from identities.selectors.inventory import list_population_credentials, list_population_grants
+from reviews.campaigns.snapshot import make_credential_items, make_grant_items
+from reviews.decisions.items import item_context, item_subject
+from reviews.decisions.resolution import desk_of
+from reviews.models import Campaign, ItemKind, ReviewItem
+from reviews.states import CAMPAIGN_MOVES, CampaignState, require_transition
+
+logger = structlog.get_logger(__name__)
+CHUNK = 1000
+EMPTY = "Nothing in the inventory matches this scope, so there is nothing to review."
+
+
+def open_campaign(*, campaign_id: UUID | str, actor: Actor, now: datetime) -> Campaign:
+    """Open a drafted campaign, or continue an opening that was interrupted.
+
+    Returns at once when somebody else is at it or when it is open already. A campaign without a single question is
+    cancelled with the reason, never opened: a review that asks nothing proves nothing.
+    """
+    if _begin(campaign_id, actor, now):
+        for kind in ItemKind:
+            while _write_chunk(campaign_id, kind, actor, now):
+                pass
+        if _finish(campaign_id, actor, now):
+            sign_trail(actor, now)
+    return Campaign.objects.get(pk=campaign_id)
+
+
+def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
+    with transaction.atomic(durable=True):
+        campaign = _take(campaign_id)
+        if campaign is None or campaign.state not in {CampaignState.DRAFT, CampaignState.OPENING}:
+            return False
+        if campaign.state == CampaignState.OPENING:
+            return True
+        counts = {kind: _population(campaign, kind, now).count() for kind in campaign.item_kinds}
+        if not any(counts.values()):
+            _cancel_empty(campaign, actor, now)
+            return False
+        campaign.frozen = _freeze(campaign, counts, now)
+        move_campaign(campaign, CampaignState.OPENING, "frozen")
+    return True
+
+
+def _take(campaign_id: UUID | str) -> Campaign | None:
+    """The campaign's row, or None while another worker holds it: that one carries on, this one leaves."""
+    return Campaign.objects.select_for_update(skip_locked=True).filter(pk=campaign_id).first()
+
+
+def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
+    """Move a locked campaign along the table, saving the fields named as well."""
+    require_transition(CAMPAIGN_MOVES, CampaignState(campaign.state), state)
+    campaign.state = state
+    campaign.version += 1
+    campaign.save(update_fields=["state", "version", *also])
+
+
+def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
+    filters = InventoryFilter.parse(campaign.scope)
+    if kind == ItemKind.GRANT:
+        return list_population_grants(filters=filters, actor=None, now=now)
+    return list_population_credentials(filters=filters, actor=None, now=now)
+
+
+def _freeze(campaign: Campaign, counts: dict[str, int], now: datetime) -> dict[str, Any]:
+    """Of which reading, and how old, the population is; stale sources are named, not hidden."""
+    sources = [_freshness(source, now) for source in _sources_of(campaign, now)]
+    return {
+        "taken_at": now.isoformat(),
+        "expected": counts,
+        "sources": sources,
+        "warnings": [_warning(each) for each in sources if each["freshness"] != "fresh"],
+    }
+
+
+def _sources_of(campaign: Campaign, now: datetime) -> list[Source]:
+    ids: set[UUID] = set()
+    for kind in campaign.item_kinds:
+        field = "grant__source_id" if kind == ItemKind.GRANT else "source_id"
+        ids |= set(_population(campaign, kind, now).order_by().values_list(field, flat=True).distinct())
+    return list(Source.objects.filter(pk__in=ids).order_by("slug"))
+
+
+def _freshness(source: Source, now: datetime) -> dict[str, Any]:
+    run = SyncRun.objects.filter(source=source, state=SyncState.APPLIED).order_by("-started_at").first()
+    verdict = "never_read"
+    if source.last_success_at is not None:
+        limit = timedelta(seconds=source.freshness_limit_seconds)
+        verdict = "fresh" if now - source.last_success_at <= limit else "stale"
+    return {
+        "source": str(source.pk),
+        "slug": source.slug,
+        "name": source.name,
+        "run": str(run.pk) if run else None,
+        "read_at": source.last_success_at.isoformat() if source.last_success_at else None,
+        "freshness": verdict,
+    }
+
+
+def _warning(frozen: dict[str, Any]) -> str:
+    if frozen["freshness"] == "never_read":
+        return f"{frozen['name']} was never read successfully; what it holds may be anything."
+    return (
+        f"{frozen['name']} was last read at {frozen['read_at'][:16].replace('T', ' ')} UTC; it may have changed since."
+    )
+
+
+def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: datetime) -> bool:
+    """Write the next chunk of items of one kind; False when none is left or somebody else has taken over."""
+    with transaction.atomic(durable=True):
+        campaign = _take(campaign_id)
+        if campaign is None or campaign.state != CampaignState.OPENING or kind not in campaign.item_kinds:
+            return False
+        # Everything is measured against the moment of freezing, also when the opening continues a day later.
+        taken_at = datetime.fromisoformat(campaign.frozen["taken_at"])
+        desk = desk_of(campaign)
+        if kind == ItemKind.GRANT:
+            versions = _next_grants(campaign, taken_at)
+            items = make_grant_items(campaign, versions, desk, taken_at)
+        else:
+            credentials = _next_credentials(campaign, taken_at)
+            items = make_credential_items(campaign, credentials, desk, taken_at)
+        ReviewItem.objects.bulk_create(items, ignore_conflicts=True)
+        _record_escalations(items, actor, now)
+    return bool(items)
+
+
+def _next_grants(campaign: Campaign, taken_at: datetime) -> Sequence[GrantVersion]:
+    population = _population(campaign, ItemKind.GRANT, taken_at).filter(grant__first_seen_at__lte=taken_at)
+    last = campaign.items.filter(kind=ItemKind.GRANT).order_by("-grant_id").values_list("grant_id", flat=True).first()
+    if last is not None:
+        population = population.filter(grant_id__gt=last)
+    return list(population.order_by("grant_id")[:CHUNK])
+
+
+def _next_credentials(campaign: Campaign, taken_at: datetime) -> Sequence[Credential]:
+    population = _population(campaign, ItemKind.CREDENTIAL, taken_at).filter(first_seen_at__lte=taken_at)
+    written = campaign.items.filter(kind=ItemKind.CREDENTIAL).order_by("-credential_id")
+    last = written.values_list("credential_id", flat=True).first()
+    if last is not None:
+        population = population.filter(pk__gt=last)
+    return list(population.order_by("pk")[:CHUNK])
+
+
+def _record_escalations(items: Sequence[ReviewItem], actor: Actor, now: datetime) -> None:
+    log.record_many(
+        log.Record(
+            verb=Verb.ITEM_ESCALATED,
+            actor=actor,
+            subject=item_subject(item),
+            now=now,
+            new={"assignee": str(item.assignee_id)},
+            context=item_context(item) | {"why": "nobody_may_decide"},
+        )
+        for item in items
+        if item.escalated_at is not None
+    )
+
+
+def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
+    with transaction.atomic(durable=True):
+        campaign = _take(campaign_id)
+        if campaign is None or campaign.state != CampaignState.OPENING:
+            return False
+        counts = campaign.items.aggregate(
+            grants=Count("pk", filter=Q(kind=ItemKind.GRANT)),
+            credentials=Count("pk", filter=Q(kind=ItemKind.CREDENTIAL)),
+            privileged=Count("pk", filter=Q(is_privileged=True)),
+            nobody=Count("pk", filter=Q(escalated_at__isnull=False)),
+            people=Count("assignee", distinct=True),
+        )
+        if not counts["grants"] + counts["credentials"]:
+            _cancel_empty(campaign, actor, now)
+            return False
+        digest = population_digest(campaign)
+        campaign.opened_at = now
+        campaign.frozen = campaign.frozen | {"counts": counts, "population": digest}
+        move_campaign(campaign, CampaignState.OPEN, "opened_at", "frozen")
+        log.record(
+            verb=Verb.CAMPAIGN_OPENED,
+            actor=actor,
+            subject=campaign_subject(campaign),
+            now=now,
+            old={"state": str(CampaignState.OPENING)},
+            new={"state": str(CampaignState.OPEN), "deadline_at": campaign.deadline_at},
+            context={
+                "counts": counts,
+                "population": digest,
+                "sources": [
+                    {key: each[key] for key in ("source", "run", "freshness")} for each in campaign.frozen["sources"]
+                ],
+            },
+        )
+        dispatch.after_commit("reviews.send_due_mail")
+    return True
+
+
+def population_digest(campaign: Campaign) -> str:
+    """sha256 over one line per item, sorted: `kind object-id content-digest`. Says which questions were asked."""
+    summary = hashlib.sha256()
+    rows = campaign.items.order_by("kind", "grant_id", "credential_id").values_list(
+        "kind", "grant_id", "credential_id", "grant_version__digest"
+    )
+    for kind, grant, credential, content in rows.iterator(chunk_size=5000):
+        pinned = bytes(content).hex() if content else "-"
+        summary.update(f"{kind} {grant or credential} {pinned}\n".encode())
+    return summary.hexdigest()
+
+
+def _cancel_empty(campaign: Campaign, actor: Actor, now: datetime) -> None:
+    old = str(campaign.state)
+    campaign.cancelled_reason = EMPTY
+    campaign.closed_at = now
+    move_campaign(campaign, CampaignState.CANCELLED, "cancelled_reason", "closed_at")
+    log.record(
+        verb=Verb.CAMPAIGN_CANCELLED,
+        actor=actor,
+        subject=campaign_subject(campaign),
+        now=now,
+        old={"state": old},
+        new={"state": str(CampaignState.CANCELLED)},
+        reason=EMPTY,
+        context={"why": "empty_population"},
+    )
+
+
+def campaign_subject(campaign: Campaign) -> log.Subject:
+    """The campaign as the subject of an audit record; its name was written by people and stays out of the chain."""
+    return log.Subject("campaign", str(campaign.pk), "campaign")
+
+
+def sign_trail(actor: Actor, now: datetime) -> None:
+    """Sign the trail outside the database at a moment that matters.
+
+    A refusal is loud in the log and in the health page, and the periodic checkpoint repeats it; the campaign's state
+    has committed already and is not undone for it.
+    """
+    try:
+        write_checkpoint(now=now, actor=actor)
+    except DomainError as problem:
+        logger.error("checkpoint.refused", problem=problem.message)

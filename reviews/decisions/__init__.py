@@ -1,0 +1,34 @@
+"""Answering questions: decide, decide many, take back, hand on; and who may."""
+
+from reviews.decisions.answers import AnswerNotPossible, ReasonRequired, answers_for, reason_is_required
+from reviews.decisions.bulk import BulkResult, TooManyItems, decide_many
+from reviews.decisions.deciding import decide
+from reviews.decisions.independence import SelfReview
+from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
+from reviews.decisions.recalling import NotRecallable, recall
+from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
+from reviews.decisions.targets import TargetNotInside, check_target
+
+__all__ = [
+    "AccessChanged",
+    "AnswerNotPossible",
+    "BulkResult",
+    "CampaignNotOpen",
+    "NotAssigned",
+    "NotEligible",
+    "NotRecallable",
+    "ReasonRequired",
+    "SelfReview",
+    "StaleItem",
+    "TargetNotInside",
+    "TooManyItems",
+    "answers_for",
+    "check_target",
+    "decide",
+    "decide_many",
+    "reason_is_required",
+    "reassign_item",
+    "recall",
+    "reroute_items_of",
+    "reroute_orphaned_items",
+]

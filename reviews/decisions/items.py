@@ -1,0 +1,156 @@
+"""Load and lock items for a use case, and the checks that all of them share."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from governance.audit import log
+from governance.kernel.actors import Actor, ActorKind
+from governance.kernel.errors import Conflict, DomainError, NotFound
+from identities.models import GrantVersion
+from reviews.models import Campaign, ReviewItem
+from reviews.states import CampaignState, ItemState
+
+UNDECIDED = frozenset({ItemState.OPEN, ItemState.ATTESTED})
+
+
+class NotAssigned(DomainError):
+    """Only the person who is asked may answer."""
+
+    code = "not-assigned"
+    status = 403
+    title = "You are not asked here"
+
+
+class StaleItem(Conflict):
+    """The item changed since the page was loaded: somebody else answered, or it went to another person."""
+
+    code = "stale-item"
+
+
+class AccessChanged(Conflict):
+    """The access is no longer what the item shows, so an answer would be about something nobody looked at."""
+
+    code = "access-changed"
+    title = "The access changed since the review opened"
+
+
+class CampaignNotOpen(Conflict):
+    """The campaign is not open yet, or takes no more answers."""
+
+    code = "campaign-not-open"
+    title = "This review takes no answers"
+
+
+def get_item(item_id: UUID) -> ReviewItem:
+    """The item with everything that an answer needs, in one query. Raises NotFound."""
+    return _with_objects(ReviewItem.objects.all(), item_id)
+
+
+def lock_item(item_id: UUID) -> ReviewItem:
+    """The same, locked until the transaction ends. Raises NotFound."""
+    return _with_objects(ReviewItem.objects.select_for_update(of=("self",)), item_id)
+
+
+def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
+    related = (
+        "campaign",
+        "identity__source",
+        "grant__source",
+        "grant__identity",
+        "grant_version",
+        "credential__source",
+        "credential__identity",
+    )
+    item = items.select_related(*related).filter(pk=item_id).first()
+    if item is None:
+        raise NotFound("There is no such question.")
+    return item
+
+
+def require_open(campaign: Campaign, now: datetime) -> None:
+    """Raise CampaignNotOpen unless answers count now."""
+    if campaign.state != CampaignState.OPEN:
+        raise CampaignNotOpen(f"“{campaign.name}” is {campaign.state}: it takes no answers.", state=campaign.state)
+    if now >= campaign.deadline_at:
+        raise CampaignNotOpen(
+            f"The deadline of “{campaign.name}” has passed.", deadline=campaign.deadline_at.isoformat()
+        )
+
+
+def require_undecided(item: ReviewItem) -> None:
+    """Raise StaleItem when the question has been answered for good."""
+    if item.state not in UNDECIDED:
+        raise StaleItem(f"This question is {item.state} already.", state=item.state, version=item.version)
+
+
+def require_version(item: ReviewItem, version: int) -> None:
+    """Raise StaleItem unless the caller saw the item as it is."""
+    if item.version != version:
+        raise StaleItem(
+            "Somebody else changed this question while you looked at it. Load it again.",
+            version=item.version,
+            state=item.state,
+        )
+
+
+def require_assignee(item: ReviewItem, actor: Actor) -> UUID:
+    """The person acting, if it is the one who is asked. Raises NotAssigned."""
+    if actor.kind is not ActorKind.PERSON:
+        raise NotAssigned("Only people decide; a program cannot.")
+    if actor.person_id is None or item.assignee_id != actor.person_id:
+        raise NotAssigned("This question is not assigned to you.")
+    return actor.person_id
+
+
+class Drift(StrEnum):
+    """How the access differs from what the item was opened for."""
+
+    GONE = "gone"
+    CHANGED = "changed"
+
+
+def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
+    """Compare an item with the source as last read; `current` is the grant's open version, if any."""
+    if item.credential is not None:
+        return Drift.GONE if item.credential.retired_at else None
+    pinned = item.grant_version
+    if item.grant is None or item.grant.retired_at is not None or current is None or pinned is None:
+        return Drift.GONE
+    return Drift.CHANGED if _content(current) != _content(pinned) else None
+
+
+def require_unchanged(item: ReviewItem) -> None:
+    """Raise AccessChanged unless the source still shows what the item was opened for."""
+    current = GrantVersion.objects.filter(grant_id=item.grant_id, seen_until=None).first() if item.grant_id else None
+    drift = drift_of(item, current)
+    if drift is Drift.GONE:
+        raise AccessChanged("This no longer exists at the source.", gone=True)
+    if drift is Drift.CHANGED:
+        raise AccessChanged(
+            "This access changed at the source since the review opened. Look at what it is now, then answer.",
+            gone=False,
+        )
+
+
+def _content(version: GrantVersion) -> tuple[bytes, datetime | None, datetime | None]:
+    return bytes(version.digest), version.valid_from, version.valid_until
+
+
+def item_subject(item: ReviewItem) -> log.Subject:
+    """The item as the subject of an audit record."""
+    return log.Subject("item", str(item.pk), f"{item.kind} item")
+
+
+def item_context(item: ReviewItem) -> dict[str, str | None]:
+    """What a record about an item says besides what changed: ids only, never names."""
+    return {
+        "campaign": str(item.campaign_id),
+        "identity": str(item.identity_id),
+        "grant": str(item.grant_id) if item.grant_id else None,
+        "grant_version": str(item.grant_version_id) if item.grant_version_id else None,
+        "digest": bytes(item.grant_version.digest).hex() if item.grant_version else None,
+        "credential": str(item.credential_id) if item.credential_id else None,
+    }

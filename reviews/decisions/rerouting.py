@@ -1,0 +1,175 @@
+"""Questions that change hands: handed on by somebody, or rerouted because the person left."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from governance.audit.actions import Verb
+from governance.audit.log import Record, record, record_many
+from governance.kernel.actors import Actor, ActorKind, Role, system_actor
+from governance.kernel.errors import DomainError, Forbidden
+from governance.people.access import MAIL_LINK
+from governance.people.models import User
+from reviews.decisions.deciding import save_item, witnesses_by_item, witnesses_of
+from reviews.decisions.independence import (
+    SelfReview,
+    conflict_of,
+    parties_of,
+    parties_of_item,
+    ruled_out,
+)
+from reviews.decisions.items import (
+    UNDECIDED,
+    item_context,
+    item_subject,
+    lock_item,
+    require_open,
+    require_undecided,
+    require_version,
+)
+from reviews.decisions.resolution import Resolution, desk_of, resolve
+from reviews.models import ReviewItem
+from reviews.states import CampaignState, ItemState
+
+ROUTER = system_actor("router")
+CHUNK = 500
+
+
+class NotEligible(DomainError):
+    """The named person cannot be asked; the message says why."""
+
+    code = "not-eligible"
+
+
+def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, actor: Actor, now: datetime) -> ReviewItem:
+    """Hand an undecided item to somebody else.
+
+    Allowed for the person asked, the campaign's manager and administrators. Whoever is not independent cannot hand a
+    decision on, and an owner's delegate attests as the owner would. Raises Forbidden, SelfReview, NotEligible,
+    StaleItem, CampaignNotOpen.
+    """
+    if not reason.strip():
+        raise NotEligible("Say why it goes to somebody else.", fields={"reason": "required"})
+    with transaction.atomic(durable=True):
+        locked = lock_item(item.pk)
+        require_open(locked.campaign, now)
+        giver = _require_giver(locked, actor)
+        require_undecided(locked)
+        require_version(locked, version)
+        _require_eligible(locked, giver, to)
+        step = {"rule": "delegated", "person": str(to.pk), "by": str(giver), "outcome": "asked", "why": ""}
+        old = {"assignee": str(locked.assignee_id)}
+        save_item(locked, assignee_id=to.pk, resolution=[*locked.resolution, step])
+        record(
+            verb=Verb.ITEM_DELEGATED,
+            actor=actor,
+            subject=item_subject(locked),
+            now=now,
+            old=old,
+            new={"assignee": str(to.pk)},
+            reason=reason.strip(),
+            context=item_context(locked),
+        )
+    return locked
+
+
+def _require_giver(item: ReviewItem, actor: Actor) -> UUID:
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    manages = person == item.campaign.manager_id and actor.has_role(Role.CAMPAIGN_MANAGER)
+    if person is None or not (person == item.assignee_id or manages or actor.has_role(Role.ADMINISTRATOR)):
+        raise Forbidden("Only the person asked, or who manages the review, can hand this on.")
+    if actor.auth_method == MAIL_LINK:
+        raise Forbidden("You came by a link from a mail. Sign in to hand this on, or answer “Not mine”.")
+    return person
+
+
+def _require_eligible(item: ReviewItem, giver: UUID, to: User) -> None:
+    parties = parties_of_item(item)
+    deciding = item.state == ItemState.ATTESTED
+    conflict = conflict_of(giver, parties) if deciding else ruled_out(giver, parties)
+    if conflict is not None:
+        raise SelfReview(
+            f"You cannot choose who decides here: a person who {conflict.sentence} stays out of it.",
+            conflict=str(conflict),
+        )
+    if not to.is_active or to.left_at is not None:
+        raise NotEligible("This person has left or cannot sign in.", fields={"to": "not active"})
+    if to.pk == item.assignee_id:
+        raise NotEligible("This person is asked already.", fields={"to": "already asked"})
+    conflict = conflict_of(to.pk, parties) if deciding else ruled_out(to.pk, parties)
+    if conflict is not None:
+        raise NotEligible(f"This person {conflict.sentence}.", fields={"to": str(conflict)})
+    if deciding and to.pk in witnesses_of(item):
+        raise NotEligible("This person has already attested, so somebody else decides.", fields={"to": "attested"})
+
+
+def reroute_items_of(*, person: User, now: datetime) -> int:
+    """Give every undecided item of a person who cannot answer any more to whoever comes next. Returns how many."""
+    total = 0
+    after: UUID | None = None
+    while True:
+        items, moved = _reroute_chunk(person, after, now)
+        total += moved
+        if not items:
+            return total
+        after = items[-1].pk
+
+
+def reroute_orphaned_items(*, now: datetime) -> int:
+    """The same for everybody who left or was locked out. Cheap when there is nobody."""
+    waiting = ReviewItem.objects.filter(
+        state__in=UNDECIDED, campaign__state=CampaignState.OPEN, assignee__is_active=False
+    )
+    people = User.objects.filter(pk__in=waiting.values("assignee_id"))
+    return sum(reroute_items_of(person=person, now=now) for person in people)
+
+
+def _reroute_chunk(person: User, after: UUID | None, now: datetime) -> tuple[list[ReviewItem], int]:
+    with transaction.atomic(durable=True):
+        waiting = ReviewItem.objects.filter(
+            assignee=person, state__in=UNDECIDED, campaign__state=CampaignState.OPEN
+        ).select_for_update(of=("self",), skip_locked=True)
+        if after is not None:
+            waiting = waiting.filter(pk__gt=after)
+        items = list(waiting.select_related("campaign", "grant_version").order_by("pk")[:CHUNK])
+        desks = {item.campaign_id: desk_of(item.campaign) for item in _one_per_campaign(items)}
+        witnesses = witnesses_by_item(item.pk for item in items)
+        everybody = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
+        moved = []
+        for item, parties in zip(items, everybody, strict=True):
+            not_again = frozenset(witnesses.get(item.pk, set()) | {person.pk})
+            deciding = item.state == ItemState.ATTESTED
+            resolution = resolve(parties, desks[item.campaign_id], deciding=deciding, not_again=not_again)
+            # Where nobody may decide, the item stays with the manager it was escalated to; saying so once is enough.
+            if resolution.assignee != person.pk:
+                _apply(item, resolution, now)
+                moved.append(item)
+        ReviewItem.objects.bulk_update(moved, ["assignee", "resolution", "escalated_at", "version"])
+        record_many([_rerouted(item, person, now) for item in moved])
+    return items, len(moved)
+
+
+def _apply(item: ReviewItem, resolution: Resolution, now: datetime) -> None:
+    item.assignee_id = resolution.assignee
+    item.resolution = [*item.resolution, *resolution.trace]
+    item.escalated_at = now if resolution.is_nobody else item.escalated_at
+    item.version += 1
+
+
+def _one_per_campaign(items: list[ReviewItem]) -> list[ReviewItem]:
+    return list({item.campaign_id: item for item in items}.values())
+
+
+def _rerouted(item: ReviewItem, person: User, now: datetime) -> Record:
+    context: dict[str, Any] = item_context(item) | {"why": "person_left"}
+    return Record(
+        verb=Verb.ITEM_REROUTED,
+        actor=ROUTER,
+        subject=item_subject(item),
+        now=now,
+        old={"assignee": str(person.pk)},
+        new={"assignee": str(item.assignee_id)},
+        context=context,
+    )

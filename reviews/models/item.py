@@ -1,0 +1,149 @@
+"""The questions of a campaign and the answers to them."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from reviews.models.campaign import Campaign
+from reviews.states import ItemState
+
+
+class ItemKind(models.TextChoices):
+    GRANT = "grant", "Access"
+    CREDENTIAL = "credential", "Credential"
+
+
+class ReviewItem(models.Model):
+    """One question: may this grant (in exactly this version) or this credential stay?
+
+    `seen` is the evidence that the reviewer was shown (plain words, use, recommendation inputs), frozen at opening;
+    `resolution` explains, step by step, why the assignee is the one who is asked. `needs_independent` marks items that
+    the owner may only attest. `version` counts changes, so that two reviewers never silently overwrite each other.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.RESTRICT, related_name="items")
+    kind = models.CharField(max_length=12, choices=ItemKind.choices)
+    identity = models.ForeignKey("identities.Identity", on_delete=models.RESTRICT, related_name="review_items")
+    grant = models.ForeignKey(
+        "identities.Grant", null=True, blank=True, on_delete=models.RESTRICT, related_name="review_items"
+    )
+    grant_version = models.ForeignKey(
+        "identities.GrantVersion",
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="review_items",
+    )
+    credential = models.ForeignKey(
+        "identities.Credential", null=True, blank=True, on_delete=models.RESTRICT, related_name="review_items"
+    )
+    state = models.CharField(max_length=12, choices=[(state, state) for state in ItemState], default=ItemState.OPEN)
+    assignee = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="review_items")
+    resolution = models.JSONField(default=list)
+    is_privileged = models.BooleanField(default=False)
+    needs_independent = models.BooleanField(default=False)
+    recommendation = models.CharField(max_length=20, blank=True, default="")
+    recommendation_reasons = models.JSONField(default=list)
+    recommended_target = models.JSONField(null=True, blank=True)
+    rule_version = models.CharField(max_length=20, blank=True, default="")
+    seen = models.JSONField(default=dict)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "grant"], condition=Q(kind="grant"), name="reviews_item_once_per_grant"
+            ),
+            models.UniqueConstraint(
+                fields=["campaign", "credential"],
+                condition=Q(kind="credential"),
+                name="reviews_item_once_per_credential",
+            ),
+            # An item without its object would be a question about nothing.
+            models.CheckConstraint(
+                condition=Q(kind="grant", grant__isnull=False, grant_version__isnull=False)
+                | Q(kind="credential", credential__isnull=False),
+                name="reviews_item_has_object",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in ItemState]), name="reviews_item_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["assignee", "state"], name="reviews_item_inbox"),
+            models.Index(fields=["campaign", "state", "id"], name="reviews_item_workbench"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} item {self.id}"
+
+
+class Answer(models.TextChoices):
+    APPROVE = "approve", "Approve"
+    APPROVE_UNTIL = "approve_until", "Approve until"
+    SCOPE_DOWN = "scope_down", "Scope down"
+    REVOKE = "revoke", "Revoke"
+    KEEP = "keep", "Keep"
+    ROTATE = "rotate", "Rotate by"
+    DEACTIVATE = "deactivate", "Deactivate"
+    NOT_MINE = "not_mine", "Not mine"
+    DONT_KNOW = "dont_know", "Don’t know"
+
+
+class Decision(models.Model):
+    """One answer, never changed afterwards; taking it back is a later row with `recalls` pointing at it.
+
+    `is_attestation` marks an owner's answer on an item that an independent reviewer still decides. `target` and
+    `proof` belong to scope_down: what remains, and why it lies inside what was held. `digest` pins the content that
+    was decided.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    item = models.ForeignKey(ReviewItem, on_delete=models.RESTRICT, related_name="decisions")
+    answer = models.CharField(max_length=20, choices=Answer.choices)
+    is_attestation = models.BooleanField(default=False)
+    until = models.DateTimeField(null=True, blank=True)
+    target = models.JSONField(null=True, blank=True)
+    proof = models.JSONField(null=True, blank=True)
+    digest = models.BinaryField(max_length=32, null=True, blank=True)
+    reason = models.TextField(blank=True, default="")
+    named_person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="decisions"
+    )
+    decided_by_policy = models.CharField(max_length=60, blank=True, default="")
+    auth_method = models.CharField(max_length=40, blank=True, default="")
+    is_bulk = models.BooleanField(default=False)
+    recalls = models.OneToOneField("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="recalled_by")
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # Every answer is somebody's, or a named policy's: never nobody's and never both.
+            models.CheckConstraint(
+                condition=(Q(decided_by__isnull=False) & Q(decided_by_policy=""))
+                | (Q(decided_by__isnull=True) & ~Q(decided_by_policy="")),
+                name="reviews_decision_has_author",
+            ),
+            models.CheckConstraint(
+                condition=~Q(answer="scope_down") | Q(target__isnull=False, proof__isnull=False),
+                name="reviews_scope_down_is_proved",
+            ),
+            models.CheckConstraint(
+                condition=~Q(answer__in=["approve_until", "rotate"]) | Q(until__isnull=False),
+                name="reviews_dated_answer_has_date",
+            ),
+        ]
+        indexes = [models.Index(fields=["item", "-decided_at"], name="reviews_decision_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.answer} on {self.item_id}"

@@ -1,0 +1,321 @@
+"""What Remit would answer, and why. Pure functions over facts; the reviewer decides.
+
+Two rules are above all others. Unknown is never unused: what no log could have shown is not proposed for removal. And a
+suggestion is proved: a target lies inside what is held, is really smaller, and refuses none of the use that was seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+from governance.kernel.errors import DomainError
+from governance.kernel.permissions import (
+    Answer,
+    PatternSet,
+    Permission,
+    Statement,
+    difference_samples,
+    includes,
+    matches,
+    sample_requests,
+    subtract,
+    union,
+)
+from governance.kernel.rightsizing import replay, right_size, unused
+
+RULE_VERSION = "2026.1"
+ROTATE_AFTER = timedelta(days=365)
+CREDENTIAL_IDLE_AFTER = timedelta(days=90)
+MOST_NAMED = 5
+MOST_SAMPLES = 200
+
+USED, UNUSED, NOT_OBSERVABLE = "used", "unused", "not_observable"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An action on a resource that a log showed."""
+
+    action: str
+    resource: str
+    last_seen_at: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one log could show, and when: patterns of actions and resources in the grant's dialect."""
+
+    log: str
+    observed_from: datetime
+    observed_until: datetime
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantFacts:
+    """min_observed: how long use must have been observable before absence of use means anything."""
+
+    permission: Permission
+    now: datetime
+    min_observed: timedelta
+    uses: Sequence[Seen] = ()
+    windows: Sequence[Window] = ()
+    is_disabled: bool = False
+    has_owner: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialFacts:
+    """None means that the source did not report it."""
+
+    now: datetime
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_rotated_at: datetime | None = None
+    last_used_at: datetime | None = None
+    never_expires: bool = False
+    has_owner: bool = True
+
+
+ItemFacts = GrantFacts | CredentialFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """state: used, unused or not_observable. at: last use; since, until: what was watched without a gap in coverage."""
+
+    state: str
+    at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    calls: int = 0
+    text: str = ""
+
+    @property
+    def watched(self) -> timedelta:
+        return self.until - self.since if self.since and self.until else timedelta()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "at": self.at.isoformat() if self.at else None,
+            "since": self.since.isoformat() if self.since else None,
+            "until": self.until.isoformat() if self.until else None,
+            "calls": self.calls,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """answer: an `Answer` value, or empty where nothing can be recommended.
+
+    target: what was needed plus what could not be observed, where that is less than what is held. It may be there
+    without the answer scope_down: as a start for choosing, when use has not been watched for long enough.
+    """
+
+    answer: str
+    reasons: tuple[str, ...]
+    use: Use
+    target: Permission | None = None
+    rule_version: str = RULE_VERSION
+    replayed: dict[str, int] = field(default_factory=dict)
+
+
+def recommend(facts: ItemFacts) -> Recommendation:
+    """The answer that the facts suggest, with sentences that say why."""
+    found = _for_grant(facts) if isinstance(facts, GrantFacts) else _for_credential(facts)
+    if facts.has_owner:
+        return found
+    reasons = (*found.reasons, "Nobody is accountable for this identity.")
+    return Recommendation(found.answer, reasons, found.use, found.target, found.rule_version, found.replayed)
+
+
+def use_of(facts: GrantFacts) -> Use:
+    """Whether this very access was used: yes, not while it was watched, or nobody can know."""
+    relevant = _relevant(facts)
+    watched = _readable(facts)
+    since = max((window.observed_from for window in watched), default=None)
+    until = min((window.observed_until for window in watched), default=None)
+    if relevant:
+        last = max(use.last_seen_at for use in relevant)
+        calls = sum(use.count for use in relevant)
+        return Use(USED, last, since, until, calls, f"Last used {_day(last)}.")
+    whole = _observable(facts)
+    if whole is None or since is None or until is None or not _covers(whole, facts.permission):
+        return Use(NOT_OBSERVABLE, text="Use cannot be observed.")
+    return Use(UNUSED, None, since, until, 0, f"No use seen since {_day(since)}.")
+
+
+def _for_grant(facts: GrantFacts) -> Recommendation:
+    use = use_of(facts)
+    if facts.is_disabled:
+        return Recommendation("revoke", ("The identity is disabled, so it cannot need this.",), use)
+    if use.state == NOT_OBSERVABLE:
+        return Recommendation(
+            "", ("Use of this access cannot be observed, so nothing is proposed. Unknown is not unused.",), use
+        )
+    target = _smaller(facts)
+    replayed = _replayed(facts, target) if target else {}
+    doubt = _doubt(facts, use)
+    if doubt:
+        return Recommendation("", (*_told(facts, use), doubt), use, target, replayed=replayed)
+    if use.state == UNUSED:
+        return Recommendation("revoke", _told(facts, use), use)
+    if target is None:
+        return Recommendation("approve", (*_told(facts, use), "No smaller set would do."), use)
+    reasons = (*_told(facts, use), *_idle(facts), _replay_sentence(replayed))
+    return Recommendation("scope_down", reasons, use, target, replayed=replayed)
+
+
+def _doubt(facts: GrantFacts, use: Use) -> str:
+    """Why absence of use means nothing here; empty where it does mean something."""
+    if use.since is None:
+        return "What was not used cannot be known here."
+    if use.watched < facts.min_observed:
+        return f"Use was watched for {_span(use.watched)} only: too short to conclude."
+    return ""
+
+
+def _told(facts: GrantFacts, use: Use) -> tuple[str, ...]:
+    if use.state == UNUSED:
+        return (f"Not used in the {_span(use.watched)} in which any use would have been seen.",)
+    calls = f"{use.calls} calls" if use.calls != 1 else "one call"
+    return (f"{use.text} Seen: {calls}, {len(_relevant(facts))} different.",)
+
+
+def _idle(facts: GrantFacts) -> tuple[str, ...]:
+    pairs = [(use.action, use.resource) for use in _relevant(facts)]
+    window = _observable(facts)
+    idle = [
+        f"{action} on {resource}"
+        for action, resource in unused(facts.permission, pairs)
+        if window is not None and matches(window, action, resource) is Answer.YES
+    ]
+    if not idle:
+        return ("Only part of what it gives was used.",)
+    more = f" and {len(idle) - MOST_NAMED} more" if len(idle) > MOST_NAMED else ""
+    return (f"Never used: {', '.join(idle[:MOST_NAMED])}{more}.",)
+
+
+def _relevant(facts: GrantFacts) -> list[Seen]:
+    return [use for use in facts.uses if matches(facts.permission, use.action, use.resource) is not Answer.NO]
+
+
+def _smaller(facts: GrantFacts) -> Permission | None:
+    """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
+    held = facts.permission
+    pairs = [(use.action, use.resource) for use in _relevant(facts)]
+    if not pairs:
+        return None
+    try:
+        target = right_size(held, pairs)
+        window = _observable(facts)
+        if window is None:
+            return None
+        target = _with_the_unseen(held, union(target, subtract(held, window)), window)
+    except DomainError:
+        return None
+    is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))
+    return target if is_smaller and not replay(pairs, target).refused else None
+
+
+def _with_the_unseen(held: Permission, target: Permission, window: Permission) -> Permission:
+    """Give back what went along unseen: taking a right away also takes what contains it, such as passing it on.
+
+    Unknown is never unused, so whatever is lost and could not have been observed stays.
+    """
+    lost = [
+        Statement(PatternSet((sample.action,)), PatternSet((sample.resource,)))
+        for sample in difference_samples(held, target, limit=MOST_SAMPLES)
+        if matches(window, sample.action, sample.resource) is not Answer.YES
+    ]
+    return union(target, Permission(held.dialect, tuple(lost))) if lost else target
+
+
+def _replayed(facts: GrantFacts, target: Permission) -> dict[str, int]:
+    relevant = _relevant(facts)
+    result = replay([(use.action, use.resource) for use in relevant], target)
+    calls = {(use.action, use.resource): use.count for use in relevant}
+    return {
+        "calls": sum(calls.values()),
+        "refused": sum(calls[pair] for pair in result.refused),
+        "unknown": result.unknown,
+    }
+
+
+def _replay_sentence(replayed: dict[str, int]) -> str:
+    return f"{replayed['refused']} of {replayed['calls']} calls seen would have been refused afterwards."
+
+
+def _observable(facts: GrantFacts) -> Permission | None:
+    """Everything that some log could have shown, written as a permission of the grant's dialect."""
+    windows = [found for window in facts.windows if (found := _as_permission(facts, window)) is not None]
+    return reduce(union, windows) if windows else None
+
+
+def _readable(facts: GrantFacts) -> list[Window]:
+    return [window for window in facts.windows if _as_permission(facts, window) is not None]
+
+
+def _as_permission(facts: GrantFacts, window: Window) -> Permission | None:
+    """One window as a permission, or None where its patterns are not of the grant's dialect: it then shows nothing."""
+    statement = {"actions": list(window.actions), "resources": list(window.resources)}
+    try:
+        return Permission.from_json({"dialect": facts.permission.dialect, "statements": [statement]})
+    except DomainError:
+        return None
+
+
+def _covers(window: Permission, held: Permission) -> bool:
+    return includes(window, held).holds
+
+
+def _for_credential(facts: CredentialFacts) -> Recommendation:
+    answer, reason = _credential_answer(facts)
+    return Recommendation(answer, (reason,), _credential_use(facts))
+
+
+def _credential_answer(facts: CredentialFacts) -> tuple[str, str]:
+    used, born = facts.last_used_at, facts.last_rotated_at or facts.created_at
+    word = "rotated" if facts.last_rotated_at else "created"
+    rules = (
+        (_is_past(facts.expires_at, facts.now), "deactivate", f"It expired {_day(facts.expires_at)}."),
+        (_is_past(used, facts.now - CREDENTIAL_IDLE_AFTER), "deactivate", f"It was last used {_day(used)}."),
+        (born is None, "", "Its age is not reported by the source."),
+        (_is_past(born, facts.now - ROTATE_AFTER), "rotate", f"It was {word} {_day(born)}, over a year ago."),
+        (facts.never_expires, "rotate", "It never expires."),
+        (used is None, "", "Its use cannot be observed."),
+    )
+    for applies, answer, reason in rules:
+        if applies:
+            return answer, reason
+    return "keep", f"It is young enough and in use ({_day(used)})."
+
+
+def _is_past(moment: datetime | None, limit: datetime) -> bool:
+    return moment is not None and moment <= limit
+
+
+def _credential_use(facts: CredentialFacts) -> Use:
+    at = facts.last_used_at
+    if at is None:
+        return Use(NOT_OBSERVABLE, text="Use cannot be observed.")
+    if facts.now - at > CREDENTIAL_IDLE_AFTER:
+        return Use(UNUSED, at, at, facts.now, 0, f"Last used {_day(at)}.")
+    return Use(USED, at, text=f"Last used {_day(at)}.")
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%-d %B %Y}" if moment else "never"
+
+
+def _span(length: timedelta) -> str:
+    if length >= timedelta(days=2):
+        return f"{length.days} days"
+    hours = int(length.total_seconds() // 3600)
+    return f"{hours} hours" if hours >= 2 else f"{int(length.total_seconds() // 60)} minutes"

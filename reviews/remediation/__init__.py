@@ -1,0 +1,25 @@
+"""From a decision to a changed and verified source: prepare, place, execute, verify, restore.
+
+Orders are rows and messages are hints. Every step that talks to a source happens between two short transactions, so a
+worker that dies leaves an expired lease behind and nothing else; executing twice changes once.
+"""
+
+from reviews.remediation.executing import drain_orders, execute_order, retry_order
+from reviews.remediation.placing import place_order, recall_orders, report_task_done, settle_order
+from reviews.remediation.preparing import Prepared, prepare
+from reviews.remediation.restoring import restore_order
+from reviews.remediation.verifying import verify_orders
+
+__all__ = [
+    "Prepared",
+    "drain_orders",
+    "execute_order",
+    "place_order",
+    "prepare",
+    "recall_orders",
+    "report_task_done",
+    "restore_order",
+    "retry_order",
+    "settle_order",
+    "verify_orders",
+]

@@ -1,0 +1,222 @@
+"""Write orders down, take them back, and close the ones that people carry out."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from governance import dispatch
+from governance.audit import log
+from governance.audit.actions import Verb
+from governance.kernel.actors import Actor, Role
+from governance.kernel.errors import Conflict, DomainError, Forbidden
+from identities.services.review_facts import expect_removal, forget_removal
+from reviews.models import Decision, Order, OrderAction, ReviewItem
+from reviews.remediation.preparing import Prepared
+from reviews.states import ORDER_MOVES, UNSENT_ORDERS, OrderState, require_transition
+
+
+class TooLate(Conflict):
+    """The order has been sent; what it did can be restored, not recalled."""
+
+    code = "too-late"
+    title = "The order has been sent"
+
+
+class NothingToSettle(Conflict):
+    """The order is on its way or has ended; there is nothing to let rest."""
+
+    code = "nothing-to-settle"
+
+
+class SettlingNeedsReason(DomainError):
+    """Letting an order rest unverified is a decision, so it says why."""
+
+    code = "reason-required"
+
+
+class OwnAccess(Forbidden):
+    """The decision would be about one's own access."""
+
+    code = "own-access"
+
+
+class NotATask(Conflict):
+    """Only a task for a person can be reported as done."""
+
+    code = "not-a-task"
+
+
+def place_order(
+    *,
+    decision: Decision,
+    item: ReviewItem,
+    prepared: Prepared,
+    execute_after: datetime,
+    actor: Actor,
+    now: datetime,
+) -> Order | None:
+    """Write the order that the decision asks for, or nothing where it asks for none.
+
+    An inner step: runs in the caller's transaction, so that decision and order exist together or not at all.
+    """
+    if prepared.action is None:
+        return None
+    order = Order.objects.create(
+        decision=decision,
+        item=item,
+        source_id=item.identity.source_id,
+        identity_id=item.identity_id,
+        grant_id=item.grant_id,
+        credential_id=item.credential_id,
+        action=prepared.action,
+        state=OrderState.TASK if prepared.is_task else OrderState.PLANNED,
+        target=decision.target,
+        held=item.grant_version.permission if item.grant_version else None,
+        plan=prepared.plan.to_json() if prepared.plan else None,
+        instructions=prepared.instructions,
+        outcome=prepared.problem,
+        execute_after=execute_after,
+    )
+    verb = Verb.ORDER_TASK_OPENED if prepared.is_task else Verb.ORDER_PLANNED
+    write_order_audit(verb=verb, order=order, actor=actor, now=now, old=None)
+    dispatch.after_commit("reviews.drain_orders")
+    return order
+
+
+def recall_orders(*, decision: Decision, actor: Actor, now: datetime) -> list[Order]:
+    """Take back what the decision ordered. An inner step of the caller's transaction. Raises TooLate."""
+    orders = list(Order.objects.select_for_update().filter(decision=decision))
+    for order in orders:
+        if order.state == OrderState.RECALLED:
+            continue
+        was_sent = order.attempts or order.evidence or order.task_reported_at
+        if order.state not in UNSENT_ORDERS or was_sent:
+            raise TooLate("The order has already been sent to the source. Restore it instead.", order=str(order.id))
+        move_order(order, OrderState.RECALLED, now=now, actor=actor, verb=Verb.ORDER_RECALLED, outcome="Recalled.")
+    return orders
+
+
+def report_task_done(*, order: Order, note: str, actor: Actor, now: datetime) -> Order:
+    """A person says that the task is done. Only a later reading of the source closes the order."""
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update(of=("self",)).select_related("identity__source").get(pk=order.pk)
+        if order.state != OrderState.TASK:
+            raise NotATask("This order is not a task for a person, or is already settled.")
+        _require_doer(order, actor)
+        order.task_reported_by_id = actor.person_id
+        order.task_reported_at = now
+        order.outcome = "Reported as done; waiting for the source to show it."
+        order.version += 1
+        order.save(update_fields=["task_reported_by", "task_reported_at", "outcome", "version"])
+        _note_on_grant(order, now)
+        log.record(
+            verb=Verb.ORDER_TASK_DONE,
+            actor=actor,
+            subject=log.Subject("order", str(order.id)),
+            now=now,
+            new={"state": order.state},
+            reason=note,
+        )
+    return order
+
+
+def settle_order(*, order: Order, reason: str, actor: Actor, now: datetime) -> Order:
+    """Let an order rest that cannot be verified: somebody looked and says why. Raises NothingToSettle, Forbidden."""
+    if not actor.has_role(Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER):
+        raise Forbidden("Only reviewers, campaign managers and administrators can let an order rest.")
+    require_disinterested(order, actor)
+    if not reason.strip():
+        raise SettlingNeedsReason("Say why this order may rest although it was not verified.")
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update().get(pk=order.pk)
+        if OrderState.SETTLED not in ORDER_MOVES[OrderState(order.state)]:
+            raise NothingToSettle("This order is on its way, or has ended. There is nothing to let rest.")
+        move_order(
+            order,
+            OrderState.SETTLED,
+            now=now,
+            actor=actor,
+            verb=Verb.ORDER_SETTLED,
+            outcome="Settled by a person; not verified at the source.",
+            reason=reason,
+        )
+    return order
+
+
+def require_disinterested(order: Order, actor: Actor) -> None:
+    """Nobody gives access back to, or lets it be for, an identity that they own or whose credential they hold."""
+    person = actor.person_id
+    identity = order.identity
+    own = {identity.owner_id, identity.backup_owner_id, identity.sponsor_id}
+    if person is not None and (person in own or identity.credentials.filter(holder=person).exists()):
+        raise OwnAccess("You answer for this identity, so somebody else has to decide this.")
+
+
+def move_order(
+    order: Order,
+    state: OrderState,
+    *,
+    now: datetime,
+    actor: Actor,
+    verb: Verb,
+    outcome: str,
+    reason: str = "",
+    **fields: Any,
+) -> None:
+    """Move a locked order along the table and write its record. An inner step of the caller's transaction."""
+    old = order.state
+    require_transition(ORDER_MOVES, OrderState(old), state)
+    order.state = state
+    order.outcome = outcome
+    order.version += 1
+    for name, value in fields.items():
+        setattr(order, name, value)
+    order.save(update_fields=["state", "outcome", "version", *fields])
+    _note_on_grant(order, now)
+    write_order_audit(verb=verb, order=order, actor=actor, now=now, old=old, reason=reason)
+
+
+def _note_on_grant(order: Order, now: datetime) -> None:
+    """Tell the inventory whether the grant's absence is expected, so that its guard is not alarmed by our own work."""
+    if order.grant_id is None or order.action not in {OrderAction.REVOKE, OrderAction.NARROW}:
+        return
+    if order.state in {OrderState.APPLIED, OrderState.PARTIAL} or order.task_reported_at:
+        expect_removal(grant_ids=[order.grant_id], now=now)
+    if order.state in {OrderState.VERIFIED, OrderState.RESTORED, OrderState.DRIFTED, OrderState.SETTLED}:
+        forget_removal(grant_ids=[order.grant_id])
+
+
+def write_order_audit(
+    *, verb: Verb, order: Order, actor: Actor, now: datetime, old: str | None, reason: str = ""
+) -> None:
+    """One record of one step of an order; names, addresses and statements stay out of it."""
+    log.record(
+        verb=verb,
+        actor=actor,
+        subject=log.Subject("order", str(order.id)),
+        now=now,
+        reason=reason,
+        old={"state": old} if old else None,
+        new={"state": str(order.state), "action": str(order.action)},
+        context={
+            "item": str(order.item_id) if order.item_id else None,
+            "decision": str(order.decision_id) if order.decision_id else None,
+            "identity": str(order.identity_id),
+            "grant": str(order.grant_id) if order.grant_id else None,
+            "credential": str(order.credential_id) if order.credential_id else None,
+            "restores": str(order.restores_id) if order.restores_id else None,
+            "plan": order.plan.get("pre_hash") if order.plan else None,
+            "attempt": order.attempts,
+        },
+    )
+
+
+def _require_doer(order: Order, actor: Actor) -> None:
+    owns = actor.person_id is not None and actor.person_id in {
+        order.identity.owner_id,
+        order.identity.backup_owner_id,
+        order.identity.source.owner_id,
+    }
+    if not owns and not actor.has_role(Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER):
+        raise Forbidden("Only the owner of the identity or of its source, or a reviewer, can report this task as done.")

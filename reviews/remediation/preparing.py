@@ -1,0 +1,115 @@
+"""What an answer would do at the source, worked out before anybody agrees to it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from governance.kernel.errors import DomainError
+from governance.kernel.permissions import Permission, describe
+from identities import provisioning
+from identities.connectors.contract import NotPossible, Plan, SourceChanged
+from identities.models import Credential, Grant, GrantVersion, Identity
+from reviews.models import Answer, OrderAction, ReviewItem
+
+ACTION_OF: dict[str, OrderAction] = {
+    Answer.REVOKE: OrderAction.REVOKE,
+    Answer.APPROVE_UNTIL: OrderAction.REVOKE,
+    Answer.SCOPE_DOWN: OrderAction.NARROW,
+    Answer.DEACTIVATE: OrderAction.DEACTIVATE,
+    Answer.ROTATE: OrderAction.ROTATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What will happen when the answer is submitted.
+
+    action is None for answers that change nothing. plan is what the connector will execute; where it is None,
+    `instructions` say what a person has to do (a task), or `problem` says why no plan could be made yet (the source
+    did not answer; the worker will plan when the order is due).
+    """
+
+    action: OrderAction | None = None
+    plan: Plan | None = None
+    instructions: str = ""
+    problem: str = ""
+
+    @property
+    def is_task(self) -> bool:
+        return self.action is not None and self.plan is None and bool(self.instructions)
+
+
+class Subject(Protocol):
+    """Whatever names the object of a change: a review item or an order."""
+
+    identity: Identity
+    grant: Grant | None
+    credential: Credential | None
+
+
+def prepare(*, item: ReviewItem, answer: str, target: Permission | None = None) -> Prepared:
+    """Plan what `answer` would do. Calls the source: outside transactions only. An unwilling source is no error."""
+    action = ACTION_OF.get(answer)
+    if action is None:
+        return Prepared()
+    if answer == Answer.APPROVE_UNTIL:
+        # The source may change until then, so the plan is made on the day.
+        return Prepared(action=action)
+    try:
+        return prepare_action(action=action, subject=item, version=item.grant_version, target=target)
+    except DomainError as problem:
+        return Prepared(action=action, problem=problem.message)
+
+
+def prepare_action(
+    *, action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None
+) -> Prepared:
+    """Plan one change, or say what a person has to do where the source or its connector cannot.
+
+    Raises SourceUnreachable, SourceChanged, and whatever is wrong with the source's settings or secrets.
+    """
+    if action == OrderAction.ROTATE:
+        return Prepared(action=action, instructions=_rotate_text(subject))
+    try:
+        return Prepared(action=action, plan=_plan(action, subject, version, target))
+    except SourceChanged:
+        raise
+    except NotPossible as refusal:
+        text = _task_text(action, subject, version, target)
+        return Prepared(action=action, instructions=f"{refusal.message}\n\n{text}", problem=refusal.message)
+
+
+def _plan(action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None) -> Plan:
+    if action == OrderAction.QUARANTINE:
+        return provisioning.plan_quarantine(identity=subject.identity)
+    if action == OrderAction.DEACTIVATE and subject.credential is not None:
+        return provisioning.plan_deactivate(credential=subject.credential)
+    if subject.grant is None or version is None:
+        raise NotPossible("There is no grant to change.")
+    if action == OrderAction.NARROW and target is not None:
+        return provisioning.plan_narrow(grant=subject.grant, version=version, target=target)
+    return provisioning.plan_revoke(grant=subject.grant, version=version)
+
+
+def _task_text(action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None) -> str:
+    name = f"{subject.identity.name} in {subject.identity.source.name}"
+    if action == OrderAction.DEACTIVATE and subject.credential is not None:
+        kind = subject.credential.get_kind_display().lower()
+        return f"Deactivate the {kind} “{subject.credential.external_id}” of {name}."
+    if action == OrderAction.QUARANTINE:
+        return f"Lock {name} out: no sign-in and no open session may remain."
+    label = subject.grant.label if subject.grant else ""
+    if action == OrderAction.NARROW and target is not None:
+        kept = "\n".join(f"- {sentence}" for sentence in describe(target))
+        return f"Change the access “{label}” of {name} so that only this remains:\n{kept}"
+    held = "\n".join(f"- {sentence}" for sentence in (version.plain if version else []))
+    return f"Take the access “{label}” away from {name}. It may now:\n{held}"
+
+
+def _rotate_text(subject: Subject) -> str:
+    credential = subject.credential
+    if credential is None:
+        return ""
+    return (
+        f"Rotate the {credential.get_kind_display().lower()} “{credential.external_id}” of {subject.identity.name} "
+        f"in {subject.identity.source.name}: issue a new one, move the users over, then end the old one."
+    )

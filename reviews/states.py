@@ -1,0 +1,114 @@
+"""The legal moves of campaigns, items and orders, as tables. Pure Python: no Django, no clock."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from governance.kernel.errors import Conflict
+
+S = TypeVar("S", bound=StrEnum)
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class ItemState(StrEnum):
+    """OPEN waits for the assignee; ATTESTED waits for the independent reviewer; DECIDED is final unless recalled."""
+
+    OPEN = "open"
+    ATTESTED = "attested"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class OrderState(StrEnum):
+    """PLANNED can be recalled; from EXECUTING on the source is being changed; TASK waits for a person.
+
+    SETTLED means that a person has looked at an order that cannot be verified and says why it may rest.
+    """
+
+    PLANNED = "planned"
+    EXECUTING = "executing"
+    APPLIED = "applied"
+    VERIFIED = "verified"
+    TASK = "task"
+    RECALLED = "recalled"
+    DRIFTED = "drifted"
+    PARTIAL = "partial"
+    STILL_EFFECTIVE = "still_effective"
+    SESSIONS_REMAIN = "sessions_remain"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    REAPPEARED = "reappeared"
+    RESTORED = "restored"
+    SETTLED = "settled"
+
+
+C, I, O = CampaignState, ItemState, OrderState  # noqa: E741
+
+CAMPAIGN_MOVES: Mapping[CampaignState, frozenset[CampaignState]] = {
+    C.DRAFT: frozenset({C.OPENING, C.CANCELLED}),
+    C.OPENING: frozenset({C.OPEN, C.CANCELLED}),
+    C.OPEN: frozenset({C.CLOSING, C.CANCELLED}),
+    C.CLOSING: frozenset({C.CLOSED}),
+    C.CLOSED: frozenset({C.COMPLETED}),
+    C.COMPLETED: frozenset(),
+    C.CANCELLED: frozenset(),
+}
+
+ITEM_MOVES: Mapping[ItemState, frozenset[ItemState]] = {
+    I.OPEN: frozenset({I.ATTESTED, I.DECIDED, I.EXPIRED, I.CANCELLED}),
+    # A recalled attestation, or access that changed since it was given, asks the owner again.
+    I.ATTESTED: frozenset({I.OPEN, I.DECIDED, I.EXPIRED, I.CANCELLED}),
+    # A recalled decision opens the question again.
+    I.DECIDED: frozenset({I.OPEN, I.ATTESTED}),
+    I.EXPIRED: frozenset(),
+    I.CANCELLED: frozenset(),
+}
+
+ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
+    O.PLANNED: frozenset({O.EXECUTING, O.RECALLED, O.TASK, O.BLOCKED, O.DRIFTED, O.FAILED}),
+    O.EXECUTING: frozenset({O.APPLIED, O.DRIFTED, O.PARTIAL, O.BLOCKED, O.FAILED, O.PLANNED, O.TASK}),
+    O.APPLIED: frozenset({O.VERIFIED, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.DRIFTED, O.RESTORED}),
+    O.TASK: frozenset({O.VERIFIED, O.RECALLED, O.FAILED, O.SETTLED}),
+    O.VERIFIED: frozenset({O.REAPPEARED, O.RESTORED}),
+    # These wait for the world to change: every later reading asks again.
+    O.STILL_EFFECTIVE: frozenset({O.VERIFIED, O.RESTORED, O.SESSIONS_REMAIN, O.DRIFTED, O.SETTLED}),
+    O.SESSIONS_REMAIN: frozenset({O.VERIFIED, O.RESTORED, O.STILL_EFFECTIVE, O.DRIFTED, O.PLANNED, O.SETTLED}),
+    O.PARTIAL: frozenset(
+        {O.VERIFIED, O.RESTORED, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.DRIFTED, O.PLANNED, O.SETTLED}
+    ),
+    # Nothing is under way here, yet somebody may do at the source what was wanted.
+    O.DRIFTED: frozenset({O.PLANNED, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    O.BLOCKED: frozenset({O.PLANNED, O.TASK, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    O.FAILED: frozenset({O.PLANNED, O.RECALLED, O.TASK, O.VERIFIED, O.SETTLED}),
+    O.REAPPEARED: frozenset({O.PLANNED, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    O.RECALLED: frozenset(),
+    O.RESTORED: frozenset(),
+    O.SETTLED: frozenset(),
+}
+
+SETTLED_ORDERS = frozenset({O.VERIFIED, O.RECALLED, O.RESTORED, O.SETTLED})
+UNSENT_ORDERS = frozenset({O.PLANNED, O.TASK})
+AWAITING_VERIFICATION = frozenset({O.APPLIED, O.PARTIAL, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.TASK})
+STOPPED_ORDERS = frozenset({O.DRIFTED, O.BLOCKED, O.FAILED, O.REAPPEARED})
+
+
+class IllegalMove(Conflict):
+    """The object is in a state that does not allow this move."""
+
+    code = "illegal-move"
+
+
+def require_transition(moves: Mapping[S, frozenset[S]], current: S, wanted: S) -> None:
+    """Raise IllegalMove unless the table allows going from `current` to `wanted`."""
+    if wanted not in moves[current]:
+        raise IllegalMove(f"This cannot go from “{current}” to “{wanted}”.", current=current, wanted=wanted)

@@ -1,0 +1,62 @@
+"""Background work of reviews. Tasks are edges: they bring the clock and the actor, and call one function.
+
+Messages are hints and may come twice, late or never; every function below finds its work in the tables.
+"""
+
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from governance.kernel.actors import system_actor
+from reviews import deadline, decisions, remediation
+from reviews.campaigns import closing, due, mail, opening
+
+# Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
+QUICK, QUICK_HARD = 50, 60
+LONG, LONG_HARD = 1740, 1800
+
+
+@shared_task(name="reviews.open_due_campaigns", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def open_due_campaigns(**kwargs: Any) -> None:
+    due.open_due_campaigns(now=timezone.now())
+
+
+@shared_task(name="reviews.open_campaign", soft_time_limit=LONG, time_limit=LONG_HARD)
+def open_campaign(*, campaign_id: str, **kwargs: Any) -> None:
+    opening.open_campaign(campaign_id=campaign_id, actor=system_actor("scheduler"), now=timezone.now())
+
+
+@shared_task(name="reviews.close_due_campaigns", soft_time_limit=LONG, time_limit=LONG_HARD)
+def close_due_campaigns(**kwargs: Any) -> None:
+    closing.close_due_campaigns(now=timezone.now())
+
+
+@shared_task(name="reviews.reroute_items", soft_time_limit=LONG, time_limit=LONG_HARD)
+def reroute_items(**kwargs: Any) -> None:
+    decisions.reroute_orphaned_items(now=timezone.now())
+
+
+@shared_task(name="reviews.send_due_mail", soft_time_limit=LONG, time_limit=LONG_HARD)
+def send_due_mail(**kwargs: Any) -> None:
+    mail.send_due_mail(now=timezone.now())
+
+
+@shared_task(name="reviews.expire_due_approvals", soft_time_limit=LONG, time_limit=LONG_HARD)
+def expire_due_approvals(**kwargs: Any) -> None:
+    deadline.expire_due_approvals(now=timezone.now())
+
+
+@shared_task(name="reviews.drain_orders", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def drain_orders(**kwargs: Any) -> None:
+    remediation.drain_orders(now=timezone.now())
+
+
+@shared_task(name="reviews.execute_order", soft_time_limit=LONG, time_limit=LONG_HARD)
+def execute_order(*, order_id: str, **kwargs: Any) -> None:
+    remediation.execute_order(order_id=order_id, now=timezone.now())
+
+
+@shared_task(name="reviews.verify_orders", soft_time_limit=LONG, time_limit=LONG_HARD)
+def verify_orders(*, source_id: str, run_id: str, **kwargs: Any) -> None:
+    remediation.verify_orders(source_id=source_id, run_id=run_id, now=timezone.now())

@@ -1,0 +1,199 @@
+"""Reviews as pages: which run, how far they are, what they are about, and ending them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_POST, require_safe
+
+from governance.kernel.errors import DomainError
+from governance.web.access import page
+from governance.web.charts import Segment
+from governance.web.htmx import render_page
+from governance.web.pagination import SortKey, paginate
+from reviews.campaigns.closing import cancel_campaign, close_campaign, require_campaign_manager
+from reviews.forms import CancelForm, show_refusal
+from reviews.models import Campaign, ReviewerRule, ReviewItem
+from reviews.selectors import (
+    UNDECIDED,
+    access_campaign,
+    campaign_progress,
+    list_campaigns,
+    list_items,
+    list_schedules,
+    order_progress,
+)
+from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
+from reviews.views.requests import PageRequest
+from reviews.views.tabs import MANAGERS, READERS, review_tabs
+from reviews.views.workbench import plain_of
+
+RUNNING = (CampaignState.DRAFT, CampaignState.OPENING, CampaignState.OPEN, CampaignState.CLOSING)
+ITEM_ORDER = (SortKey("is_privileged", descending=True), SortKey("identity__name"), SortKey("pk"))
+NEWEST = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
+MOST_COMING = 6
+TONES = {
+    ItemState.OPEN: "warn",
+    ItemState.ATTESTED: "info",
+    ItemState.DECIDED: "success",
+    ItemState.EXPIRED: "danger",
+    ItemState.CANCELLED: "unknown",
+}
+LABELS = {
+    ItemState.OPEN: "open",
+    ItemState.ATTESTED: "attested",
+    ItemState.DECIDED: "decided",
+    ItemState.EXPIRED: "expired",
+    ItemState.CANCELLED: "cancelled",
+}
+
+
+@require_safe
+@page()
+def campaign_list(request: PageRequest) -> HttpResponse:
+    """Running reviews, what comes next, and what is over. Who neither runs nor audits reviews goes to the inbox."""
+    if not request.actor.has_role(*READERS):
+        return redirect("reviews:inbox")
+    campaigns = list_campaigns(actor=request.actor).annotate(
+        total=Count("items"), undecided=Count("items", filter=Q(items__state__in=UNDECIDED))
+    )
+    past = campaigns.exclude(state__in=RUNNING)
+    running = list(campaigns.filter(state__in=RUNNING).order_by("deadline_at", "pk")[:100])
+    coming = list_schedules(actor=request.actor).filter(is_enabled=True, next_due_at__isnull=False)
+    context = {
+        "running": [(campaign, campaign.total - campaign.undecided) for campaign in running],
+        "coming": list(coming.order_by("next_due_at", "pk")[:MOST_COMING]),
+        "page": paginate(past, NEWEST, cursor=request.GET.get("cursor", ""), size=25),
+        "may_plan": request.actor.has_role(*MANAGERS),
+        "tabs": review_tabs(request.actor, "reviews"),
+    }
+    return render_page(request, "reviews/campaign_list.html", context, fragment="reviews/_campaign_table.html")
+
+
+@require_safe
+@page(roles=READERS)
+def campaign_detail(request: PageRequest, campaign_id: UUID) -> HttpResponse:
+    """One review: progress, who has how much to answer, its questions, its sources and its orders."""
+    campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
+    if request.headers.get("HX-Target") == "campaign-progress":
+        context = {"campaign": campaign, **_progress(campaign)}
+        return render_page(request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_progress.html")
+    return _show(request, campaign)
+
+
+@require_POST
+@page(roles=MANAGERS)
+def campaign_close(request: PageRequest, campaign_id: UUID) -> HttpResponse:
+    """Stop taking answers before the deadline."""
+    campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
+    try:
+        close_campaign(campaign=campaign, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, campaign, refusal=refusal)
+    messages.success(request, "Closing. The deadline policy now speaks for what nobody answered.")
+    return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
+
+
+@require_POST
+@page(roles=MANAGERS)
+def campaign_cancel(request: PageRequest, campaign_id: UUID) -> HttpResponse:
+    """Call a review off, with a reason."""
+    campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
+    form = CancelForm(request.POST)
+    if not form.is_valid():
+        return _show(request, campaign, cancel_form=form, status=422)
+    try:
+        cancel_campaign(campaign=campaign, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        show_refusal(form, refusal)
+        return _show(request, campaign, cancel_form=form, refusal=refusal)
+    messages.success(request, "Called off. Answers that were given stand; open questions ended.")
+    return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
+
+
+def _show(
+    request: PageRequest,
+    campaign: Campaign,
+    *,
+    cancel_form: CancelForm | None = None,
+    refusal: DomainError | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    chosen = _chosen(request)
+    items = list_items(campaign, **chosen)
+    found = paginate(items, ITEM_ORDER, cursor=request.GET.get("cursor", ""), size=50)
+    moves = CAMPAIGN_MOVES[CampaignState(campaign.state)]
+    manages = _manages(campaign, request)
+    context: dict[str, Any] = {
+        "campaign": campaign,
+        "page": found,
+        "rows": [(item, plain_of(item)[:1]) for item in found.rows],
+        "load": _load(campaign),
+        "chosen": chosen,
+        "item_states": [(state.value, LABELS[state].capitalize()) for state in ItemState],
+        "reviewer_rules": [ReviewerRule(rule).label for rule in campaign.reviewer_rules],
+        "orders": [(state, count) for state, count in order_progress(campaign).items() if count and state != "total"],
+        "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,
+        "may_cancel": manages and CampaignState.CANCELLED in moves,
+        "cancel_form": cancel_form or CancelForm(),
+        "refusal": refusal,
+        "tabs": review_tabs(request.actor, ""),
+        "sources": [
+            source | {"read": parse_datetime(source["read_at"]) if source.get("read_at") else None}
+            for source in campaign.frozen.get("sources", [])
+        ],
+        **_progress(campaign),
+    }
+    status = refusal.status if refusal else status
+    return render_page(
+        request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_items.html", status=status
+    )
+
+
+def _progress(campaign: Campaign) -> dict[str, Any]:
+    counts = campaign_progress(campaign)
+    expected = sum((campaign.frozen.get("expected") or {}).values())
+    return {
+        "counts": counts,
+        "answered": counts["total"] - counts["undecided"],
+        "segments": [Segment(counts[state], LABELS[state], TONES[state]) for state in ItemState if counts[state]],
+        "expected": expected,
+        "is_moving": campaign.state in {CampaignState.DRAFT, CampaignState.OPENING, CampaignState.CLOSING},
+    }
+
+
+def _load(campaign: Campaign) -> list[dict[str, Any]]:
+    """Who is asked how much, the most waiting first."""
+    counted = (
+        ReviewItem.objects.filter(campaign=campaign)
+        .values("assignee_id", "assignee__name", "assignee__email")
+        .annotate(total=Count("pk"), undecided=Count("pk", filter=Q(state__in=UNDECIDED)))
+        .order_by("-undecided", "assignee__name", "assignee_id")
+    )
+    return [row | {"answered": row["total"] - row["undecided"]} for row in counted[:50]]
+
+
+def _chosen(request: PageRequest) -> dict[str, Any]:
+    state, assignee = request.GET.get("state", ""), request.GET.get("assignee", "")
+    try:
+        person = UUID(assignee) if assignee else None
+    except ValueError:
+        person = None
+    return {
+        "state": state if state in list(ItemState) else "",
+        "assignee": person,
+        "only_escalated": request.GET.get("escalated") == "yes",
+    }
+
+
+def _manages(campaign: Campaign, request: PageRequest) -> bool:
+    try:
+        require_campaign_manager(campaign, request.actor)
+    except DomainError:
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""Schedules as pages: when reviews fall due, over what, and why so often."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from governance.kernel.errors import DomainError
+from governance.web.access import page
+from governance.web.htmx import render_page
+from identities.selectors.filters import InventoryFilter
+from identities.selectors.inventory import list_population_credentials, list_population_grants
+from reviews.campaigns.calendar import dates_after
+from reviews.campaigns.due import run_now
+from reviews.campaigns.schedules import (
+    change_schedule,
+    create_schedule,
+    next_dates,
+    pause_schedule,
+    require_schedule_manager,
+    resume_schedule,
+)
+from reviews.forms import ScheduleForm, on_the_clock, schedule_initial, show_refusal
+from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
+from reviews.selectors import access_schedule, list_campaigns, list_schedules
+from reviews.views.requests import PageRequest
+from reviews.views.tabs import MANAGERS, READERS, review_tabs
+
+SHOWN_DATES = 5
+
+
+@require_safe
+@page(roles=READERS)
+def schedule_list(request: PageRequest) -> HttpResponse:
+    """All schedules with their next date."""
+    context = {
+        "schedules": list(list_schedules(actor=request.actor)),
+        "may_plan": request.actor.has_role(*MANAGERS),
+        "tabs": review_tabs(request.actor, "schedules"),
+    }
+    return render_page(request, "reviews/schedule_list.html", context)
+
+
+@require_safe
+@page(roles=READERS)
+def schedule_detail(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """One schedule: its dates, its reasoning, its campaigns."""
+    schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
+    return _show(request, schedule)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(roles=MANAGERS)
+def schedule_create(request: PageRequest) -> HttpResponse:
+    """Plan a recurring review."""
+    form = ScheduleForm(request.POST or None, initial=schedule_initial(None))
+    if request.method == "POST" and form.is_valid():
+        try:
+            schedule = create_schedule(actor=request.actor, now=timezone.now(), **form.draft())
+        except DomainError as refusal:
+            show_refusal(form, refusal)
+        else:
+            messages.success(request, f"Planned: {schedule.name}.")
+            return redirect("reviews:schedule_detail", schedule_id=schedule.pk)
+    return _form_page(request, form, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(roles=MANAGERS)
+def schedule_edit(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """Change a schedule; campaigns that exist stay as they are."""
+    schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
+    require_schedule_manager(schedule, request.actor)
+    form = ScheduleForm(request.POST or None, initial=schedule_initial(schedule))
+    if request.method == "POST" and form.is_valid():
+        try:
+            change_schedule(
+                schedule=schedule,
+                version=form.cleaned_data["version"] or 0,
+                changes=form.draft(),
+                actor=request.actor,
+                now=timezone.now(),
+            )
+        except DomainError as refusal:
+            show_refusal(form, refusal)
+            return _form_page(request, form, schedule, status=refusal.status)
+        messages.success(request, "Saved.")
+        return redirect("reviews:schedule_detail", schedule_id=schedule.pk)
+    return _form_page(request, form, schedule)
+
+
+@require_POST
+@page(roles=MANAGERS)
+def schedule_preview(request: PageRequest) -> HttpResponse:
+    """What the form as it is would ask, and when. Changes nothing."""
+    form = ScheduleForm(request.POST)
+    form.is_valid()
+    context = {"preview": _preview(form, timezone.now()), "form": form, "tabs": []}
+    return render_page(request, "reviews/schedule_form.html", context, fragment="reviews/_schedule_preview.html")
+
+
+@require_POST
+@page(roles=MANAGERS)
+def schedule_pause(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """Open no further campaigns until resumed."""
+    return _act(request, schedule_id, pause_schedule, "Paused. No campaign opens until it is resumed.")
+
+
+@require_POST
+@page(roles=MANAGERS)
+def schedule_resume(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """Go on from the next date."""
+    return _act(request, schedule_id, resume_schedule, "Running again from its next date.")
+
+
+@require_POST
+@page(roles=MANAGERS)
+def schedule_run(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """Open a campaign now, outside the calendar."""
+    schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
+    try:
+        campaign = run_now(schedule=schedule, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, schedule, refusal=refusal)
+    messages.success(request, "Opening. Its questions appear as they are written.")
+    return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
+
+
+def _act(request: PageRequest, schedule_id: UUID, call: Callable[..., Any], done: str) -> HttpResponse:
+    schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
+    try:
+        call(schedule=schedule, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, schedule, refusal=refusal)
+    messages.success(request, done)
+    return redirect("reviews:schedule_detail", schedule_id=schedule.pk)
+
+
+def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainError | None = None) -> HttpResponse:
+    now = timezone.now()
+    context = {
+        "schedule": schedule,
+        "dates": next_dates(schedule, SHOWN_DATES, after=now) if schedule.is_enabled else [],
+        "population": _population(schedule.scope, schedule.item_kinds, now),
+        "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
+        "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
+        "campaigns": list(list_campaigns(actor=request.actor).filter(schedule=schedule)[:10]),
+        "may_manage": _manages(schedule, request),
+        "refusal": refusal,
+    }
+    status = refusal.status if refusal else 200
+    return render_page(request, "reviews/schedule_detail.html", context, status=status)
+
+
+def _form_page(
+    request: PageRequest, form: ScheduleForm, schedule: ReviewSchedule | None, status: int = 200
+) -> HttpResponse:
+    if form.errors and status == 200:
+        status = 422
+    context = {
+        "form": form,
+        "schedule": schedule,
+        "preview": _preview(form, timezone.now()) if form.is_bound or schedule else None,
+    }
+    return render_page(request, "reviews/schedule_form.html", context, status=status)
+
+
+def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
+    """The next dates and how much would be asked, each as far as the form tells."""
+    values = form.cleaned_data if form.is_bound else form.initial
+    found: dict[str, Any] = {"dates": [], "dates_problem": "", "scope_problem": "", "population": None}
+    rule = values.get("rrule") if values.get("preset") == "custom" else values.get("preset")
+    if rule and values.get("starts_at") and values.get("time_zone"):
+        try:
+            start = on_the_clock(values["starts_at"], values["time_zone"])
+            found["dates"] = dates_after(
+                rule, starts_at=start, time_zone=values["time_zone"], after=now, count=SHOWN_DATES
+            )
+        except DomainError as problem:
+            found["dates_problem"] = problem.message
+    try:
+        found["population"] = _population(values.get("scope", ""), values.get("item_kinds") or [], now)
+    except DomainError as problem:
+        found["scope_problem"] = problem.message
+    return found
+
+
+def _population(scope: str, kinds: list[str], now: datetime) -> dict[str, int | None]:
+    """How many questions this scope asks today. Raises InvalidFilter."""
+    filters = InventoryFilter.parse(scope)
+    lists = {ItemKind.GRANT: list_population_grants, ItemKind.CREDENTIAL: list_population_credentials}
+    return {
+        kind.value: lists[kind](filters=filters, actor=None, now=now).count() if kind in kinds else None
+        for kind in ItemKind
+    }
+
+
+def _manages(schedule: ReviewSchedule, request: PageRequest) -> bool:
+    try:
+        require_schedule_manager(schedule, request.actor)
+    except DomainError:
+        return False
+    return True

@@ -1,0 +1,339 @@
+"""One small world for all questions about the edges: everybody there is, what is theirs, and what is somebody else's.
+
+It is built once per module inside a transaction that is rolled back at the end; each request gets a savepoint of its own.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from governance.audit.models import AuditEvent
+from governance.kernel.actors import Role
+from governance.people.access import MAIL_LINK, PASSWORD, SCOPES, SESSION_AUTH_METHOD
+from governance.people.mail_links import make_link
+from governance.people.models import ApiToken, PeopleFile, Team, User
+from identities.models import Change, Grant, Identity, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from reviews.decisions import decide
+from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from tests.reviews import conftest as make
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+PEOPLE_CSV = b"email,name\nnew@example.org,New Person\n"
+
+
+@dataclass
+class Belongings:
+    """What belongs to one person: one object of every kind that an address can name."""
+
+    user: User
+    source: Source
+    identity: Identity
+    grant: Grant
+    run: SyncRun
+    campaign: Campaign
+    schedule: ReviewSchedule
+    item: ReviewItem
+    answered: ReviewItem
+    decision: Decision
+    order: Order
+    team: Team
+    token: ApiToken
+    file: PeopleFile
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """Values for every parameter that a path of the product has, for the endpoint `name`."""
+        item = self.answered if name in {"reviews:item_recall", "api_item_decisions"} else self.item
+        return {
+            "identity_id": self.identity.pk,
+            "grant_id": self.grant.pk,
+            "slug": self.source.slug,
+            "run_id": self.run.pk,
+            "campaign_id": self.campaign.pk,
+            "schedule_id": self.schedule.pk,
+            "item_id": item.pk,
+            "order_id": self.order.pk,
+            "user_id": self.user.pk,
+            "person_id": self.user.pk,
+            "team_id": self.team.pk,
+            "token_id": self.token.pk,
+            "file_id": self.file.pk,
+            "kind": "identity",
+            "subject_id": str(self.identity.pk),
+        }
+
+
+@dataclass
+class World:
+    """`belongings["owner"]` is the owner's; `stranger` is everybody's somebody else."""
+
+    belongings: dict[str, Belongings]
+    stranger: Belongings
+    event_id: Any
+    link: str
+    readable: Source  # one that Remit reads by itself
+    sessions: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def client(self, who: str) -> Client:
+        """A fresh browser with this person's session (signing out in one leaves the others alone)."""
+        client = Client(raise_request_exception=False)
+        if who in self.sessions:
+            client.cookies[settings.SESSION_COOKIE_NAME] = self.sessions[who]
+        return client
+
+    def things(self, who: str, relation: str) -> Belongings:
+        """The caller's own things or the stranger's. Who owns nothing gets the owner's."""
+        return self.belongings.get(who, self.belongings["owner"]) if relation == "own" else self.stranger
+
+    def parameters(self, endpoint: Any, who: str, relation: str) -> dict[str, Any]:
+        """What to fill into the path: the caller's own objects, or a stranger's."""
+        values = self.things(who, relation).parameters(endpoint.name) | {
+            "event_id": self.event_id,
+            "key": "a-b",
+            "uidb36": "a",
+        }
+        # One name, two things: a key in a mail's address, and nothing else.
+        values["token"] = self.link.strip("/").split("/")[-1]
+        return {name: values[name] for name in endpoint.parameters}
+
+
+def _session(user: User, method: str) -> str:
+    client = Client()
+    client.force_login(user, backend=BACKEND)
+    session = client.session
+    session[SESSION_AUTH_METHOD] = method
+    session.save()
+    return str(session.session_key)
+
+
+def _token(user: User, scopes: list[str]) -> tuple[ApiToken, str]:
+    """A token as the product makes them, also with scopes that its creator could not give."""
+    plain = f"remit_{secrets.token_urlsafe(32)}"
+    now = timezone.now()
+    token = ApiToken.objects.create(
+        name="client",
+        prefix=plain[:10],
+        secret_hash=hashlib.sha256(plain.encode()).hexdigest(),
+        scopes=scopes,
+        created_by=user,
+        created_at=now,
+        expires_at=now + timedelta(days=30),
+    )
+    return token, plain
+
+
+def _run(source: Source) -> SyncRun:
+    now = timezone.now()
+    run = SyncRun.objects.create(
+        source=source,
+        mode=SyncMode.SNAPSHOT,
+        origin=SyncOrigin.API,
+        state=SyncState.APPLIED,
+        actor_id="system:test",
+        started_at=now,
+        observed_at=now,
+        finished_at=now,
+        records=1,
+        counts={"identity": {"added": 1, "changed": 0, "retired": 0, "unchanged": 0}},
+    )
+    identity = source.identities.get()
+    Change.objects.create(
+        run=run,
+        object_kind="identity",
+        object_id=identity.pk,
+        external_id=identity.external_id,
+        action="added",
+        new={"name": identity.name},
+    )
+    return run
+
+
+def _belongings(user: User, other: User, *, asked: User) -> Belongings:
+    """asked: whose identity the review is about, and who therefore gets its questions."""
+    source = make.make_source(owner=user)
+    identity = make.make_identity(source, owner=asked)
+    grants = [make.make_grant(identity) for _ in range(2)]
+    make.make_credential(identity)
+    run = _run(source)
+    schedule = make.make_schedule(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}")
+    campaign = make.make_campaign(
+        manager=user,
+        fallback_reviewer=other,
+        scope=f"source={source.slug}",
+        deadline_at=timezone.now() + timedelta(days=14),
+    )
+    item, answered = (make.get_item(campaign, grant) for grant in grants)
+    decision = decide(
+        item=answered,
+        version=answered.version,
+        answer=Answer.REVOKE,
+        actor=make.actor(asked),
+        now=timezone.now(),
+        reason="Nobody uses it.",
+    )
+    answered.refresh_from_db()
+    if asked != user:
+        identity = make.make_identity(source, owner=user)
+    team = Team.objects.create(name=f"Team of {user.pk}")
+    team.members.add(user)
+    token, _ = _token(user, ["inventory:read"])
+    file = PeopleFile.objects.create(
+        name="people.csv", content=PEOPLE_CSV, uploaded_by=user, uploaded_at=timezone.now()
+    )
+    order = Order.objects.get(decision=decision)
+    return Belongings(
+        user, source, identity, grants[0], run, campaign, schedule, item, answered, decision, order, team, token, file
+    )
+
+
+def build_world() -> World:
+    """Everybody, and everything of theirs."""
+    stranger = make.make_person(*Role)
+    second = make.make_person(*Role)
+    people = {role.value.replace("_", " "): make.make_person(role) for role in Role}
+    people["mail link"] = make.make_person(Role.ADMINISTRATOR, Role.OWNER)
+    for user in people.values():
+        user.set_password(secrets.token_urlsafe())
+        user.save()
+    belongings = {
+        # A manager's reviews ask others; everybody else here is asked.
+        name: _belongings(user, second, asked=second if name == "campaign manager" else user)
+        for name, user in people.items()
+    }
+    theirs = _belongings(stranger, second, asked=stranger)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals what was recorded
+    world = World(
+        belongings,
+        theirs,
+        AuditEvent.objects.values_list("pk", flat=True).first(),
+        make_link(people["owner"], now=timezone.now()),
+        make.make_source(kind="postgresql"),
+    )
+    for name, user in people.items():
+        world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)
+    for scope in ["", *sorted(SCOPES)]:
+        _, plain = _token(stranger, [scope] if scope else [])
+        world.headers[scope or "no scope"] = {"Authorization": f"Bearer {plain}"}
+    _, plain = _token(stranger, sorted(SCOPES))
+    world.headers["every scope"] = {"Authorization": f"Bearer {plain}"}
+    return world
+
+
+@contextmanager
+def _test_transaction() -> Iterator[None]:
+    """A transaction that use cases take for the absence of one, as in Django's own TestCase; always rolled back."""
+    atomic = transaction.atomic()
+    atomic._from_testcase = True  # type: ignore[attr-defined]
+    with atomic:
+        try:
+            yield
+        finally:
+            transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
+    """The world of this module, gone when the module ends."""
+    with django_db_blocker.unblock(), _test_transaction():
+        call_command("createcachetable", verbosity=0)
+        yield build_world()
+
+
+@pytest.fixture
+def undone() -> Callable[[], AbstractContextManager[None]]:
+    """`with undone(): …`: whatever happens inside is taken back."""
+    return _test_transaction
+
+
+@pytest.fixture
+def bodies() -> Callable[..., dict[str, Any]]:
+    """`bodies("reviews:item_answer", things)`: a form that would be accepted from somebody who may."""
+
+    def body(name: str, things: Belongings) -> dict[str, Any]:
+        return _BODIES.get(name, lambda _: {})(things)
+
+    return body
+
+
+def _csv_file(content: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile("file.csv", content, content_type="text/csv")
+
+
+_SOURCE = {
+    "name": "New",
+    "environment": "production",
+    "freshness_limit_seconds": 86_400,
+    "max_retire_percent": 20,
+    "is_enabled": "on",
+}
+
+
+def _schedule(my: Belongings) -> dict[str, Any]:
+    return {
+        "name": my.schedule.name,
+        "item_kinds": ["grant"],
+        "preset": "FREQ=MONTHLY",
+        "starts_at": "2027-01-01T09:00",
+        "time_zone": "UTC",
+        "duration_days": 14,
+        "reviewer_rules": ["owner"],
+        "fallback_reviewer": str(my.schedule.fallback_reviewer_id),
+        "deadline_policy": "keep_and_escalate",
+        "interval_reason": "Monthly is short enough.",
+    }
+
+
+_BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
+    "people:user_create": lambda my: {"name": "New", "email": "new@example.org"},
+    "people:user_detail": lambda my: {
+        "name": "New name",
+        "email": my.user.email,
+        "version": my.user.version,
+        "may_sign_in": "on",
+    },
+    "people:user_roles": lambda my: {"roles": ["owner"], "version": my.user.version},
+    "people:user_leave": lambda my: {"left_on": "2026-01-01"},
+    "people:team_create": lambda my: {"name": "New team"},
+    "people:team_detail": lambda my: {"name": "Renamed", "version": my.team.version},
+    "people:token_list": lambda my: {"name": "New", "days": "30", "scopes": ["inventory:read"]},
+    "people:import": lambda my: {"file": _csv_file(PEOPLE_CSV)},
+    "identities:identity_edit": lambda my: {"version": my.identity.version, "purpose": "Pays", "owner": my.user.email},
+    "identities:identity_owners_import": lambda my: {
+        "file": _csv_file(
+            f"source,identity,owner\n{my.source.slug},{my.identity.external_id},{my.user.email}\n".encode()
+        )
+    },
+    "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
+    "identities:source_edit": lambda my: _SOURCE | {"version": my.source.version},
+    "identities:sync_run_reject": lambda my: {"reason": "Broken."},
+    "reviews:items_bulk": lambda my: {"answer": "approve", "item": f"{my.item.pk}:{my.item.version}", "step": "apply"},
+    "reviews:item_answer": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:item_preview": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:item_recall": lambda my: {"decision": str(my.decision.pk)},
+    "reviews:item_reassign": lambda my: {
+        "to": my.campaign.fallback_reviewer.email,
+        "why": "They know.",
+        "version": my.item.version,
+    },
+    "reviews:schedule_create": lambda my: _schedule(my) | {"name": "New"},
+    "reviews:schedule_edit": lambda my: _schedule(my) | {"version": my.schedule.version},
+    "reviews:schedule_preview": _schedule,
+    "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
+    "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
+    "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
+    "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
+    "api_item_decisions": lambda my: {"answer": "approve", "reason": "Needed."},
+}

@@ -1,0 +1,239 @@
+"""The API does what its document says: the document is whole, and real answers have the shapes that it promises."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
+
+from governance.people.access import SCOPES
+from governance.web.problems import MEDIA_TYPE
+from tests.architecture import authorization
+from tests.architecture.conftest import World
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path of the document."""
+
+    path: str
+    method: str
+    body: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.body["operationId"]
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        return [(one["in"], one["name"]) for one in self.body.get("parameters", [])]
+
+
+def generate() -> dict[str, Any]:
+    GENERATOR_STATS.reset()
+    return json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True), default=str))
+
+
+DOCUMENT = generate()
+COMPLAINTS = [*GENERATOR_STATS._warn_cache, *GENERATOR_STATS._error_cache]
+OPERATIONS = [
+    Operation(path, method, body) for path, methods in DOCUMENT["paths"].items() for method, body in methods.items()
+]
+READS = [operation for operation in OPERATIONS if operation.method == "get"]
+WRITES = [operation for operation in OPERATIONS if operation.method != "get"]
+# An answer of a program is refused after everything else was right, so its scope alone does not let it in.
+PEOPLE_ONLY = {"items_decide"}
+ETAG = '"v1"'
+
+
+@pytest.fixture
+def program(world: World) -> Client:
+    """A program with every scope."""
+    return Client(headers=world.headers["every scope"], raise_request_exception=False)
+
+
+def address(operation: Operation, world: World) -> str:
+    """The operation's path, filled with the stranger's things."""
+    things = world.stranger
+    if str(operation) == "sources_read":
+        return operation.path.format(slug=world.readable.slug)
+    values = things.parameters(str(operation)) | {"credential_id": uuid.uuid4()}
+    if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
+        values["item_id"] = things.answered.pk
+    return operation.path.format(**values)
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        target: Any = DOCUMENT
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        node = target
+    return node
+
+
+def problems_of(response: HttpResponse, operation: Operation) -> Iterator[str]:
+    """In which ways an answer differs from what the document promises for it."""
+    promised = operation.body["responses"].get(str(response.status_code))
+    if promised is None:
+        yield f"status {response.status_code} is not documented"
+        return
+    content = resolved(promised).get("content", {})
+    media_type = response["Content-Type"].partition(";")[0]
+    if media_type not in content:
+        yield f"{media_type} is not documented for {response.status_code}"
+        return
+    schema = content[media_type]["schema"] | {"components": DOCUMENT["components"]}
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for error in validator.iter_errors(response.json()):
+        yield f"{error.json_path}: {error.message[:300]}"
+
+
+def test_the_document_is_made_without_a_warning() -> None:
+    assert COMPLAINTS == []
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    validate_schema(DOCUMENT)
+
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_the_document_that_is_served_is_the_one_checked_here(world: World) -> None:
+    served = Client().get("/api/v1/openapi.json")
+
+    assert served.status_code == 200
+    assert served.json()["paths"].keys() == DOCUMENT["paths"].keys()
+
+
+def test_every_address_of_the_api_is_described() -> None:
+    described = {(operation.path, operation.method) for operation in OPERATIONS}
+    existing = {
+        ("/" + endpoint.route.replace("<uuid:", "{").replace("<slug:", "{").replace(">", "}"), method)
+        for endpoint in authorization.walk()
+        if endpoint.is_api
+        for method in authorization.read_table().get(endpoint.name, {})
+    }
+
+    assert existing - described == set()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_every_operation_says_who_may_call_it_and_how_it_refuses(operation: Operation) -> None:
+    (requirement,) = operation.body["security"]
+    (scope,) = requirement["apiToken"]
+
+    assert scope in SCOPES and f"`{scope}`" in operation.body["description"]
+    assert operation.body["summary"]
+    assert {"401", "403"} <= operation.body["responses"].keys()
+    refusals = {status: body for status, body in operation.body["responses"].items() if status >= "400"}
+    assert all(list(resolved(body)["content"]) == [MEDIA_TYPE] for body in refusals.values())
+
+
+def test_sync_clients_find_examples_of_what_to_send() -> None:
+    (send,) = [operation for operation in OPERATIONS if str(operation) == "syncs_send"]
+
+    (content,) = send.body["requestBody"]["content"].values()
+    for example in content["examples"].values():
+        lines = [json.loads(line) for line in example["value"].splitlines()]
+        assert lines[-1] == {"type": "end", "records": len(lines) - 1}
+    assert content["examples"]
+
+
+@pytest.mark.parametrize("operation", READS, ids=str)
+def test_what_is_read_has_the_promised_shape(operation: Operation, world: World, program: Client) -> None:
+    response = program.get(address(operation, world))
+
+    assert response.status_code == 200, response.content
+    assert list(problems_of(response, operation)) == []
+    if "results" in response.json():
+        assert response.json()["results"], "the world has nothing to show here, so nothing was checked"
+
+
+LISTS = [operation for operation in READS if ("query", "limit") in operation.parameters]
+
+
+@pytest.mark.parametrize("operation", LISTS, ids=str)
+def test_unknown_parameters_are_refused_in_lists(operation: Operation, world: World, program: Client) -> None:
+    response = program.get(address(operation, world), {"no_such_filter": "1"})
+
+    assert (response.status_code, response.json()["code"]) == (400, "unknown-parameter")
+    assert list(problems_of(response, operation)) == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_refusals_have_the_promised_shape(operation: Operation, world: World, program: Client, undone: Any) -> None:
+    path, stranger = address(operation, world), Client()
+    lesser = Client(headers=world.headers["no scope"])
+
+    with undone():
+        answers = [stranger.generic(operation.method, path), lesser.generic(operation.method, path)]
+        if operation.method != "get" and "requestBody" in operation.body:
+            answers.append(program.generic(operation.method, path, b"{", content_type="application/json"))
+            answers.append(program.generic(operation.method, path, b"<a/>", content_type="application/xml"))
+            answers.append(
+                program.generic(
+                    operation.method,
+                    path,
+                    b'{"name": {"x": 7}}',
+                    content_type="application/json",
+                    headers={"If-Match": ETAG},
+                )
+            )
+        if ("path", "slug") in operation.parameters or "_id}" in operation.path:
+            nowhere = operation.path.replace("{slug}", "no-such-thing")
+            for name in (name for place, name in operation.parameters if place == "path" and name != "slug"):
+                nowhere = nowhere.replace(f"{{{name}}}", str(uuid.uuid4()))
+            answers.append(program.generic(operation.method, nowhere, headers={"If-Match": ETAG}))
+
+    for answer in answers:
+        assert answer.status_code >= 400
+        assert list(problems_of(answer, operation)) == [], (answer.status_code, answer.content)
+
+
+@pytest.mark.parametrize("operation", [one for one in WRITES if str(one) not in PEOPLE_ONLY], ids=str)
+def test_what_is_written_is_answered_in_the_promised_shape(
+    operation: Operation, world: World, program: Client, undone: Any
+) -> None:
+    body, content_type = BODIES.get(str(operation), lambda world: b"")(world), "application/json"
+    if str(operation) == "syncs_send":
+        content_type = "application/x-ndjson"
+    elif body:
+        body = json.dumps(body).encode()
+
+    with undone():
+        response = program.generic(
+            operation.method, address(operation, world), body, content_type=content_type, headers={"If-Match": ETAG}
+        )
+
+    assert response.status_code < 300, response.content
+    assert list(problems_of(response, operation)) == []
+
+
+BODIES: dict[str, Any] = {
+    "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
+    "sources_change": lambda world: {"name": "Renamed"},
+    "identities_change": lambda world: {"purpose": "Pays salaries."},
+    "people_create": lambda world: {"email": "new@example.org", "name": "New"},
+    "people_change": lambda world: {"name": "Renamed"},
+    "people_leave": lambda world: {"left_at": "2026-01-01T00:00:00Z"},
+    "teams_create": lambda world: {"name": "New"},
+    "teams_change": lambda world: {"name": "Renamed"},
+    "tokens_create": lambda world: {
+        "name": "New",
+        "scopes": ["people:read"],
+        "expires_at": (timezone.now() + timedelta(days=3)).isoformat(),
+    },
+    "syncs_send": lambda world: (
+        b'{"type":"identity","id":"new","kind":"service_account"}\n{"type":"end","records":1}\n'
+    ),
+}

@@ -1,0 +1,92 @@
+"""What every test stands on: the settings, and a real PostgreSQL.
+
+`DATABASE_URL`, where set, names the server to use (its user must be able to create databases). Otherwise one
+throw-away server is started for the whole run, shared by all xdist workers and removed at the end.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import django
+import hypothesis
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from governance.embedded.postgres import Server
+
+pytest_plugins = [
+    "tests.database",
+    "tests.people_fixtures",
+    "tests.plugins.browser",
+    "tests.plugins.brokers",
+    "tests.plugins.governed",
+    "tests.plugins.tree",
+]
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+
+# New cases are looked for on our own machines; what CI says must depend on the commit alone.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
+
+def _set_environment() -> Path:
+    """The settings are read from the environment, so it has to be right before Django is set up."""
+    if WORKER is None:
+        scratch = Path(tempfile.mkdtemp(prefix="remit-tests-"))
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        scratch.chmod(0o711)  # root's PostgreSQL runs under another account, which must pass through
+        os.environ["REMIT_TEST_SCRATCH"] = str(scratch)
+    scratch = Path(os.environ["REMIT_TEST_SCRATCH"])
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "governance.settings",
+        "SECRET_KEY": "only-for-tests-" + "x" * 40,
+        "DATA_DIR": str(scratch / (WORKER or "data")),
+        "STATICFILES_BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+        "CELERY_BROKER_URL": "memory://",
+        "LOG_LEVEL": "WARNING",
+        # Playwright's synchronous interface keeps an event loop in the main thread, which Django mistakes for async.
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+    }
+    return scratch
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGINT)
+    server.wait(30)
+
+
+SCRATCH = _set_environment()
+SERVER = None
+if not os.environ.get("DATABASE_URL"):
+    SERVER = Server(SCRATCH / "postgres", log=SCRATCH / "postgres.log", durable=False)
+    os.environ["DATABASE_URL"] = SERVER.admin_url()
+# The plugins above import models, so Django is set up here rather than later by pytest-django.
+django.setup()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server once, in the process that starts the workers, and end it with that process."""
+    if SERVER and not (config.option.help or config.option.version):
+        _, process = SERVER.start()
+        atexit.register(_end, process)
+
+
+class _ByFile(LoadScopeScheduling):
+    """A file stays on one xdist worker, and so do all journeys, which share one running product.
+
+    (xdist's own `loadgroup` writes to an attribute that pytest 9.2 no longer reads.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "journeys" if nodeid.startswith("tests/journeys/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return _ByFile(config, log)

@@ -1,0 +1,99 @@
+"""The first page: everybody's own part, counted right, in a fixed number of queries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from governance.kernel.actors import Role
+from tests.reviews import conftest as make
+
+pytestmark = pytest.mark.django_db
+# Session, person and roles, then one query per panel; never one per row.
+MOST_QUERIES = 16
+
+
+def test_an_empty_installation_says_what_to_do_first(signed_in: Callable[..., Client]) -> None:
+    page = signed_in(make.make_person(Role.ADMINISTRATOR)).get("/").content.decode()
+
+    assert "No identities yet" in page
+    assert 'href="/sources/"' in page
+
+
+def test_an_owner_sees_only_their_own_part(signed_in: Callable[..., Client], decided_item: Any, seal: Any) -> None:
+    owner, somebody = make.make_person(Role.OWNER), make.make_person(Role.OWNER)
+    decided_item(owner)
+    theirs = decided_item(somebody)
+    seal()
+
+    response = signed_in(owner).get("/")
+
+    tiles = {tile["label"]: tile["value"] for tile in response.context["tiles"]}
+    assert tiles["Identities"] == 1
+    assert tiles["Waiting for you"] == 1
+    assert "Orders under way" not in tiles
+    assert theirs.identity.source.slug not in response.content.decode()
+    assert "What happened last" not in response.content.decode()
+    assert "hidden by your role" in response.content.decode()
+
+
+def test_reviewers_see_the_inventory_but_not_who_signed_in(
+    signed_in: Callable[..., Client], decided_item: Any, seal: Any
+) -> None:
+    decided_item(make.make_person(Role.OWNER))
+    seal()
+
+    response = signed_in(make.make_person(Role.REVIEWER)).get("/")
+
+    assert {tile["label"]: tile["value"] for tile in response.context["tiles"]}["Identities"] == 1
+    assert response.context["events"] == []
+
+
+def test_auditors_see_progress_orders_and_the_last_events(
+    signed_in: Callable[..., Client], decided_item: Any, seal: Any
+) -> None:
+    decided_item(make.make_person(Role.OWNER))
+    seal()
+
+    response = signed_in(make.make_person(Role.AUDITOR)).get("/")
+
+    (campaign,) = response.context["campaigns"]
+    assert (campaign.decided, campaign.total) == (1, 2)
+    assert {tile["label"]: tile["value"] for tile in response.context["tiles"]}["Orders under way"] == 1
+    assert response.context["events"]
+
+
+def test_progress_seen_by_an_owner_counts_the_whole_review(signed_in: Callable[..., Client], decided_item: Any) -> None:
+    """A join with one's own questions must not shrink or multiply the counts."""
+    owner = make.make_person(Role.OWNER)
+    decided_item(owner)
+
+    (campaign,) = signed_in(owner).get("/").context["campaigns"]
+
+    assert (campaign.decided, campaign.total) == (1, 2)
+
+
+def test_use_that_nobody_can_observe_is_counted_apart(signed_in: Callable[..., Client]) -> None:
+    make.make_identity(name="used", last_used_at=make.datetime.now(make.UTC))
+    make.make_identity(name="unwatched")
+    silent = make.make_identity(name="silent while watched")
+    make.make_window(silent.source, silent, days=400)
+
+    use = {
+        segment.label: segment.value for segment in signed_in(make.make_person(Role.AUDITOR)).get("/").context["use"]
+    }
+
+    assert use == {"Used in the last 90 days": 1, "Not seen for 90 days or more": 1, "Use not observable": 1}
+
+
+def test_the_number_of_queries_does_not_grow_with_the_data(
+    signed_in: Callable[..., Client], decided_item: Any, seal: Any, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(4):
+        decided_item(make.make_person(Role.OWNER))
+    seal()
+    client = signed_in(make.make_person(Role.ADMINISTRATOR))
+
+    with django_assert_max_num_queries(MOST_QUERIES):
+        client.get("/")

@@ -1,0 +1,162 @@
+"""The trail as pages: what happened, found by what, who, about what and when."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from governance.audit.selectors import list_events
+from governance.kernel.actors import Role
+from tests.reviews import conftest as make
+
+pytestmark = pytest.mark.django_db
+MOST_QUERIES = 10
+
+
+@pytest.fixture
+def story(decided_item: Any, seal: Any) -> Any:
+    """An owner answered a question, and it is sealed."""
+    item = decided_item(make.make_person(Role.OWNER, name="Ada Ochieng"), reason="Nobody calls it.")
+    seal()
+    return item
+
+
+@pytest.fixture
+def auditor(signed_in: Callable[..., Client]) -> Client:
+    return signed_in(make.make_person(Role.AUDITOR))
+
+
+def verbs_shown(response: Any) -> set[str]:
+    return {event.row.verb for event in response.context["events"]}
+
+
+def test_the_trail_names_people_objects_and_reasons(auditor: Client, story: Any) -> None:
+    response = auditor.get("/audit/", {"verb": "item.decided"})
+
+    page = response.content.decode()
+    assert verbs_shown(response) == {"item.decided"}
+    assert "Ada Ochieng" in page and "Nobody calls it." in page
+    assert f'href="/reviews/items/{story.pk}/"' in page
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"verb": "order"}, {"order.task_opened"}),
+        ({"subject_kind": "item", "verb": "item.decided"}, {"item.decided"}),
+        ({"verb": "item.decided", "actor": "nobody@example.org"}, set()),
+        ({"verb": "item.decided", "until": "2020-01-01"}, set()),
+    ],
+    ids=["noun", "kind", "unknown person", "too early"],
+)
+def test_each_filter_narrows(auditor: Client, story: Any, filters: dict[str, str], expected: set[str]) -> None:
+    assert verbs_shown(auditor.get("/audit/", filters)) == expected
+
+
+def test_filtering_by_address_finds_that_person(auditor: Client, story: Any) -> None:
+    response = auditor.get("/audit/", {"actor": story.assignee.email.upper()})
+
+    assert {event.who for event in response.context["events"]} == {"Ada Ochieng"}
+
+
+def test_a_day_ends_at_midnight(auditor: Client, story: Any) -> None:
+    today = timezone.now().date()
+
+    assert verbs_shown(auditor.get("/audit/", {"since": today, "until": today}))
+    assert not verbs_shown(auditor.get("/audit/", {"since": today + timedelta(days=1)}))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"verb": "no.such_verb"},
+        {"subject_kind": "unicorn"},
+        {"since": "yesterday"},
+        {"until": "2026-02-30"},
+        {"before": "0"},
+        {"before": "x"},
+        {"before": "9" * 40},
+        {"actor": "a" * 300},
+    ],
+    ids=str,
+)
+def test_a_filter_that_nobody_could_mean_is_said_to_be_wrong(
+    auditor: Client, story: Any, filters: dict[str, str]
+) -> None:
+    response = auditor.get("/audit/", filters)
+
+    assert response.status_code == 400
+    assert response.context["events"] == []
+    assert 'data-tone="danger"' in response.content.decode()
+
+
+def test_an_empty_answer_says_so_instead_of_pretending_an_empty_trail(auditor: Client, story: Any) -> None:
+    page = auditor.get("/audit/", {"actor": "nobody@example.org"}).content.decode()
+
+    assert "Nothing matches" in page
+
+
+def test_older_pages_follow_without_gap_or_repetition(auditor: Client, decided_item: Any, seal: Any) -> None:
+    for _ in range(20):
+        decided_item(make.make_person(Role.OWNER))
+    seal()
+    everything = [row.seq for row in list_events(limit=1000).rows]
+    assert len(everything) > 50
+
+    seen, before = [], ""
+    while True:
+        response = auditor.get("/audit/", {"before": before} if before else {})
+        seen += [event.row.seq for event in response.context["events"]]
+        before = response.context["next_before"]
+        if not before:
+            break
+
+    assert seen == everything
+
+
+def test_an_event_shows_what_was_sealed(auditor: Client, story: Any) -> None:
+    (row,) = list_events(verb="item.decided").rows
+
+    page = auditor.get(f"/audit/events/{row.event_id}/").content.decode()
+
+    assert row.hash in page
+    assert "item.decided" in page and "Nobody calls it." in page
+    assert auditor.get(f"/audit/events/{uuid.uuid4()}/").status_code == 404
+
+
+def test_the_panel_of_an_object_holds_its_events_only(auditor: Client, story: Any) -> None:
+    response = auditor.get(f"/audit/of/item/{story.pk}/", headers={"HX-Request": "true"})
+
+    assert {event.row.subject_id for event in response.context["events"]} == {str(story.pk)}
+    assert b"<html" not in response.content
+
+
+def test_owners_are_told_that_the_panel_is_hidden(signed_in: Callable[..., Client], story: Any) -> None:
+    response = signed_in(story.assignee).get(f"/audit/of/item/{story.pk}/")
+
+    assert "Hidden by your role" in response.content.decode()
+    assert response.context["events"] == []
+
+
+def test_reviewers_read_about_what_they_review_and_not_about_people(
+    signed_in: Callable[..., Client], story: Any
+) -> None:
+    client = signed_in(make.make_person(Role.REVIEWER))
+
+    assert client.get(f"/audit/of/item/{story.pk}/").context["may_read"]
+    assert not client.get(f"/audit/of/user/{story.assignee.pk}/").context["may_read"]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(
+    auditor: Client, decided_item: Any, seal: Any, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(5):
+        decided_item(make.make_person(Role.OWNER))
+    seal()
+
+    with django_assert_max_num_queries(MOST_QUERIES):
+        auditor.get("/audit/")

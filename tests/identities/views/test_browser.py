@@ -1,0 +1,93 @@
+"""The inventory's pages in a real browser: accessible in both modes and widths, quiet, usable by keyboard."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def open_at(shown: Any, new_page: Callable[..., Any]) -> Callable[..., Any]:
+    def go(path: str, **options: Any) -> Any:
+        page = new_page(**options)
+        page.context.add_cookies(shown.cookies)
+        page.goto(shown.site + path)
+        page.wait_for_load_state("networkidle")
+        return page
+
+    return go
+
+
+def violations(page: Any) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_is_accessible_and_never_scrolls_sideways(
+    open_at: Callable[..., Any], shown: Any, size: dict[str, int], dark: bool, browser_problems: list[str]
+) -> None:
+    inventory = shown.inventory
+    page = open_at("/identities/", dark=dark, **size)
+    for path in (
+        "/identities/",
+        "/identities/?kind=nope",
+        "/identities/?q=etl&privileged=yes&unused_days=30",
+        "/identities/?q=nothing-like-this",
+        f"/identities/{inventory.etl.pk}/",
+        f"/identities/{inventory.bot.pk}/",
+        f"/identities/{inventory.etl.pk}/edit/",
+        "/identities/owners/",
+        f"/grants/{inventory.all_grant.pk}/",
+        "/sources/",
+        "/sources/payments/",
+        "/sources/new/",
+        f"/runs/{inventory.run.pk}/",
+    ):
+        page.goto(shown.site + path)
+        page.wait_for_load_state("networkidle")
+        page.evaluate("document.querySelectorAll('details.disclosure').forEach((each) => { each.open = true; })")
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+    assert len(browser_problems) == 1, "only the filter that nobody could mean is answered with an error"
+    assert "400" in browser_problems.pop()
+
+
+def test_the_list_filters_as_one_types_and_the_address_can_be_shared(open_at: Callable[..., Any], shown: Any) -> None:
+    page = open_at("/identities/", **DESKTOP)
+
+    page.fill("#identity-q", "bot")
+    page.wait_for_url("**/identities/?q=bot")
+    page.wait_for_function("document.querySelectorAll('#identity-table tbody tr').length === 1")
+    page.select_option("[name=kind]", "bot")
+    page.wait_for_selector("text=No identity matches")
+    page.goto(page.url)
+
+    assert page.input_value("[name=kind]") == "bot"
+    assert page.is_visible("text=No identity matches")
+
+
+def test_the_list_can_be_walked_by_keyboard(open_at: Callable[..., Any], shown: Any) -> None:
+    page = open_at("/identities/", **DESKTOP)
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+
+    page.wait_for_url(f"**/identities/{shown.inventory.bot.pk}/")
+    assert page.is_visible("text=Can it prove itself?")
+
+
+def test_the_native_form_is_one_click_away(open_at: Callable[..., Any], shown: Any) -> None:
+    page = open_at(f"/identities/{shown.inventory.etl.pk}/", **DESKTOP)
+    assert not page.is_visible("text=TRUNCATE")
+
+    page.click(".grant summary:has-text('Native form')")
+
+    assert page.is_visible("text=TRUNCATE")

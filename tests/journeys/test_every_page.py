@@ -1,0 +1,76 @@
+"""Every place of the running product, as a person meets it: accessible, quiet in the browser's console, and self-contained."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PLACES = (
+    "/",
+    "/inbox/",
+    "/identities/",
+    "/identities/?privileged=yes&owner=none",
+    "/reviews/",
+    "/reviews/schedules/",
+    "/reviews/schedules/new/",
+    "/orders/",
+    "/audit/",
+    "/sources/",
+    "/sources/ledger/",
+    "/settings/",
+    "/settings/profile/",
+    "/settings/people/",
+    "/settings/people/new/",
+    "/settings/people/import/",
+    "/settings/teams/",
+    "/settings/teams/new/",
+    "/settings/tokens/",
+    "/accounts/password/change/",
+    "/accounts/2fa/",
+    "/docs/problems",
+    "/nowhere/",
+)
+# The first of its kind, reached as a person reaches it: by the first link in the list.
+FIRST_OF = {
+    "/identities/": "main tbody a",
+    "/settings/people/": "main tbody a.person",
+    "/settings/teams/": "main tbody a, main li a",
+    "/audit/": "main tbody a",
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desk", "phone"])
+def test_every_page_is_accessible_and_fits(person: Callable[..., Any], width: int, height: int, dark: bool) -> None:
+    page = person(width=width, height=height, dark=dark).sign_in().page
+    base = page.url.rstrip("/")
+    found: dict[str, Any] = {}
+
+    for place in PLACES:
+        page.goto(base + place)
+        _look(page, place, found)
+        if place in FIRST_OF:
+            page.locator(FIRST_OF[place]).first.click()
+            page.wait_for_load_state("load")
+            _look(page, f"first of {place}", found)
+
+    assert found == {}
+
+
+def test_the_api_reference_shows_the_document(remit_tree: Any, page: Any) -> None:
+    page.goto(f"{remit_tree.base_url}/api/docs/")
+
+    page.get_by_text("/api/v1/identities/", exact=True).first.wait_for()
+
+
+def _look(page: Any, place: str, found: dict[str, Any]) -> None:
+    page.wait_for_load_state("networkidle")
+    violations = Axe().run(page).response["violations"]
+    if violations:
+        found[place] = [(each["id"], each["nodes"][0]["html"][:160]) for each in violations]
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    if overflow > 0:
+        found[f"{place} is too wide by"] = overflow

@@ -1,0 +1,109 @@
+import pytest
+
+from governance.kernel.permissions import describe
+from governance.kernel.privileges import SEGMENTS, classes_of, is_privileged, segment_of
+
+CASES = [
+    # (dialect, actions, resource, some of the classes, privileged, segment)
+    ("postgresql", "SELECT", "table:l/public/p", {"read"}, False, "databases"),
+    ("postgresql", "INSERT UPDATE", "table:l/public/p", {"write"}, False, "databases"),
+    ("postgresql", "DELETE", "table:l/public/p", {"destructive"}, True, "databases"),
+    ("postgresql", "OWN", "schema:l/public", {"admin", "destructive"}, True, "databases"),
+    ("postgresql", "SUPERUSER", "cluster:", {"admin"}, True, "admin"),
+    ("postgresql", "GRANT:SELECT", "table:l/public/p", {"admin", "read"}, True, "databases"),
+    ("postgresql", "INSERT", "*", {"write"}, True, "databases"),
+    ("aws", "s3:GetObject s3:ListBucket", "*", {"read"}, False, "storage"),
+    ("aws", "s3:PutObject", "arn:aws:s3:::b/*", {"write"}, False, "storage"),
+    ("aws", "s3:PutObject", "*", {"write"}, True, "storage"),
+    ("aws", "s3:*", "arn:aws:s3:::b/*", {"read", "write", "destructive", "admin"}, True, "storage"),
+    ("aws", "*", "*", {"read", "write", "destructive", "admin", "secret_read", "external_send"}, True, "admin"),
+    ("aws", "secretsmanager:GetSecretValue", "*", {"secret_read", "read"}, True, "secrets"),
+    ("aws", "iam:PassRole", "*", {"admin"}, True, "admin"),
+    ("aws", "sqs:SendMessage", "arn:aws:sqs:eu-west-1:1:q", {"external_send", "write"}, False, "queues"),
+    ("aws", "dynamodb:DeleteItem", "*", {"destructive"}, True, "databases"),
+    ("kubernetes", "get list", "api:p//pods//*", {"read"}, False, "apis"),
+    ("kubernetes", "get", "api:p//secrets//*", {"read", "secret_read"}, True, "secrets"),
+    ("kubernetes", "create", "api:p/rbac.authorization.k8s.io/rolebindings//*", {"admin", "write"}, True, "admin"),
+    ("rabbitmq", "read", "vhost:v/^orders$", {"read"}, False, "queues"),
+    ("rabbitmq", "tag:administrator", "broker:", {"admin"}, True, "admin"),
+    ("tools", "git_log", "server:git", {"read"}, False, "ai_tools"),
+    ("tools", "frobnicate", "server:x", {"destructive", "external_send"}, True, "ai_tools"),
+    ("tools", "send_email", "server:mail", {"external_send"}, False, "ai_tools"),
+    ("scopes", "contents:read", "repo:a", {"read"}, False, "apis"),
+    ("scopes", "administration:write", "repo:a", {"admin", "write", "read"}, True, "admin"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "actions", "resource", "classes", "privileged", "segment"), CASES)
+def test_classes_and_segment(permission, dialect, actions, resource, classes, privileged, segment):
+    held = permission(dialect, (actions, [resource]))
+
+    assert classes <= {str(each) for each in classes_of(held)}
+    assert is_privileged(held) is privileged
+    assert segment_of(held) == segment
+    assert segment in SEGMENTS
+
+
+def test_what_is_denied_everywhere_does_not_make_a_permission_privileged(permission):
+    held = permission("aws", ("s3:GetObject iam:PassRole", "*"), ("iam:*", "*", {"effect": "deny"}))
+
+    assert not is_privileged(held)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "actions", "resource", "words"),
+    [
+        (
+            "postgresql",
+            "DELETE SELECT",
+            "table:ledger/public/payments",
+            "read and delete every row of table payments in database ledger",
+        ),
+        (
+            "postgresql",
+            "SELECT",
+            "table:ledger/public/*",
+            "read every row of every table in schema public in database ledger",
+        ),
+        (
+            "postgresql",
+            "SELECT",
+            "column:ledger/public/staff/name",
+            "read column name of table staff in database ledger",
+        ),
+        ("postgresql", "SUPERUSER", "cluster:", "do everything as superuser on the server"),
+        ("postgresql", "MEMBER", "role:readers", "act as a member of role readers"),
+        (
+            "postgresql",
+            "EXECUTE",
+            "function:ledger/public/refund(integer)",
+            "call function refund(integer) in database ledger",
+        ),
+        ("aws", "s3:GetObject", "arn:aws:s3:::invoices/*", "read every object in bucket invoices"),
+        ("tools", "git_status git_log", "server:git", "call tools git_status and git_log on server git"),
+        ("scopes", "contents:write", "repo:acme/ledger", "read and change contents of repo:acme/ledger"),
+        ("kubernetes", "get list", "api:prod//pods//*", "get and list pods in namespace prod"),
+        (
+            "rabbitmq",
+            "write read",
+            "vhost:%2F/.*",
+            "consume from and publish to every queue and exchange in virtual host /",
+        ),
+    ],
+)
+def test_plain_words(permission, dialect, actions, resource, words):
+    assert describe(permission(dialect, (actions, [resource]))) == [words]
+
+
+def test_words_name_limits(permission):
+    more = {
+        "effect": "allow",
+        "until": "2027-01-01T00:00:00Z",
+        "conditions": [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["10.0.0.0/8"]}],
+    }
+    held = permission("tools", ("git_log", "server:git", more), ("git_push", "server:git", {"effect": "deny"}))
+
+    assert describe(held) == [
+        "call tool git_log on server git, only if the request comes from 10.0.0.0/8, until 1 January 2027",
+        "never call tool git_push on server git",
+    ]

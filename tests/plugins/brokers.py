@@ -1,0 +1,91 @@
+"""Real message brokers on loopback, started for the session and ended with it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+@pytest.fixture(scope="session")
+def redis_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`redis://…` of a server that keeps nothing. Skips where redis-server is not installed, fails in CI."""
+    program = shutil.which("redis-server") or _missing("redis-server")
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for_port(port, process)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`amqp://…` of a node of our own. Skips where rabbitmq-server is not installed, fails in CI."""
+    if not RABBITMQ.exists():
+        _missing("rabbitmq-server")
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    port, distribution_port, name_port = free_port(), free_port(), free_port()
+    configuration = folder / "rabbitmq.conf"
+    configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    environment = os.environ | {
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": f"remit{port}@localhost",
+        "RABBITMQ_CONFIG_FILE": str(configuration),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none.conf"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_DIST_PORT": str(distribution_port),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(name_port),
+    }
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [str(RABBITMQ)], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _wait_for_port(port, process, seconds=60)
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+        subprocess.run(["epmd", "-port", str(name_port), "-kill"], capture_output=True, check=False)
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _missing(package: str) -> str:
+    message = f"{package} is not installed: apt-get install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the broker ended by itself"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"the broker did not open port {port} within {seconds:g} s")

@@ -1,0 +1,124 @@
+import smtplib
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+
+from governance.audit.models import AuditDetail, AuditEvent
+from reviews.campaigns.closing import close_due_campaigns
+from reviews.campaigns.mail import send_due_mail
+from reviews.decisions import decide
+from reviews.models import ReviewMail
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _links(settings):
+    settings.ROOT_URLCONF = "tests.people_urls"
+    settings.PUBLIC_URL = "https://remit.example.org"
+
+
+def test_everybody_who_is_asked_gets_one_mail_with_a_link_of_their_own(make, verbs):
+    owners = [make.person(), make.person()]
+    for owner in (*owners, owners[0]):
+        make.grant(make.identity(owner=owner))
+    make.campaign(name="Spring <review>")
+    assert send_due_mail(now=make.NOW) == 2
+    assert send_due_mail(now=make.NOW) == 0
+    assert sorted(message.to[0] for message in mail.outbox) == sorted(owner.email for owner in owners)
+    message = next(message for message in mail.outbox if message.to == [owners[0].email])
+    html = message.alternatives[0].content
+    assert "2 questions" in message.subject
+    assert "https://remit.example.org/m/" in message.body
+    assert "Spring <review>" in message.body
+    assert "Spring &lt;review&gt;" in html
+    assert "https://remit.example.org/m/" in html
+    assert verbs("mail.") == ["mail.sent", "mail.sent"]
+
+
+def test_the_trail_knows_that_a_mail_went_out_but_not_the_address(make):
+    owner = make.item().assignee
+    send_due_mail(now=make.NOW)
+    event = AuditEvent.objects.get(verb="mail.sent")
+    assert owner.email not in event.payload
+    assert not AuditDetail.objects.filter(text__contains=owner.email).exists()
+
+
+def test_nobody_gets_an_empty_mail(make):
+    item = make.item()
+    decide(item=item, version=1, answer="approve", actor=make.actor(item.assignee), now=make.NOW)
+    assert send_due_mail(now=make.NOW) == 0
+    assert mail.outbox == []
+
+
+def test_a_mail_whose_questions_were_answered_meanwhile_is_dropped(make, monkeypatch):
+    item = make.item()
+    ReviewMail.objects.create(campaign=item.campaign, person=item.assignee, kind="invitation")
+    decide(item=item, version=1, answer="approve", actor=make.actor(item.assignee), now=make.NOW)
+    assert send_due_mail(now=make.NOW) == 0
+    assert ReviewMail.objects.get().is_dropped
+
+
+def test_a_reminder_comes_three_days_before_the_deadline_once(make):
+    item = make.item()
+    send_due_mail(now=make.NOW)
+    near = item.campaign.deadline_at - timedelta(days=3)
+    assert send_due_mail(now=near - timedelta(minutes=1)) == 0
+    assert send_due_mail(now=near) == 1
+    assert mail.outbox[-1].subject.startswith("Reminder: 1 question")
+    assert send_due_mail(now=near + timedelta(days=1)) == 0
+
+
+def test_a_short_review_needs_no_reminder(make):
+    make.item(deadline_at=make.NOW + timedelta(days=2))
+    assert send_due_mail(now=make.NOW) == 1
+    assert send_due_mail(now=make.NOW + timedelta(days=1)) == 0
+
+
+def test_whoever_is_asked_later_gets_a_mail_then(make):
+    item = make.item()
+    send_due_mail(now=make.NOW)
+    decide(item=item, version=1, answer="not_mine", actor=make.actor(item.assignee), now=make.NOW)
+    item.refresh_from_db()
+    assert send_due_mail(now=make.NOW) == 1
+    assert mail.outbox[-1].to == [item.assignee.email]
+
+
+def test_somebody_who_left_gets_no_mail(make):
+    item = make.item()
+    item.assignee.is_active = False
+    item.assignee.save()
+    assert send_due_mail(now=make.NOW) == 0
+
+
+def test_a_mail_server_that_refuses_is_asked_again_later(make, monkeypatch):
+    make.item()
+
+    def refuse(self, fail_silently=False):
+        raise smtplib.SMTPServerDisconnected("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("django.core.mail.EmailMultiAlternatives.send", refuse)
+        assert send_due_mail(now=make.NOW) == 0
+    assert send_due_mail(now=make.NOW + timedelta(minutes=1)) == 0
+    assert send_due_mail(now=make.NOW + timedelta(minutes=11)) == 1
+    assert AuditEvent.objects.filter(verb="mail.sent").count() == 1
+
+
+def test_the_manager_hears_about_what_is_left(make):
+    item = make.item()
+    later = item.campaign.deadline_at + timedelta(hours=1)
+    close_due_campaigns(now=later)
+    assert send_due_mail(now=later) == 1
+    assert mail.outbox[0].to == [item.campaign.manager.email]
+    assert "stayed unanswered" in mail.outbox[0].subject
+
+
+def test_a_mail_lands_in_a_file_where_no_server_is_set(make, settings, tmp_path):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    make.item()
+    send_due_mail(now=make.NOW)
+    [written] = tmp_path.iterdir()
+    assert "https://remit.example.org/m/" in written.read_text()

@@ -1,0 +1,153 @@
+"""Every use case of reviews leaves exactly its own record, and none when it refuses."""
+
+from datetime import timedelta
+
+import pytest
+
+from governance.audit.models import AuditEvent
+from governance.kernel.actors import Role
+from governance.kernel.errors import DomainError
+from reviews.campaigns.closing import cancel_campaign, close_due_campaigns
+from reviews.campaigns.due import open_due_campaigns, run_now
+from reviews.campaigns.opening import open_campaign
+from reviews.campaigns.repinning import repin_item
+from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
+from reviews.decisions import decide, reassign_item, recall, reroute_items_of
+
+pytestmark = pytest.mark.django_db
+
+
+def answered(make, item, how="approve", **more):
+    item.refresh_from_db()
+    me = make.actor(item.assignee)
+    return decide(item=item, version=item.version, answer=how, actor=me, now=make.NOW, reason="Because.", **more)
+
+
+def case_create(make):
+    boss = make.person(Role.CAMPAIGN_MANAGER)
+    facts = {"name": "S", "rrule": "FREQ=MONTHLY", "starts_at": make.NOW, "interval_reason": "Nothing changes here."}
+    return lambda: create_schedule(**facts, fallback_reviewer=boss, actor=make.actor(boss), now=make.NOW)
+
+
+def case_change(make):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: change_schedule(schedule=schedule, version=1, changes={"duration_days": 5}, actor=boss, now=make.NOW)
+
+
+def case_pause(make):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: pause_schedule(schedule=schedule, actor=boss, now=make.NOW)
+
+
+def case_resume(make):
+    schedule, boss = make.schedule(is_enabled=False), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: resume_schedule(schedule=schedule, actor=boss, now=make.NOW)
+
+
+def case_run_now(make):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: run_now(schedule=schedule, actor=boss, now=make.NOW)
+
+
+def case_due(make):
+    make.schedule()
+    return lambda: open_due_campaigns(now=make.NOW)
+
+
+def case_open(make):
+    make.grant()
+    campaign, boss = make.campaign(is_open=False), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: open_campaign(campaign_id=campaign.pk, actor=boss, now=make.NOW)
+
+
+def case_cancel(make):
+    campaign = make.item().campaign
+    return lambda: cancel_campaign(campaign=campaign, reason="x", actor=make.actor(campaign.manager), now=make.NOW)
+
+
+def case_close(make):
+    item = make.item()
+    answered(make, item, "revoke")
+    return lambda: close_due_campaigns(now=make.NOW + timedelta(days=20))
+
+
+def case_decide(make):
+    item = make.item()
+    return lambda: answered(make, item)
+
+
+def case_attest(make):
+    item = make.item(make.PRIVILEGED)
+    return lambda: answered(make, item)
+
+
+def case_not_mine(make):
+    item = make.item()
+    return lambda: answered(make, item, "not_mine")
+
+
+def case_recall(make):
+    item = make.item()
+    decision = answered(make, item)
+    return lambda: recall(decision=decision, actor=make.actor(decision.decided_by), now=make.NOW)
+
+
+def case_reassign(make):
+    item = make.item()
+    me, to = make.actor(item.assignee), make.person()
+    return lambda: reassign_item(item=item, version=1, to=to, reason="x", actor=me, now=make.NOW)
+
+
+def case_reroute(make):
+    item = make.item()
+    item.assignee.is_active = False
+    item.assignee.save()
+    return lambda: reroute_items_of(person=item.assignee, now=make.NOW)
+
+
+def case_repin(make):
+    item = make.item()
+    make.change_grant(item.grant, make.NARROWER)
+    return lambda: repin_item(item=item, version=1, actor=make.actor(item.assignee), now=make.NOW)
+
+
+@pytest.mark.parametrize(
+    ("case", "verb"),
+    [
+        (case_create, "schedule.created"),
+        (case_change, "schedule.changed"),
+        (case_pause, "schedule.paused"),
+        (case_resume, "schedule.resumed"),
+        (case_run_now, "campaign.created"),
+        (case_due, "campaign.created"),
+        (case_open, "campaign.opened"),
+        (case_cancel, "campaign.cancelled"),
+        (case_close, "campaign.closed"),
+        (case_decide, "item.decided"),
+        (case_attest, "item.answered"),
+        (case_not_mine, "item.rerouted"),
+        (case_recall, "item.recalled"),
+        (case_reassign, "item.delegated"),
+        (case_reroute, "item.rerouted"),
+        (case_repin, "item.assigned"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_use_case_leaves_exactly_one_record(make, case, verb):
+    act = case(make)
+    before = set(AuditEvent.objects.values_list("pk", flat=True))
+    act()
+    assert list(AuditEvent.objects.exclude(pk__in=before).values_list("verb", flat=True)) == [verb]
+    written = AuditEvent.objects.exclude(pk__in=before).get().payload
+    assert "@example.org" not in written
+    assert "Person " not in written.replace("person ", "")
+
+
+def test_a_refusal_leaves_none(make):
+    item = make.item()
+    before = AuditEvent.objects.count()
+    with pytest.raises(DomainError):
+        decide(item=item, version=9, answer="approve", actor=make.actor(item.assignee), now=make.NOW)
+    with pytest.raises(DomainError):
+        cancel_campaign(campaign=item.campaign, reason="", actor=make.actor(item.campaign.manager), now=make.NOW)
+    assert AuditEvent.objects.count() == before

@@ -1,0 +1,165 @@
+"""The reviewers' pages in a real browser: accessible in both modes and widths, quick by keyboard, usable by thumb."""
+
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
+
+from governance.kernel.actors import Role
+from governance.people.access import MAIL_LINK
+from reviews.decisions import decide
+from reviews.models import Decision, Order
+
+pytestmark = pytest.mark.browser
+
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def scene(site, make):
+    """An owner with used, unused and privileged access and a credential; a reviewer, a manager, one order."""
+    owner = make.person(Role.OWNER, name="Olga Brandt")
+    reviewer = make.person(Role.REVIEWER, name="Ravi Menon")
+    manager = make.person(Role.CAMPAIGN_MANAGER, name="Mira Kallas")
+    source = make.source(name="Ledger")
+    etl = make.identity(source, owner=owner, name="etl_nightly")
+    batch = make.identity(source, owner=owner, name="batch_admin")
+    make.window(source)
+    make.use(etl, "SELECT", "table:ledger/public/payments", count=4212)
+    grants = [make.grant(etl), make.grant(etl, make.NARROWER), make.grant(batch, make.PRIVILEGED)]
+    credential = make.credential(etl, never_expires=True)
+    schedule = make.schedule(created_by=manager)
+    campaign = make.campaign(
+        manager=manager,
+        schedule=schedule,
+        independent_reviewer=reviewer,
+        item_kinds=["grant", "credential"],
+        deadline_at=timezone.now() + timedelta(days=9),
+    )
+    make.owner, make.reviewer, make.manager, make.review, make.plan = owner, reviewer, manager, campaign, schedule
+    make.plain, make.spare, make.privileged, make.key = (
+        make.get_item(campaign, thing) for thing in (*grants, credential)
+    )
+    decide(item=make.spare, version=1, answer="revoke", actor=make.actor(owner), now=timezone.now(), reason="Old.")
+    return make
+
+
+def violations(page):
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
+def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size, dark):
+    order = Order.objects.get()
+    visits = [
+        (scene.owner, "/inbox/", ""),
+        (scene.owner, f"/reviews/items/{scene.plain.pk}/", "#preview .diff"),
+        (scene.owner, f"/reviews/items/{scene.privileged.pk}/", ""),
+        (scene.owner, f"/reviews/items/{scene.key.pk}/?answer=rotate", "#preview .banner"),
+        (scene.owner, f"/reviews/items/{scene.spare.pk}/", ".answered"),
+        (scene.manager, f"/reviews/{scene.review.pk}/", ".timeline"),
+        (scene.manager, "/reviews/", ""),
+        (scene.manager, "/reviews/schedules/", ""),
+        (scene.manager, f"/reviews/schedules/{scene.plan.pk}/", ""),
+        (scene.manager, "/reviews/schedules/new/", "#schedule-preview ol"),
+        (scene.reviewer, "/orders/", ""),
+        (scene.reviewer, f"/orders/{order.pk}/", ""),
+    ]
+    found = []
+    for person, path, waits_for in visits:
+        page = visit(person, path, dark=dark, **size)
+        if "plain" in path or path.endswith(f"{scene.plain.pk}/"):
+            page.check("[name=answer][value=scope_down]", force=True)
+        if waits_for:
+            page.wait_for_selector(waits_for)
+        page.wait_for_load_state("networkidle")
+        found += [f"{path} {each}" for each in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found.append(f"{path} scrolls sideways")
+        page.context.close()
+    assert found == []
+
+
+def test_scoping_down_by_keyboard_with_a_live_proof(scene, visit):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
+
+    page.keyboard.press("s")
+    page.wait_for_selector("text=0 of 4 212")
+    page.uncheck("text=read every row of table payments >> xpath=ancestor::label >> input")
+    page.wait_for_selector("text=Nothing would remain")
+    page.check("text=read every row of table payments >> xpath=ancestor::label >> input")
+    page.wait_for_selector("text=Proved:")
+    page.click("text=Decide")
+    page.wait_for_selector(".answered")
+
+    assert "Scope down" in page.inner_text(".answered")
+    assert Decision.objects.filter(item=scene.plain).get().target == scene.NARROWER
+    page.click("text=Take it back")
+    page.wait_for_selector("[name=answer]", state="attached")
+    assert Order.objects.get(decision__item=scene.plain).state == "recalled"
+
+
+def test_the_inbox_is_triaged_by_keyboard(scene, visit):
+    page = visit(scene.owner, "/inbox/", **DESKTOP)
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    current = page.inner_text(".is-current .cell-main")
+    page.keyboard.press("a")
+    page.wait_for_selector(".toast")
+    assert "etl_nightly" in current
+    assert Decision.objects.exclude(item=scene.spare).count() == 1
+
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert page.inner_text("[data-selected-count]") == "1"
+    page.click("[data-bulk-bar] button[value=approve]")
+    page.wait_for_selector("text=Nothing has been applied yet.")
+    assert violations(page) == []
+    page.fill("#id_reason", "Needed every night.")
+    page.click("button:has-text('Approve 1 row')")
+    page.wait_for_selector("text=1 question answered")
+
+
+def test_a_single_revocation_asks_first(scene, visit):
+    page = visit(scene.owner, "/inbox/", **DESKTOP)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    page.wait_for_selector("#confirm[open]")
+    page.keyboard.press("Escape")
+    assert Decision.objects.exclude(item=scene.spare).count() == 0
+
+
+def test_an_owner_on_a_phone_answers_in_two_taps_and_a_sentence(scene, visit):
+    page = visit(scene.owner, "/inbox/", method=MAIL_LINK, has_touch=True, **PHONE)
+
+    page.tap("tr:has-text('batch_admin') >> text=Yes")
+    page.wait_for_selector("#id_reason")
+    page.fill("#id_reason", "The nightly batch empties its staging rows.")
+    page.tap(".answer-send")
+    page.wait_for_selector("text=Attested by Olga Brandt")
+
+    scene.privileged.refresh_from_db()
+    assert (scene.privileged.state, scene.privileged.assignee) == ("attested", scene.reviewer)
+
+
+def test_the_help_lists_the_keys_of_the_page(scene, visit):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
+    page.keyboard.press("?")
+    assert "Scope down" in page.inner_text("#keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    page.wait_for_url(lambda url: str(scene.plain.pk) not in url)
+
+
+def test_the_page_works_without_script(scene, visit):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", java_script_enabled=False, **DESKTOP)
+    page.check("[name=answer][value=revoke]", force=True)
+    page.click("text=Preview")
+    page.wait_for_selector("text=A person has to do this.")
+    page.click("text=Decide")
+    page.wait_for_selector(".answered")

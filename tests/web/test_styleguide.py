@@ -1,0 +1,109 @@
+"""All components in a real browser: accessible in both modes and widths, quiet, usable by keyboard."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from governance.kernel.actors import Role
+
+pytestmark = pytest.mark.browser
+
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def signed_in_page(site: str, session_cookies: Callable[..., Any], new_page: Callable[..., Any]) -> Callable[..., Any]:
+    cookies = session_cookies(site, Role.ADMINISTRATOR)
+
+    def open_at(path: str, **options: Any) -> Any:
+        page = new_page(**options)
+        page.context.add_cookies(cookies)
+        page.goto(site + path)
+        return page
+
+    return open_at
+
+
+def violations(page: Any) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_component_is_accessible(signed_in_page: Callable[..., Any], size: dict[str, int], dark: bool) -> None:
+    page = signed_in_page("/styleguide/", dark=dark, **size)
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_sign_in_and_errors_are_accessible(site: str, new_page: Callable[..., Any], dark: bool) -> None:
+    page = new_page(dark=dark, **PHONE)
+    for path in ("/accounts/login/", "/accounts/password/reset/", "/nowhere/", "/docs/problems"):
+        page.goto(site + path)
+        assert violations(page) == [], path
+
+
+def test_the_console_can_be_used_by_keyboard(signed_in_page: Callable[..., Any]) -> None:
+    page = signed_in_page("/styleguide/", **DESKTOP)
+
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "sample-q"
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert page.inner_text("[data-selected-count]") == "1"
+    assert page.is_checked("[data-row]:nth-child(2) [data-select]")
+    page.keyboard.press("?")
+    assert page.is_visible("#keys")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    page.wait_for_url("**/settings/")
+
+
+def test_a_dangerous_button_asks_first_and_escape_means_no(signed_in_page: Callable[..., Any]) -> None:
+    page = signed_in_page("/styleguide/", **DESKTOP)
+    page.check("[data-row]:nth-child(1) [data-select]")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+
+    page.click("[data-bulk-bar] button:has-text('Revoke')")
+    assert page.inner_text("#confirm-question") == "Revoke the selected grants?"
+    page.keyboard.press("Escape")
+
+    assert not page.is_visible("#confirm")
+    assert sent == []
+
+
+def test_the_theme_follows_the_button_and_survives_a_reload(signed_in_page: Callable[..., Any]) -> None:
+    page = signed_in_page("/styleguide/", **DESKTOP)
+
+    with page.expect_response("**/theme/"):
+        page.click(".theme-button")
+    with page.expect_response("**/theme/"):
+        page.click(".theme-button")
+    page.reload()
+
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+
+
+def test_menus_forms_and_lists_work_without_script(
+    site: str, session_cookies: Callable[..., Any], new_page: Callable[..., Any]
+) -> None:
+    page = new_page(java_script_enabled=False, **PHONE)
+    page.context.add_cookies(session_cookies(site, Role.ADMINISTRATOR))
+    page.goto(site + "/styleguide/")
+
+    page.click(".rail-more summary")
+    page.click(".rail-sheet a:has-text('Settings')")
+    page.wait_for_url("**/settings/")
+    page.click(".theme-button")
+    assert page.get_attribute("html", "data-theme") == "light"
