@@ -1,6 +1,6 @@
 """The inventory: one file per concept."""
 
-from identities.models.grant import Grant, GrantVersion, Revocability
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -8,8 +8,10 @@ from identities.models.identity import (
     Identity,
     IdentityKind,
     IdentityStatus,
+    IdentityVersion,
     TrustRelation,
 )
+from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
     Change,
@@ -34,7 +36,11 @@ __all__ = [
     "Identity",
     "IdentityKind",
     "IdentityStatus",
+    "IdentityVersion",
+    "KnownPermission",
     "Revocability",
+    "SavedView",
+    "SavedViewPage",
     "Source",
     "SyncMode",
     "SyncOrigin",

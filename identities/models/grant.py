@@ -4,8 +4,10 @@ import uuid
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat, Upper
 
 from identities.models.identity import Identity
 from identities.models.source import Source
@@ -26,11 +28,15 @@ class Grant(models.Model):
     `native_ref` is what the connector needs to find it again. `shared_with` counts the other identities that hold the
     same thing. The review facts (`reviewed_at` …) are written down here by the use cases of reviews, so that a request
     can be decided without asking upward.
+
+    `segment` and `is_privileged` repeat what the current version says, so that a list of a million filters by them
+    without looking at versions. `line_hash` is what the sender's line looked like when it was last read: the same line
+    again needs no reading (docs/sync.md).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="grants")
-    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="grants")
+    source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="grants", db_index=False)
+    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="grants", db_index=False)
     external_id = models.CharField(max_length=1024)
     label = models.CharField(max_length=512)
     path = models.JSONField(default=list)
@@ -38,8 +44,10 @@ class Grant(models.Model):
     shared_with = models.PositiveIntegerField(default=0)
     native_ref = models.JSONField(default=dict)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
+    segment = models.CharField(max_length=20, blank=True, default="")
+    is_privileged = models.BooleanField(default=False)
 
     reviewed_at = models.DateTimeField(null=True, blank=True)
     reviewed_digest = models.BinaryField(max_length=32, null=True, blank=True)
@@ -52,13 +60,28 @@ class Grant(models.Model):
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
     content_hash = models.BinaryField(max_length=32)
+    line_hash = models.BinaryField(max_length=16, null=True, blank=True)
+
+    # Substring search looks here and nowhere else: equality would use a trigram index too, and it is slow at that.
+    search_text = models.GeneratedField(
+        expression=Upper(Concat("label", Value(" "), "external_id")), output_field=models.TextField(), db_persist=True
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_grant_once_per_source"),
         ]
         indexes = [
-            models.Index(fields=["identity"], name="identities_grant_current", condition=Q(retired_at=None)),
+            models.Index(fields=["identity"], name="identities_grant_of_identity"),
+            models.Index(fields=["label", "id"], name="identities_grant_by_label", condition=Q(retired_at=None)),
+            models.Index(
+                fields=["label", "id"],
+                name="identities_grant_privileged",
+                condition=Q(retired_at=None, is_privileged=True),
+            ),
+            models.Index(F("first_seen_at").desc(), "id", name="identities_grant_newest", condition=Q(retired_at=None)),
+            models.Index(fields=["created_by"], name="identities_grant_creator", condition=Q(created_by__isnull=False)),
+            GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="identities_grant_search"),
         ]
 
     def __str__(self) -> str:
@@ -74,7 +97,7 @@ class GrantVersion(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    grant = models.ForeignKey(Grant, on_delete=models.RESTRICT, related_name="versions")
+    grant = models.ForeignKey(Grant, on_delete=models.RESTRICT, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     permission = models.JSONField()
     digest = models.BinaryField(max_length=32)
@@ -100,7 +123,34 @@ class GrantVersion(models.Model):
                 name="identities_version_interval",
             ),
         ]
-        indexes = [models.Index(fields=["grant", "seen_from"], name="identities_version_history")]
+        indexes = [
+            models.Index(fields=["grant", "seen_from"], name="identities_version_history"),
+            # Who held exactly this, at any time.
+            models.Index(fields=["digest", "seen_from"], name="identities_version_by_content"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.grant_id} v{self.number}"
+
+
+class KnownPermission(models.Model):
+    """A permission that some grant has or had, once, however many hold it: where "who could do X on Z" looks first.
+
+    `action_heads` and `resource_heads` are the fixed beginnings of its patterns (`governance.kernel`), a coarse net
+    that never misses; the kernel then judges each permission that it catches.
+    """
+
+    digest = models.BinaryField(primary_key=True, max_length=32, editable=False)
+    dialect = models.CharField(max_length=20)
+    permission = models.JSONField()
+    action_heads = ArrayField(models.TextField())
+    resource_heads = ArrayField(models.TextField())
+
+    class Meta:
+        indexes = [
+            GinIndex(fields=["action_heads"], name="identities_known_actions"),
+            GinIndex(fields=["resource_heads"], name="identities_known_resources"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dialect} {bytes(self.digest).hex()[:12]}"

@@ -3,12 +3,15 @@
 import uuid
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now, Upper
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Concat, Now, NullIf, Upper
 
 from identities.models.source import Environment, Source
+
+MAX_TAG = 60
 
 
 class IdentityKind(models.TextChoices):
@@ -39,10 +42,14 @@ class Custody(models.TextChoices):
 class Identity(models.Model):
     """One non-human identity as one source knows it: `(source, external_id)` is unique.
 
-    What the source says (`name`, `environment`, `purpose`, `source_owner`, `source_sponsor`, `attributes` …) is
-    overwritten by every reading. What people say (`owner`, `backup_owner`, `team`, `sponsor`, `purpose_edited`,
-    `environment_edited`) is never touched by a reading; both are shown. `retired_at` is set when a complete reading no
-    longer holds it; the row stays, because history refers to it.
+    What the source says (`name`, `environment`, `purpose`, `source_owner`, `source_sponsor`, `source_tags`,
+    `attributes` …) is overwritten by every reading. What people say (`owner`, `backup_owner`, `team`, `sponsor`,
+    `purpose_edited`, `environment_edited`, `tags`) is never touched by a reading; both are shown, and the
+    `effective_*` columns say which holds. `retired_at` is set when a complete reading no longer holds it; the row
+    stays, because history refers to it.
+
+    The counts and `last_seen_at` (the latest use by any evidence) are kept up by every reading, so that a list of a
+    million sorts by them without counting.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -57,6 +64,7 @@ class Identity(models.Model):
     source_owner = models.CharField(max_length=254, blank=True, default="")
     source_sponsor = models.CharField(max_length=254, blank=True, default="")
     acts_for = models.CharField(max_length=254, blank=True, default="")
+    source_tags = ArrayField(models.CharField(max_length=MAX_TAG), default=list)
     attributes = models.JSONField(default=dict)
     created_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -77,12 +85,36 @@ class Identity(models.Model):
     team = models.ForeignKey("people.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="identities")
     purpose_edited = models.TextField(blank=True, default="")
     environment_edited = models.CharField(max_length=20, choices=Environment.choices, blank=True, default="")
+    tags = ArrayField(models.CharField(max_length=MAX_TAG), default=list)
     version = models.PositiveIntegerField(default=1)
+
+    grant_count = models.PositiveIntegerField(default=0)
+    privileged_count = models.PositiveIntegerField(default=0)
+    credential_count = models.PositiveIntegerField(default=0)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
 
     first_seen_at = models.DateTimeField()
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
     content_hash = models.BinaryField(max_length=32)
+    line_hash = models.BinaryField(max_length=16, null=True, blank=True)
+
+    effective_environment = models.GeneratedField(
+        expression=Coalesce(NullIf("environment_edited", Value("")), "environment"),
+        output_field=models.CharField(max_length=20, choices=Environment.choices),
+        db_persist=True,
+    )
+    effective_purpose = models.GeneratedField(
+        expression=Coalesce(NullIf("purpose_edited", Value("")), "purpose"),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+    # Substring search looks here and nowhere else: equality would use a trigram index too, and it is slow at that.
+    search_text = models.GeneratedField(
+        expression=Upper(Concat("name", Value(" "), "external_id")),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
 
     class Meta:
         constraints = [
@@ -90,13 +122,69 @@ class Identity(models.Model):
         ]
         indexes = [
             models.Index(fields=["name", "id"], name="identities_identity_by_name", condition=Q(retired_at=None)),
+            models.Index(
+                F("privileged_count").desc(), "id", name="identities_by_privileged", condition=Q(retired_at=None)
+            ),
+            models.Index(F("grant_count").desc(), "id", name="identities_by_grants", condition=Q(retired_at=None)),
+            models.Index(
+                F("last_seen_at").desc(nulls_last=True),
+                "id",
+                name="identities_by_last_use",
+                condition=Q(retired_at=None),
+            ),
             models.Index(fields=["owner"], name="identities_identity_by_owner"),
-            # Substring search; on an expression of its own so that equality look-ups never pick it.
-            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="identities_identity_search"),
+            GinIndex(fields=["tags"], name="identities_identity_tags"),
+            GinIndex(fields=["source_tags"], name="identities_identity_src_tags"),
+            GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="identities_identity_search"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdentityVersion(models.Model):
+    """What one identity was in `[seen_from, seen_until)`, open = now: by its source and by people together.
+
+    It is written whenever either side changes, so a question about a date needs no replay. `environment` and `purpose`
+    are the effective ones. `content` holds what no filter asks for: custody, status details, what the source said where
+    people said otherwise.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="versions", db_index=False)
+    source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="+", db_index=False)
+    name = models.CharField(max_length=512)
+    kind = models.CharField(max_length=30, choices=IdentityKind.choices)
+    status = models.CharField(max_length=20, choices=IdentityStatus.choices)
+    environment = models.CharField(max_length=20, choices=Environment.choices)
+    purpose = models.TextField(blank=True, default="")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    team = models.ForeignKey(
+        "people.Team", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    tags = ArrayField(models.CharField(max_length=MAX_TAG), default=list)
+    content = models.JSONField(default=dict)
+    seen_from = models.DateTimeField()
+    seen_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["identity"], condition=Q(seen_until=None), name="identities_identity_one_current"
+            ),
+            models.CheckConstraint(
+                condition=Q(seen_until=None) | Q(seen_until__gte=F("seen_from")), name="identities_identity_interval"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["identity", "seen_from"], name="identities_identity_history"),
+            models.Index(fields=["name", "identity", "seen_from"], name="identities_identity_as_of"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.seen_from}"
 
 
 class CredentialKind(models.TextChoices):
@@ -145,6 +233,7 @@ class Credential(models.Model):
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
     content_hash = models.BinaryField(max_length=32)
+    line_hash = models.BinaryField(max_length=16, null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -169,6 +258,7 @@ class TrustRelation(models.Model):
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
     content_hash = models.BinaryField(max_length=32)
+    line_hash = models.BinaryField(max_length=16, null=True, blank=True)
     created_row_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -20,7 +20,8 @@ class Source(models.Model):
 
     `kind` names a connector. `settings` are its non-secret settings; secrets stand in it only as references
     (`env:NAME`, `file:/path`), never as values. `coverage` is what the connector said it can report: a fact that is
-    not covered is shown as not observable, never as empty. `version` counts edits by people, for If-Match.
+    not covered is shown as not observable, never as empty. `version` counts edits by people, for If-Match. `totals` are
+    counted by every reading: `{"identities": 0, "grants": 0, "privileged": 0, "credentials": 0}`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,6 +47,7 @@ class Source(models.Model):
     next_read_at = models.DateTimeField(null=True, blank=True)
     last_success_at = models.DateTimeField(null=True, blank=True)
     last_complete_at = models.DateTimeField(null=True, blank=True)
+    totals = models.JSONField(default=dict)
     last_error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     version = models.PositiveIntegerField(default=1)

@@ -26,6 +26,7 @@ class SyncState(models.TextChoices):
     HELD = "held", "Held for a person"
     REJECTED = "rejected", "Rejected"
     FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
     DRY_RUN = "dry_run", "Dry run"
 
 
@@ -36,6 +37,11 @@ class SyncRun(models.Model):
     which alone allows the run to retire what it lacks. `counts` is
     `{"identity": {"added": 0, "changed": 0, "retired": 0, "unchanged": 0}, …}`. `problem` is the problem document of a
     run that was rejected or failed.
+
+    `progress` is what a running one has done so far: `{"phase": "reading", "records": 0, "bytes": 0, "of_bytes": 0,
+    "at": "…"}`. A partial run (`is_partial`) applied its good records and keeps the refused ones, packed, in
+    `refused_payload`. `feed_number` is its place in the change feed: numbers are given at commit, so that a reader who
+    has seen one never misses a lower one.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -55,6 +61,12 @@ class SyncRun(models.Model):
     counts = models.JSONField(default=dict)
     problem = models.JSONField(null=True, blank=True)
     held_payload = models.BinaryField(null=True, blank=True)
+    is_partial = models.BooleanField(default=False)
+    refused = models.PositiveIntegerField(default=0)
+    refused_payload = models.BinaryField(null=True, blank=True)
+    progress = models.JSONField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    feed_number = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
 
     class Meta:
         constraints = [
@@ -91,9 +103,12 @@ class ChangeAction(models.TextChoices):
 
 
 class Change(models.Model):
-    """One object that one run touched, with what it was and what it became. `id` is the cursor of the change feed."""
+    """One object that one run touched, with what it was and what it became.
 
-    run = models.ForeignKey(SyncRun, on_delete=models.RESTRICT, related_name="changes")
+    The change feed goes by the run's `feed_number` and, within a run, by `id`.
+    """
+
+    run = models.ForeignKey(SyncRun, on_delete=models.RESTRICT, related_name="changes", db_index=False)
     object_kind = models.CharField(max_length=20)
     object_id = models.UUIDField()
     external_id = models.CharField(max_length=1024)
@@ -103,7 +118,10 @@ class Change(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["object_kind", "object_id"], name="identities_change_of_object")]
+        indexes = [
+            models.Index(fields=["run", "id"], name="identities_change_of_run"),
+            models.Index(fields=["object_id", "id"], name="identities_change_of_object"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.object_kind} {self.external_id} {self.action}"

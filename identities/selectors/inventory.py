@@ -6,8 +6,7 @@ Objects that need authorisation are reached through `access_*` alone, which answ
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, TextField, Value
-from django.db.models.functions import Coalesce, NullIf, Upper
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
@@ -51,31 +50,14 @@ def visible_identities(actor: Actor) -> QuerySet[Identity]:
 def list_identities(*, actor: Actor, filters: InventoryFilter, now: datetime) -> QuerySet[Identity]:
     """The inventory list: filtered, visible to the actor, with counts and the environment and purpose that hold.
 
-    Rows carry `grant_count`, `privileged_count`, `credential_count`, `effective_environment` and `effective_purpose`
-    (what people said, else what the source says). Unordered; the edge orders and pages.
+    Unordered; the edge orders and pages.
     """
     return with_facts(filtered(visible_identities(actor), filters, actor=actor, now=now))
 
 
 def with_facts(identities: QuerySet[Identity]) -> QuerySet[Identity]:
-    """Add what a row shows, as sub-queries that touch only the rows of the page."""
-    current = GrantVersion.objects.filter(
-        grant__identity=OuterRef("pk"), grant__retired_at=None, seen_until=None
-    ).order_by()
-    return identities.select_related("source", "owner").annotate(
-        grant_count=_count(current),
-        privileged_count=_count(current.filter(is_privileged=True)),
-        credential_count=_count(
-            Credential.objects.filter(identity=OuterRef("pk"), retired_at=None).order_by(), group="identity"
-        ),
-        effective_environment=Coalesce(NullIf("environment_edited", Value("")), "environment"),
-        effective_purpose=Coalesce(NullIf("purpose_edited", Value("", TextField())), "purpose"),
-    )
-
-
-def _count(rows: QuerySet, group: str = "grant__identity") -> Coalesce:
-    counted = rows.values(group).annotate(total=Count("pk")).values("total")
-    return Coalesce(counted, 0)
+    """Load beside each row what a page shows of it."""
+    return identities.select_related("source", "owner")
 
 
 def filtered(
@@ -84,8 +66,7 @@ def filtered(
     """Apply the filter. "me" means the actor; without one it matches nothing."""
     identities = identities.filter(retired_at__isnull=filters.retired != "yes")
     if filters.q:
-        # UPPER(name) has the trigram index; plain equality look-ups never meet it.
-        identities = identities.annotate(upper_name=Upper("name")).filter(upper_name__contains=filters.q.upper())
+        identities = identities.filter(search_text__contains=filters.q.upper())
     if filters.source:
         identities = identities.filter(source__slug=filters.source)
     if filters.kind:
@@ -93,10 +74,7 @@ def filtered(
     if filters.status:
         identities = identities.filter(status__in=filters.status.split(","))
     if filters.environment:
-        wanted = filters.environment.split(",")
-        identities = identities.filter(
-            Q(environment_edited__in=wanted) | Q(environment_edited="", environment__in=wanted)
-        )
+        identities = identities.filter(effective_environment__in=filters.environment.split(","))
     if filters.team:
         identities = identities.filter(team_id=UUID(filters.team))
     identities = _by_owner(identities, filters.owner, actor)

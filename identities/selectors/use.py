@@ -7,8 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Greatest
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from governance.kernel import dialects
 from governance.kernel.errors import DomainError
@@ -53,15 +52,11 @@ class GrantUse:
 
 
 def with_last_use(identities: QuerySet[Identity]) -> QuerySet[Identity]:
-    """Add `last_seen_at`, the latest use by any evidence, and `watched_since`, when a log began to look, or null."""
-    seen = Usage.objects.filter(identity=OuterRef("pk")).order_by().values("identity").annotate(at=Max("last_seen_at"))
+    """Add `watched_since`, when a log began to look, or null; `last_seen_at` stands in the row."""
     windows = UsageWindow.objects.filter(
         Q(identity=OuterRef("pk")) | Q(identity=None, source=OuterRef("source"))
     ).order_by("observed_from")
-    return identities.annotate(
-        last_seen_at=Greatest("last_used_at", Subquery(seen.values("at"))),
-        watched_since=Subquery(windows.values("observed_from")[:1]),
-    )
+    return identities.annotate(watched_since=Subquery(windows.values("observed_from")[:1]))
 
 
 def list_windows(identity: Identity) -> list[UsageWindow]:

@@ -14,12 +14,14 @@ import orjson
 from governance.kernel.documents import InvalidPermission
 from governance.kernel.permissions import Permission
 from identities.diff import moment_text
+from identities.models.identity import MAX_TAG
 from identities.services.secret_shapes import escape, find_secret
 
 Reader = Callable[[Any, str, datetime], Any]
 
 NO_SECRETS = "looks like a secret; Remit never stores secrets, so leave it out"
 DEEPEST = 16
+MOST_TAGS = 50
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(3000, 1, 1, tzinfo=UTC)
 LARGEST_NUMBER = 2**53 - 1
@@ -165,6 +167,16 @@ def path(value: Any, at: str, latest: datetime) -> list[dict[str, str]]:
     return [
         _members(step, f"{at}/{index}", readers, required="kind", latest=latest) for index, step in enumerate(value)
     ]
+
+
+def tags(value: Any, at: str, latest: datetime) -> list[str]:
+    """Short words that a source sorts its identities by; each once, in order."""
+    if not isinstance(value, list):
+        raise Fault(at, "wrong-type", "must be a list")
+    if len(value) > MOST_TAGS:
+        raise Fault(at, "too-long", f"has more than {MOST_TAGS} tags")
+    read = text(MAX_TAG)
+    return sorted({read(tag, f"{at}/{index}", latest) for index, tag in enumerate(value)})
 
 
 def observable(value: Any, at: str, latest: datetime) -> dict[str, list[str]]:

@@ -49,10 +49,14 @@ MERGED = (
             ("source_owner", "owner", "text"),
             ("source_sponsor", "sponsor", "text"),
             ("acts_for", "acts_for", "text"),
+            ("source_tags", "tags", "text[]"),
             ("attributes", "attributes", "jsonb"),
             ("created_at", "created_at", "timestamptz"),
         ),
-        fixed=(("version", "1"), ("purpose_edited", "''"), ("environment_edited", "''")),
+        fixed=(
+            *(("version", "1"), ("purpose_edited", "''"), ("environment_edited", "''"), ("tags", "'{}'")),
+            *(("grant_count", "0"), ("privileged_count", "0"), ("credential_count", "0")),
+        ),
         has_identity=False,
         has_last_use=True,
     ),
@@ -282,6 +286,10 @@ def _upsert(merged: _Merged) -> str:
         joins = "JOIN identities_identity i ON i.source_id = %(source)s AND i.external_id = s.identity"
         extra.append(("identity_id", "i.id"))
         updates.append("identity_id")
+    if merged.kind == "grant":
+        joins += "\nJOIN sync_facts f ON f.digest = s.digest"
+        extra += [("segment", "f.segment"), ("is_privileged", "f.is_privileged")]
+        updates += ["segment", "is_privileged"]
     if merged.has_last_use:
         extra.append(("last_used_at", "s.last_used_at"))
     return _UPSERT.format(

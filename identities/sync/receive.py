@@ -22,7 +22,8 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
-from identities.sync import guard, merge, runs, staging, usage, versions
+from identities.services.identity_versions import write_versions_in
+from identities.sync import guard, merge, runs, staging, totals, usage, versions
 from identities.sync.lines import read_lines
 from identities.sync.locks import source_lock
 from identities.sync.records import RecordReader, RowError, TooManyErrors
@@ -251,7 +252,10 @@ def _write(run: SyncRun, now: datetime) -> dict[str, dict[str, int]]:
     merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now)
     versions.write_versions(observed_at=run.observed_at)
     merge.resolve_people(source_id=run.source_id)
-    return usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
+    counts = usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
+    write_versions_in("SELECT id FROM sync_diff WHERE kind = 'identity'", {}, at=run.observed_at)
+    totals.write_totals(source_id=run.source_id)
+    return counts
 
 
 def _finish(run: SyncRun, intake: Intake, records: int, counts: dict[str, Any], losses: list[guard.Loss]) -> None:

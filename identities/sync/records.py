@@ -94,6 +94,7 @@ RECORD_TYPES: dict[str, dict[str, _Field]] = {
         "sponsor": _Field(fields.email, ""),
         "custody": _Field(fields.choice(Custody.values), "unknown"),
         "acts_for": _Field(fields.text(254, may_be_empty=True), ""),
+        "tags": _Field(fields.tags, []),
         "created_at": _Field(fields.observed, None),
         "last_used_at": _Field(fields.observed, None),
         "attributes": _Field(fields.free_object, {}),

@@ -18,7 +18,7 @@ BATCH = 2_000
 _DISTINCT = """
 SELECT DISTINCT ON (s.digest) s.digest, s.body ->> 'permission'
 FROM sync_diff d JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
-WHERE d.kind = 'grant' AND d.has_new_version
+WHERE d.kind = 'grant' AND d.action <> 'retired'
 ORDER BY s.digest
 """
 _CLOSE = """
@@ -44,7 +44,7 @@ ORDER BY s.external_id
 
 
 def derive_facts() -> None:
-    """Fill `sync_facts` with what the kernel says about each permission that needs a new version."""
+    """Fill `sync_facts` with what the kernel says about each permission among the grants that changed."""
     with connection.chunked_cursor() as found:
         found.execute(_DISTINCT)
         while batch := found.fetchmany(BATCH):

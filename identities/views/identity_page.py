@@ -41,7 +41,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         .get()
     )
     limit = MOST_GRANTS_AT_ALL if request.GET.get("grants") == "all" else MOST_GRANTS
-    grant_count: int = identity.grant_count  # type: ignore[attr-defined]
+    grant_count: int = identity.grant_count
     versions = list(list_current_grants(identity)[:limit])
     credentials = list(identity.credentials.filter(retired_at=None).order_by("status", "kind", "external_id"))
     trusts = list(identity.trust_relations.filter(retired_at=None).order_by("issuer", "subject"))

@@ -64,7 +64,7 @@ class IdentityRow:
 
 def last_use_of(identity: Identity, now: datetime) -> LastUse:
     """From `with_last_use` and what the source says it can report. Never a guess: unwatched is not unused."""
-    seen: datetime | None = identity.last_seen_at  # type: ignore[attr-defined]
+    seen: datetime | None = identity.last_seen_at
     watched: datetime | None = identity.watched_since  # type: ignore[attr-defined]
     if seen is not None:
         return LastUse("used", seen)
