@@ -7,7 +7,7 @@ suggestion is proved: a target lies inside what is held, is really smaller, and 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 from governance.kernel.errors import DomainError
@@ -23,13 +23,15 @@ from governance.kernel.permissions import (
     subtract,
     union,
 )
-from governance.kernel.rightsizing import replay, right_size, unused
+from governance.kernel.rightsizing import Replay, replay, right_size, unused
 
 RULE_VERSION = "2026.1"
 ROTATE_AFTER = timedelta(days=365)
 CREDENTIAL_IDLE_AFTER = timedelta(days=90)
 MOST_NAMED = 5
 MOST_SAMPLES = 200
+# How many judgements are remembered: thousands of grants say the same and were used in the same way.
+REMEMBERED = 8192
 
 USED, UNUSED, NOT_OBSERVABLE = "used", "unused", "not_observable"
 
@@ -82,6 +84,8 @@ class CredentialFacts:
 
 
 ItemFacts = GrantFacts | CredentialFacts
+Pairs = tuple[tuple[str, str], ...]
+"""Distinct (action, resource)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,38 +141,42 @@ def recommend(facts: ItemFacts) -> Recommendation:
 
 def use_of(facts: GrantFacts) -> Use:
     """Whether this very access was used: yes, not while it was watched, or nobody can know."""
-    relevant = _relevant(facts)
-    watched = _readable(facts)
-    since = max((window.observed_from for window in watched), default=None)
-    until = min((window.observed_until for window in watched), default=None)
+    return _use(facts, _relevant(facts), _coverage(facts.permission.dialect, tuple(facts.windows)))
+
+
+def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: "_Coverage") -> Use:
+    since, until = coverage.since, coverage.until
     if relevant:
         last = max(use.last_seen_at for use in relevant)
         calls = sum(use.count for use in relevant)
         return Use(USED, last, since, until, calls, f"Last used {_day(last)}.")
-    whole = _observable(facts)
-    if whole is None or since is None or until is None or not _covers(whole, facts.permission):
+    if coverage.shown is None or not _is_watched(facts.permission, coverage.shown):
         return Use(NOT_OBSERVABLE, text="Use cannot be observed.")
     return Use(UNUSED, None, since, until, 0, f"No use seen since {_day(since)}.")
 
 
 def _for_grant(facts: GrantFacts) -> Recommendation:
-    use = use_of(facts)
+    held, relevant = facts.permission, _relevant(facts)
+    coverage = _coverage(held.dialect, tuple(facts.windows))
+    use = _use(facts, relevant, coverage)
     if facts.is_disabled:
         return Recommendation("revoke", ("The identity is disabled, so it cannot need this.",), use)
     if use.state == NOT_OBSERVABLE:
         return Recommendation(
             "", ("Use of this access cannot be observed, so nothing is proposed. Unknown is not unused.",), use
         )
-    target = _smaller(facts)
-    replayed = _replayed(facts, target) if target else {}
+    pairs = tuple((each.action, each.resource) for each in relevant)
+    smaller = _smaller(held, coverage.shown, pairs)
+    target = smaller.target if smaller else None
+    replayed = _replayed(relevant, smaller.replay) if smaller else {}
     doubt = _doubt(facts, use)
     if doubt:
-        return Recommendation("", (*_told(facts, use), doubt), use, target, replayed=replayed)
+        return Recommendation("", (_told(use, pairs), doubt), use, target, replayed=replayed)
     if use.state == UNUSED:
-        return Recommendation("revoke", _told(facts, use), use)
+        return Recommendation("revoke", (_told(use, pairs),), use)
     if target is None:
-        return Recommendation("approve", (*_told(facts, use), "No smaller set would do."), use)
-    reasons = (*_told(facts, use), *_idle(facts), _replay_sentence(replayed))
+        return Recommendation("approve", (_told(use, pairs), "No smaller set would do."), use)
+    reasons = (_told(use, pairs), _idle(held, coverage.shown, pairs), _replay_sentence(replayed))
     return Recommendation("scope_down", reasons, use, target, replayed=replayed)
 
 
@@ -181,70 +189,23 @@ def _doubt(facts: GrantFacts, use: Use) -> str:
     return ""
 
 
-def _told(facts: GrantFacts, use: Use) -> tuple[str, ...]:
+def _told(use: Use, pairs: Pairs) -> str:
     if use.state == UNUSED:
-        return (f"Not used in the {_span(use.watched)} in which any use would have been seen.",)
+        return f"Not used in the {_span(use.watched)} in which any use would have been seen."
     calls = f"{use.calls} calls" if use.calls != 1 else "one call"
-    return (f"{use.text} Seen: {calls}, {len(_relevant(facts))} different.",)
-
-
-def _idle(facts: GrantFacts) -> tuple[str, ...]:
-    pairs = [(use.action, use.resource) for use in _relevant(facts)]
-    window = _observable(facts)
-    idle = [
-        f"{action} on {resource}"
-        for action, resource in unused(facts.permission, pairs)
-        if window is not None and matches(window, action, resource) is Answer.YES
-    ]
-    if not idle:
-        return ("Only part of what it gives was used.",)
-    more = f" and {len(idle) - MOST_NAMED} more" if len(idle) > MOST_NAMED else ""
-    return (f"Never used: {', '.join(idle[:MOST_NAMED])}{more}.",)
+    return f"{use.text} Seen: {calls}, {len(pairs)} different."
 
 
 def _relevant(facts: GrantFacts) -> list[Seen]:
     return [use for use in facts.uses if matches(facts.permission, use.action, use.resource) is not Answer.NO]
 
 
-def _smaller(facts: GrantFacts) -> Permission | None:
-    """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
-    held = facts.permission
-    pairs = [(use.action, use.resource) for use in _relevant(facts)]
-    if not pairs:
-        return None
-    try:
-        target = right_size(held, pairs)
-        window = _observable(facts)
-        if window is None:
-            return None
-        target = _with_the_unseen(held, union(target, subtract(held, window)), window)
-    except DomainError:
-        return None
-    is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))
-    return target if is_smaller and not replay(pairs, target).refused else None
-
-
-def _with_the_unseen(held: Permission, target: Permission, window: Permission) -> Permission:
-    """Give back what went along unseen: taking a right away also takes what contains it, such as passing it on.
-
-    Unknown is never unused, so whatever is lost and could not have been observed stays.
-    """
-    lost = [
-        Statement(PatternSet((sample.action,)), PatternSet((sample.resource,)))
-        for sample in difference_samples(held, target, limit=MOST_SAMPLES)
-        if matches(window, sample.action, sample.resource) is not Answer.YES
-    ]
-    return union(target, Permission(held.dialect, tuple(lost))) if lost else target
-
-
-def _replayed(facts: GrantFacts, target: Permission) -> dict[str, int]:
-    relevant = _relevant(facts)
-    result = replay([(use.action, use.resource) for use in relevant], target)
+def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:
     calls = {(use.action, use.resource): use.count for use in relevant}
     return {
         "calls": sum(calls.values()),
-        "refused": sum(calls[pair] for pair in result.refused),
-        "unknown": result.unknown,
+        "refused": sum(calls[pair] for pair in replay.refused),
+        "unknown": replay.unknown,
     }
 
 
@@ -252,27 +213,86 @@ def _replay_sentence(replayed: dict[str, int]) -> str:
     return f"{replayed['refused']} of {replayed['calls']} calls seen would have been refused afterwards."
 
 
-def _observable(facts: GrantFacts) -> Permission | None:
-    """Everything that some log could have shown, written as a permission of the grant's dialect."""
-    windows = [found for window in facts.windows if (found := _as_permission(facts, window)) is not None]
-    return reduce(union, windows) if windows else None
+# What follows depends on content alone, not on whose it is or when, and is remembered.
 
 
-def _readable(facts: GrantFacts) -> list[Window]:
-    return [window for window in facts.windows if _as_permission(facts, window) is not None]
+@dataclass(frozen=True, slots=True)
+class _Coverage:
+    """Everything that some log could have shown, as a permission of one dialect, and the time that all logs cover."""
+
+    shown: Permission | None
+    since: datetime | None
+    until: datetime | None
 
 
-def _as_permission(facts: GrantFacts, window: Window) -> Permission | None:
-    """One window as a permission, or None where its patterns are not of the grant's dialect: it then shows nothing."""
+@lru_cache(maxsize=REMEMBERED)
+def _coverage(dialect: str, windows: tuple[Window, ...]) -> _Coverage:
+    readable = [(window, shown) for window in windows if (shown := _as_permission(dialect, window)) is not None]
+    return _Coverage(
+        shown=reduce(union, [shown for _, shown in readable]) if readable else None,
+        since=max((window.observed_from for window, _ in readable), default=None),
+        until=min((window.observed_until for window, _ in readable), default=None),
+    )
+
+
+def _as_permission(dialect: str, window: Window) -> Permission | None:
+    """One window as a permission, or None where its patterns are not of the dialect: it then shows nothing."""
     statement = {"actions": list(window.actions), "resources": list(window.resources)}
     try:
-        return Permission.from_json({"dialect": facts.permission.dialect, "statements": [statement]})
+        return Permission.from_json({"dialect": dialect, "statements": [statement]})
     except DomainError:
         return None
 
 
-def _covers(window: Permission, held: Permission) -> bool:
-    return includes(window, held).holds
+@lru_cache(maxsize=REMEMBERED)
+def _is_watched(held: Permission, shown: Permission) -> bool:
+    return includes(shown, held).holds
+
+
+@dataclass(frozen=True, slots=True)
+class _Smaller:
+    target: Permission
+    replay: Replay
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _smaller(held: Permission, shown: Permission | None, pairs: Pairs) -> _Smaller | None:
+    """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
+    if not pairs or shown is None:
+        return None
+    try:
+        target = _with_the_unseen(held, union(right_size(held, pairs), subtract(held, shown)), shown)
+    except DomainError:
+        return None
+    is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))
+    replayed = replay(pairs, target)
+    return _Smaller(target, replayed) if is_smaller and not replayed.refused else None
+
+
+def _with_the_unseen(held: Permission, target: Permission, shown: Permission) -> Permission:
+    """Give back what went along unseen: taking a right away also takes what contains it, such as passing it on.
+
+    Unknown is never unused, so whatever is lost and could not have been observed stays.
+    """
+    lost = [
+        Statement(PatternSet((sample.action,)), PatternSet((sample.resource,)))
+        for sample in difference_samples(held, target, limit=MOST_SAMPLES)
+        if matches(shown, sample.action, sample.resource) is not Answer.YES
+    ]
+    return union(target, Permission(held.dialect, tuple(lost))) if lost else target
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _idle(held: Permission, shown: Permission | None, pairs: Pairs) -> str:
+    idle = [
+        f"{action} on {resource}"
+        for action, resource in unused(held, pairs)
+        if shown is not None and matches(shown, action, resource) is Answer.YES
+    ]
+    if not idle:
+        return "Only part of what it gives was used."
+    more = f" and {len(idle) - MOST_NAMED} more" if len(idle) > MOST_NAMED else ""
+    return f"Never used: {', '.join(idle[:MOST_NAMED])}{more}."
 
 
 def _for_credential(facts: CredentialFacts) -> Recommendation:

@@ -1,19 +1,25 @@
 """Open a campaign: freeze what it is about, write its questions in chunks, then let people answer.
 
-Each chunk is a transaction of its own. Whoever dies in between leaves whole chunks; the next one continues behind the
-last item written, and the database's uniqueness makes doing a chunk twice harmless. Until everything is written nobody
-can answer, so a half-opened campaign decides nothing.
+Each chunk is a transaction of its own, which also writes down how far it got (`frozen["progress"]`). Whoever dies in
+between leaves whole chunks, and the next one continues behind the last of them; if ever a chunk were written twice, the
+database's uniqueness would refuse it. Until everything is written nobody can answer, so a half-opened campaign decides
+nothing.
+
+The population is gone through identity by identity, so that what is known around an identity is gathered once and not
+for each of its grants.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 import structlog
-from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import Count, JSONField, Q, QuerySet
 
 from governance import dispatch
 from governance.audit import log
@@ -31,7 +37,7 @@ from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CAMPAIGN_MOVES, CampaignState, require_transition
 
 logger = structlog.get_logger(__name__)
-CHUNK = 1000
+CHUNK = 5000
 EMPTY = "Nothing in the inventory matches this scope, so there is nothing to review."
 
 
@@ -57,11 +63,11 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
             return False
         if campaign.state == CampaignState.OPENING:
             return True
-        counts = {kind: _population(campaign, kind, now).count() for kind in campaign.item_kinds}
+        counts = {kind: _count_by_source(campaign, kind, now) for kind in campaign.item_kinds}
         if not any(counts.values()):
             _cancel_empty(campaign, actor, now)
             return False
-        campaign.frozen = _freeze(campaign, counts, now)
+        campaign.frozen = _freeze(counts, now)
         move_campaign(campaign, CampaignState.OPENING, "frozen")
     return True
 
@@ -86,23 +92,22 @@ def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
     return list_population_credentials(filters=filters, actor=None, now=now)
 
 
-def _freeze(campaign: Campaign, counts: dict[str, int], now: datetime) -> dict[str, Any]:
+def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UUID]:
+    source = "grant__source" if kind == ItemKind.GRANT else "source"
+    counted = _population(campaign, kind, now).order_by().values(source).annotate(total=Count("pk"))
+    return Counter({row[source]: row["total"] for row in counted})
+
+
+def _freeze(counts: dict[str, Counter[UUID]], now: datetime) -> dict[str, Any]:
     """Of which reading, and how old, the population is; stale sources are named, not hidden."""
-    sources = [_freshness(source, now) for source in _sources_of(campaign, now)]
+    concerned = Source.objects.filter(pk__in=set().union(*counts.values())).order_by("slug")
+    sources = [_freshness(source, now) for source in concerned]
     return {
         "taken_at": now.isoformat(),
-        "expected": counts,
+        "expected": {kind: found.total() for kind, found in counts.items()},
         "sources": sources,
         "warnings": [_warning(each) for each in sources if each["freshness"] != "fresh"],
     }
-
-
-def _sources_of(campaign: Campaign, now: datetime) -> list[Source]:
-    ids: set[UUID] = set()
-    for kind in campaign.item_kinds:
-        field = "grant__source_id" if kind == ItemKind.GRANT else "source_id"
-        ids |= set(_population(campaign, kind, now).order_by().values_list(field, flat=True).distinct())
-    return list(Source.objects.filter(pk__in=ids).order_by("slug"))
 
 
 def _freshness(source: Source, now: datetime) -> dict[str, Any]:
@@ -139,31 +144,63 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
         taken_at = datetime.fromisoformat(campaign.frozen["taken_at"])
         desk = desk_of(campaign)
         if kind == ItemKind.GRANT:
-            versions = _next_grants(campaign, taken_at)
-            items = make_grant_items(campaign, versions, desk, taken_at)
+            items = make_grant_items(campaign, _next_grants(campaign, taken_at), desk, taken_at)
         else:
-            credentials = _next_credentials(campaign, taken_at)
-            items = make_credential_items(campaign, credentials, desk, taken_at)
-        ReviewItem.objects.bulk_create(items, ignore_conflicts=True)
-        _record_escalations(items, actor, now)
+            items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
+        if items:
+            _copy_items(items)
+            _record_escalations(items, actor, now)
+            _note_progress(campaign, kind, items)
     return bool(items)
 
 
 def _next_grants(campaign: Campaign, taken_at: datetime) -> Sequence[GrantVersion]:
     population = _population(campaign, ItemKind.GRANT, taken_at).filter(grant__first_seen_at__lte=taken_at)
-    last = campaign.items.filter(kind=ItemKind.GRANT).order_by("-grant_id").values_list("grant_id", flat=True).first()
-    if last is not None:
-        population = population.filter(grant_id__gt=last)
-    return list(population.order_by("grant_id")[:CHUNK])
+    # What concerns the identity and the source is read once for all of their grants.
+    rows = population.select_related(None).select_related("grant").defer("grant__native_ref")
+    return _next(campaign, ItemKind.GRANT, rows, identity="grant__identity_id", thing="grant_id")
 
 
 def _next_credentials(campaign: Campaign, taken_at: datetime) -> Sequence[Credential]:
     population = _population(campaign, ItemKind.CREDENTIAL, taken_at).filter(first_seen_at__lte=taken_at)
-    written = campaign.items.filter(kind=ItemKind.CREDENTIAL).order_by("-credential_id")
-    last = written.values_list("credential_id", flat=True).first()
-    if last is not None:
-        population = population.filter(pk__gt=last)
-    return list(population.order_by("pk")[:CHUNK])
+    return _next(campaign, ItemKind.CREDENTIAL, population.select_related(None), identity="identity_id", thing="pk")
+
+
+def _next(campaign: Campaign, kind: ItemKind, rows: QuerySet[Any], *, identity: str, thing: str) -> list[Any]:
+    """The rows behind the last one written. identity, thing: the fields by which they are gone through."""
+    written = campaign.frozen.get("progress", {}).get(kind)
+    if written:
+        at_identity, at_thing = written["last"]
+        # The first condition says nothing that the second does not, but an index can start from it.
+        rows = rows.filter(**{f"{identity}__gte": at_identity}).filter(
+            Q(**{f"{identity}__gt": at_identity}) | Q(**{f"{thing}__gt": at_thing})
+        )
+    return list(rows.order_by(identity, thing)[:CHUNK])
+
+
+def _copy_items(items: Sequence[ReviewItem]) -> None:
+    """Write by COPY, which costs a fraction of INSERT. What the database itself fills in is left to it."""
+    fields = [field for field in ReviewItem._meta.concrete_fields if not field.has_db_default()]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    statement = f'COPY "{ReviewItem._meta.db_table}" ({columns}) FROM STDIN'
+    read = [(_as_json if isinstance(field, JSONField) else getattr, field.attname) for field in fields]
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for item in items:
+            copy.write_row([value_of(item, name) for value_of, name in read])
+
+
+def _as_json(item: ReviewItem, name: str) -> str | None:
+    value = getattr(item, name)
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _note_progress(campaign: Campaign, kind: ItemKind, items: Sequence[ReviewItem]) -> None:
+    """Say how many are written, and which was the last; it commits with the items."""
+    progress, last = campaign.frozen.get("progress", {}), items[-1]
+    written = progress.get(kind, {}).get("written", 0) + len(items)
+    place = [str(last.identity_id), str(last.grant_id or last.credential_id)]
+    campaign.frozen["progress"] = progress | {kind: {"written": written, "last": place}}
+    campaign.save(update_fields=["frozen"])
 
 
 def _record_escalations(items: Sequence[ReviewItem], actor: Actor, now: datetime) -> None:
@@ -199,6 +236,7 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
         digest = population_digest(campaign)
         campaign.opened_at = now
         campaign.frozen = campaign.frozen | {"counts": counts, "population": digest}
+        campaign.frozen.pop("progress")
         move_campaign(campaign, CampaignState.OPEN, "opened_at", "frozen")
         log.record(
             verb=Verb.CAMPAIGN_OPENED,

@@ -1,16 +1,19 @@
 """What a reviewer will see about each item, gathered for a whole chunk with a fixed number of queries.
 
 The evidence is frozen into the item (`seen`), so that later nobody has to guess on what a decision was based. Names of
-people stay out of it; pages look them up by id.
+people stay out of it; pages look them up by id. What concerns the identity is gathered once and shared by all of its
+items; that is why an opening goes through the population identity by identity.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 from django.db.models import Q
 
@@ -25,164 +28,186 @@ from identities.models import (
     Usage,
     UsageWindow,
 )
-from reviews.decisions.independence import Parties, parties_of
-from reviews.decisions.resolution import Desk, resolve
+from reviews.decisions.independence import parties_of
+from reviews.decisions.resolution import Desk, Resolution, resolve_all
 from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.recommend import CredentialFacts, GrantFacts, Recommendation, Seen, Window, recommend
 
 MOST_USES_SHOWN = 20
+# Documents read once although many grants hold them.
+REMEMBERED = 8192
+
+Frozen = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is known around the identities of a chunk."""
+class Dossier:
+    """What is known around one identity. `seen_identity` goes into every item about it, `seen_use` into its grants'."""
 
-    uses: Mapping[UUID, Sequence[Seen]]
-    windows_of_identity: Mapping[UUID, Sequence[Window]]
-    windows_of_source: Mapping[UUID, Sequence[Window]]
-    credentials: Mapping[UUID, Sequence[Credential]]
-    privileged: frozenset[UUID]
-
-    def windows(self, identity: Identity) -> list[Window]:
-        """What could be observed of this identity: its own windows and those of the whole source."""
-        own = self.windows_of_identity.get(identity.pk, ())
-        return [*own, *self.windows_of_source.get(identity.source_id, ())]
+    identity: Identity
+    uses: Sequence[Seen]
+    windows: Sequence[Window]
+    seen_identity: Frozen
+    seen_use: Frozen
 
 
 def make_grant_items(
     campaign: Campaign, versions: Sequence[GrantVersion], desk: Desk, now: datetime
 ) -> list[ReviewItem]:
-    """Unsaved items for these current versions (with grant, identity and source loaded)."""
-    around = _surroundings([version.grant.identity for version in versions])
+    """Unsaved items for these current versions (with their grants loaded)."""
+    dossiers = _dossiers({version.grant.identity_id for version in versions})
+    sources = _sources({version.grant.source_id for version in versions})
     people = parties_of([(version.grant.identity_id, version.grant_id, version.is_privileged) for version in versions])
-    return [
-        _grant_item(campaign, version, parties, desk, around, now)
-        for version, parties in zip(versions, people, strict=True)
-    ]
+    items = []
+    for version, resolution in zip(versions, resolve_all(people, desk), strict=True):
+        grant, dossier = version.grant, dossiers[version.grant.identity_id]
+        advice = recommend(_grant_facts(version, dossier, now))
+        seen = dossier.seen_identity | sources[grant.source_id] | _seen_of_grant(grant, version) | dossier.seen_use
+        item = _item(campaign, grant.identity_id, version.is_privileged, resolution, seen, advice, now)
+        item.kind, item.grant, item.grant_version = ItemKind.GRANT, grant, version
+        items.append(item)
+    return items
 
 
 def make_credential_items(
     campaign: Campaign, credentials: Sequence[Credential], desk: Desk, now: datetime
 ) -> list[ReviewItem]:
     """Unsaved items for these credentials. A credential is as privileged as its identity's access."""
-    around = _surroundings([credential.identity for credential in credentials])
-    people = parties_of([(each.identity_id, None, each.identity_id in around.privileged) for each in credentials])
-    return [
-        _credential_item(campaign, credential, parties, desk, now)
-        for credential, parties in zip(credentials, people, strict=True)
-    ]
+    concerned = {credential.identity_id for credential in credentials}
+    dossiers, privileged = _dossiers(concerned), _privileged(concerned)
+    sources = _sources({credential.source_id for credential in credentials})
+    people = parties_of([(each.identity_id, None, each.identity_id in privileged) for each in credentials])
+    items = []
+    for credential, resolution in zip(credentials, resolve_all(people, desk), strict=True):
+        dossier, is_privileged = dossiers[credential.identity_id], credential.identity_id in privileged
+        advice = recommend(_credential_facts(credential, dossier.identity, now))
+        seen = dossier.seen_identity | sources[credential.source_id] | {"credential": _credential(credential)}
+        item = _item(campaign, credential.identity_id, is_privileged, resolution, seen, advice, now)
+        item.kind, item.credential = ItemKind.CREDENTIAL, credential
+        items.append(item)
+    return items
 
 
-def _grant_item(
-    campaign: Campaign,
-    version: GrantVersion,
-    parties: Parties,
-    desk: Desk,
-    around: Surroundings,
-    now: datetime,
-) -> ReviewItem:
-    grant, identity = version.grant, version.grant.identity
-    facts = GrantFacts(
-        permission=Permission.from_json(version.permission),
+def _grant_facts(version: GrantVersion, dossier: Dossier, now: datetime) -> GrantFacts:
+    return GrantFacts(
+        permission=_permission(orjson.dumps(version.permission)),
         now=now,
         min_observed=timedelta(days=settings.REVIEW_MIN_OBSERVED_DAYS),
-        uses=around.uses.get(identity.pk, ()),
-        windows=around.windows(identity),
-        is_disabled=identity.status == IdentityStatus.DISABLED,
-        has_owner=parties.owner is not None,
+        uses=dossier.uses,
+        windows=dossier.windows,
+        is_disabled=dossier.identity.status == IdentityStatus.DISABLED,
+        has_owner=dossier.identity.owner_id is not None,
     )
-    advice = recommend(facts)
-    seen = _seen_of_identity(identity, grant.source) | _seen_of_grant(grant, version)
-    seen |= {
-        "use": advice.use.to_json(),
-        "uses": _uses(facts.uses),
-        "windows": [_window(window) for window in facts.windows],
-        "credentials": [_credential(each) for each in around.credentials.get(identity.pk, ())],
-    }
-    item = _item(campaign, ItemKind.GRANT, identity, parties, desk, seen, advice, now)
-    item.grant, item.grant_version = grant, version
-    return item
 
 
-def _credential_item(
-    campaign: Campaign, credential: Credential, parties: Parties, desk: Desk, now: datetime
-) -> ReviewItem:
-    advice = recommend(
-        CredentialFacts(
-            now=now,
-            created_at=credential.created_at,
-            expires_at=credential.expires_at,
-            last_rotated_at=credential.last_rotated_at,
-            last_used_at=credential.last_used_at,
-            never_expires=credential.never_expires,
-            has_owner=parties.owner is not None,
-        )
+@lru_cache(maxsize=REMEMBERED)
+def _permission(document: bytes) -> Permission:
+    return Permission.from_json(orjson.loads(document))
+
+
+def _credential_facts(credential: Credential, identity: Identity, now: datetime) -> CredentialFacts:
+    return CredentialFacts(
+        now=now,
+        created_at=credential.created_at,
+        expires_at=credential.expires_at,
+        last_rotated_at=credential.last_rotated_at,
+        last_used_at=credential.last_used_at,
+        never_expires=credential.never_expires,
+        has_owner=identity.owner_id is not None,
     )
-    seen = _seen_of_identity(credential.identity, credential.source)
-    seen |= {"use": advice.use.to_json(), "credential": _credential(credential)}
-    item = _item(campaign, ItemKind.CREDENTIAL, credential.identity, parties, desk, seen, advice, now)
-    item.credential = credential
-    return item
 
 
 def _item(
     campaign: Campaign,
-    kind: ItemKind,
-    identity: Identity,
-    parties: Parties,
-    desk: Desk,
-    seen: dict[str, Any],
+    identity_id: UUID,
+    is_privileged: bool,
+    resolution: Resolution,
+    seen: Frozen,
     advice: Recommendation,
     now: datetime,
 ) -> ReviewItem:
-    resolution = resolve(parties, desk)
     return ReviewItem(
         campaign=campaign,
-        kind=kind,
-        identity=identity,
+        identity_id=identity_id,
         assignee_id=resolution.assignee,
         resolution=resolution.trace,
-        is_privileged=parties.is_privileged,
-        needs_independent=parties.is_privileged,
+        is_privileged=is_privileged,
+        needs_independent=is_privileged,
         recommendation=advice.answer,
         recommendation_reasons=list(advice.reasons),
         recommended_target=advice.target.to_json() if advice.target else None,
         rule_version=advice.rule_version,
-        seen=seen | {"replay": advice.replayed, "taken_at": now.isoformat()},
+        seen=seen | {"use": advice.use.to_json(), "replay": advice.replayed, "taken_at": now.isoformat()},
         escalated_at=now if resolution.is_nobody else None,
     )
 
 
-def _surroundings(identities: Iterable[Identity]) -> Surroundings:
-    by_id = {identity.pk: identity for identity in identities}
-    of_identity, of_source = _windows(by_id)
-    credentials: dict[UUID, list[Credential]] = defaultdict(list)
-    for credential in Credential.objects.filter(identity__in=by_id, retired_at=None).order_by("external_id"):
-        credentials[credential.identity_id].append(credential)
-    privileged = GrantVersion.objects.filter(
-        grant__identity__in=by_id, grant__retired_at=None, seen_until=None, is_privileged=True
-    )
-    return Surroundings(
-        uses=_uses_of(by_id),
-        windows_of_identity=of_identity,
-        windows_of_source=of_source,
-        credentials=credentials,
-        privileged=frozenset(privileged.values_list("grant__identity_id", flat=True)),
+# --- what is known, with a fixed number of queries ----------------------------------------------------------------
+
+
+def _dossiers(identity_ids: Collection[UUID]) -> dict[UUID, Dossier]:
+    identities = Identity.objects.in_bulk(identity_ids)
+    uses, credentials = _uses_of(identity_ids), _credentials_of(identity_ids)
+    of_identity, of_source = _windows(identities)
+    return {
+        pk: _dossier(identity, uses[pk], (*of_identity[pk], *of_source[identity.source_id]), credentials[pk])
+        for pk, identity in identities.items()
+    }
+
+
+def _dossier(
+    identity: Identity, uses: Sequence[Seen], windows: Sequence[Window], credentials: Sequence[Credential]
+) -> Dossier:
+    return Dossier(
+        identity=identity,
+        uses=uses,
+        windows=windows,
+        seen_identity=_seen_of_identity(identity),
+        seen_use={
+            "uses": _uses(uses),
+            "windows": [_window(window) for window in windows],
+            "credentials": [_credential(each) for each in credentials],
+        },
     )
 
 
-def _uses_of(by_id: Mapping[UUID, Identity]) -> dict[UUID, list[Seen]]:
-    found: dict[UUID, list[Seen]] = defaultdict(list)
-    for use in Usage.objects.filter(identity__in=by_id).order_by("-last_seen_at", "pk"):
-        found[use.identity_id].append(Seen(use.action, use.resource, use.last_seen_at, use.count))
+def _credentials_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Credential]]:
+    found: dict[UUID, list[Credential]] = defaultdict(list)
+    for credential in Credential.objects.filter(identity__in=identity_ids, retired_at=None).order_by("external_id"):
+        found[credential.identity_id].append(credential)
     return found
 
 
-def _windows(by_id: Mapping[UUID, Identity]) -> tuple[dict[UUID, list[Window]], dict[UUID, list[Window]]]:
+def _privileged(identity_ids: Collection[UUID]) -> frozenset[UUID]:
+    held = GrantVersion.objects.filter(
+        grant__identity__in=identity_ids, grant__retired_at=None, seen_until=None, is_privileged=True
+    )
+    return frozenset(held.values_list("grant__identity_id", flat=True))
+
+
+def _sources(source_ids: Collection[UUID]) -> dict[UUID, Frozen]:
+    named = Source.objects.filter(pk__in=source_ids).values_list("pk", "name")
+    return {pk: {"source": {"id": str(pk), "name": name}} for pk, name in named}
+
+
+def _uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
+    found: dict[UUID, list[Seen]] = defaultdict(list)
+    uses = Usage.objects.filter(identity__in=identity_ids).order_by("-last_seen_at", "pk")
+    rows = uses.values_list("identity_id", "action", "resource", "last_seen_at", "count")
+    for identity_id, action, resource, last_seen_at, count in rows:
+        found[identity_id].append(Seen(action, resource, last_seen_at, count))
+    return found
+
+
+def _windows(
+    identities: Mapping[UUID, Identity],
+) -> tuple[Mapping[UUID, list[Window]], Mapping[UUID, list[Window]]]:
+    """What could be observed, by identity and, where it holds for all of a source's identities, by source."""
     of_identity: dict[UUID, list[Window]] = defaultdict(list)
     of_source: dict[UUID, list[Window]] = defaultdict(list)
-    sources = {identity.source_id for identity in by_id.values()}
-    for row in UsageWindow.objects.filter(Q(identity__in=by_id) | Q(identity=None, source__in=sources)).order_by("pk"):
+    sources = {identity.source_id for identity in identities.values()}
+    concerns = Q(identity__in=identities) | Q(identity=None, source__in=sources)
+    for row in UsageWindow.objects.filter(concerns).order_by("pk"):
         window = Window(
             log=row.log,
             observed_from=row.observed_from,
@@ -197,7 +222,10 @@ def _windows(by_id: Mapping[UUID, Identity]) -> tuple[dict[UUID, list[Window]], 
     return of_identity, of_source
 
 
-def _seen_of_identity(identity: Identity, source: Source) -> dict[str, Any]:
+# --- as it is frozen ----------------------------------------------------------------------------------------------
+
+
+def _seen_of_identity(identity: Identity) -> Frozen:
     return {
         "identity": {
             "id": str(identity.pk),
@@ -209,11 +237,10 @@ def _seen_of_identity(identity: Identity, source: Source) -> dict[str, Any]:
             "last_used_at": _text(identity.last_used_at),
         },
         "owner": str(identity.owner_id) if identity.owner_id else None,
-        "source": {"id": str(source.pk), "name": source.name},
     }
 
 
-def _seen_of_grant(grant: Grant, version: GrantVersion) -> dict[str, Any]:
+def _seen_of_grant(grant: Grant, version: GrantVersion) -> Frozen:
     return {
         "label": grant.label,
         "plain": version.plain,
@@ -228,18 +255,18 @@ def _seen_of_grant(grant: Grant, version: GrantVersion) -> dict[str, Any]:
     }
 
 
-def _uses(uses: Sequence[Seen]) -> list[dict[str, Any]]:
+def _uses(uses: Sequence[Seen]) -> list[Frozen]:
     return [
         {"action": use.action, "resource": use.resource, "at": _text(use.last_seen_at), "count": use.count}
         for use in uses[:MOST_USES_SHOWN]
     ]
 
 
-def _window(window: Window) -> dict[str, Any]:
+def _window(window: Window) -> Frozen:
     return {"log": window.log, "from": _text(window.observed_from), "until": _text(window.observed_until)}
 
 
-def _credential(credential: Credential) -> dict[str, Any]:
+def _credential(credential: Credential) -> Frozen:
     return {
         "id": str(credential.pk),
         "name": credential.external_id,

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -136,12 +137,16 @@ def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Part
     members = _members({row["team_id"] for row in identities.values()} - {None})
     holders = _holders(identity_ids)
     creators = dict(
-        Grant.objects.filter(
-            pk__in={grant for _, grant, _ in questions if grant}, created_by__isnull=False
-        ).values_list("pk", "created_by_id")
+        Grant.objects.filter(identity__in=identity_ids, created_by__isnull=False).values_list("pk", "created_by_id")
     )
+
+    # The hundred questions about one identity concern the same few people: they share their parties.
+    @cache
+    def parties(identity: UUID, is_privileged: bool, creator: UUID | None) -> Parties:
+        return _parties(identities[identity], is_privileged, members, holders, creator)
+
     return [
-        _parties(identities[identity], is_privileged, members, holders, creators.get(grant) if grant else None)
+        parties(identity, is_privileged, creators.get(grant) if grant else None)
         for identity, grant, is_privileged in questions
     ]
 
