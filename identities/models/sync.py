@@ -121,6 +121,13 @@ class Change(models.Model):
         indexes = [
             models.Index(fields=["run", "id"], name="identities_change_of_run"),
             models.Index(fields=["object_id", "id"], name="identities_change_of_object"),
+            # The few grants that changed hands: who held them before (identities/selectors/holders.py).
+            models.Index(
+                fields=["object_id", "id"],
+                name="identities_change_of_hands",
+                condition=Q(object_kind="grant", action="changed", old__has_key="identity")
+                | Q(object_kind="grant", action="added", old__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from governance.kernel.permissions import Permission, describe
 from governance.kernel.privileges import CATALOGUE_VERSION, classes_of, is_privileged, segment_of
+from identities.sync import known
 
 BATCH = 2_000
 
@@ -57,6 +58,12 @@ def derive_facts() -> None:
             ):
                 for digest, permission in batch:
                     copy.write_row((digest, *_facts(permission)))
+            new = known.find_unknown(bytes(digest) for digest, _ in batch)
+            known.collect(
+                known.known_row(bytes(digest), Permission.from_json(orjson.loads(permission)))
+                for digest, permission in batch
+                if bytes(digest) in new
+            )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE sync_facts")
 
@@ -67,6 +74,7 @@ def write_versions(*, observed_at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_CLOSE, parameters)
         cursor.execute(_OPEN, parameters)
+    known.write_known_permissions()
 
 
 def _facts(written: str) -> tuple[str, str, list[str], bool]:
