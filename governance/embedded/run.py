@@ -158,14 +158,11 @@ class Start:
 
     def _start_programs(self) -> None:
         python = [sys.executable, "-m"]
-        web = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self._port)]
-        web += ["--workers", "2", "--blocking-threads", "4", "--no-ws", "--respawn-failed-workers"]
-        web += ["--workers-kill-timeout", "5", "--log-level", "warning", "governance.wsgi:application"]
         celery = ["celery", "--app", "governance.celery"]
         worker = [*celery, "worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING"]
         worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         beat = [*celery, "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "WARNING"]
-        self._supervisor.start(self._program("web", python + web))
+        self._supervisor.start(self._program("web", web_command(self._port)))
         self._supervisor.start(self._program("worker", python + worker, death_signal=signal.SIGQUIT))
         self._supervisor.start(self._program("beat", python + beat))
         if self._demo_is("loaded"):
@@ -211,6 +208,13 @@ class Start:
             lines.append("  First account: .venv/bin/python manage.py createsuperuser")
         lines += ["", f"  Logs: {self._folder.logs}", "  Ctrl-C ends everything; the data stays.", ""]
         print("\n".join(lines), flush=True)
+
+
+def web_command(port: int, application: str = "governance.wsgi:application") -> list[str]:
+    """The web server with its settings; what is measured elsewhere is started by the same line."""
+    web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    web += ["--workers", "2", "--blocking-threads", "4", "--no-ws", "--respawn-failed-workers"]
+    return [*web, "--workers-kill-timeout", "5", "--log-level", "warning", application]
 
 
 def _end_leftovers(folder: DataFolder) -> None:

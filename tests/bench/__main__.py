@@ -1,0 +1,111 @@
+"""`make bench`: measure, print a table, write `.bench/latest.json`. See docs/speed.md."""
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import report
+from tests.bench.lists import measure_identity, measure_lists, measure_search
+from tests.bench.measures import (
+    SIZES,
+    TARGETS,
+    Bench,
+    measure_campaign,
+    measure_history,
+    measure_push,
+    measure_sync,
+)
+from tests.bench.place import Place
+from tests.bench.report import Row
+
+OUTPUT = Path(".bench")
+# In this order: the sync group leaves the database that the others read; the campaign's writes come last.
+GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
+    (
+        measure_sync,
+        (
+            "sync_first_over_copy",
+            "sync_unchanged_over_copy",
+            "sync_1pct_over_copy",
+            "sync_50pct_over_copy",
+            "sync_peak_memory_mb",
+        ),
+    ),
+    (
+        measure_lists,
+        (
+            "list_html_over_admin",
+            "list_size_independence",
+            "list_depth_independence",
+            "identities_size_independence",
+            "identities_depth_independence",
+        ),
+    ),
+    (measure_search, ("search_p95_over_drf_icontains",)),
+    (measure_identity, ("identity_page_over_ping",)),
+    (measure_history, ("as_of_p95_ms",)),
+    (measure_push, ("push_create_over_drf", "push_unchanged_over_drf")),
+    (
+        measure_campaign,
+        ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
+    ),
+)
+
+
+def main() -> int:
+    """0: measured, whatever the figures say. 1: something could not be measured as it should."""
+    options = _options()
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"  {time.monotonic() - began:6.0f} s  {text}", flush=True)
+
+    folder = Path(options.folder or OUTPUT / f"place-{os.getpid()}").absolute()
+    place = Place(folder, say)
+    rows: list[Row] = []
+    try:
+        place.start()
+        bench = Bench(place, SIZES[options.size], say)
+        for measure, names in GROUPS:
+            wanted = [name for name in names if not options.only or name in options.only]
+            if wanted:
+                say(f"measuring {', '.join(wanted)}")
+                rows += [row for row in _run(measure, names, bench) if row.name in wanted]
+                # What is there is kept, whatever happens to the rest.
+                report.write_json(options.output, rows)
+    finally:
+        place.stop()
+    print(f"\nSize {options.size}: {SIZES[options.size].grants:,} grants, {time.monotonic() - began:.0f} s\n")
+    print(report.as_table(rows))
+    print(f"\nWritten to {options.output}")
+    return 1 if any(row.is_broken for row in rows) else 0
+
+
+def _run(measure: Callable[[Bench], list[Row]], names: tuple[str, ...], bench: Bench) -> list[Row]:
+    try:
+        return measure(bench)
+    except Exception as error:
+        traceback.print_exc()
+        return [report.broken(name, f"{type(error).__name__}: {error}"[:400], TARGETS[name]) for name in names]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure Remit beside its peers.")
+    parser.add_argument("--size", choices=SIZES, default="quick")
+    parser.add_argument(
+        "--only", type=lambda text: set(text.split(",")) - {""}, default=set(), help="names, with commas"
+    )
+    parser.add_argument("--folder", help="where the throw-away server lives (default: below .bench)")
+    parser.add_argument("--output", type=Path, default=OUTPUT / "latest.json")
+    options = parser.parse_args()
+    if unknown := options.only - set(TARGETS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}. Known: {', '.join(TARGETS)}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

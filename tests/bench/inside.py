@@ -1,0 +1,401 @@
+"""What the bench has to do inside a Django process: `python -m tests.bench.inside TASK JSON`.
+
+Each task is a function with keyword arguments; its result is printed as one line of JSON, the last of the output.
+"""
+
+import gc
+import gzip
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+
+PASSWORD = "correct horse battery staple"
+KEEPER = "keeper@bench.example.org"
+REVIEWERS = 4
+
+
+def furnish(sources: list[str] | None = None) -> dict[str, Any]:
+    """People, tokens and push sources. Returns `{"token", "keeper", "reviewers", "password"}`."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from governance.kernel.actors import Role, system_actor
+    from governance.people.access import SCOPES
+    from governance.people.accounts import create_user
+    from governance.people.tokens import create_token
+    from identities.services.sources import register_source
+    from tests.bench.estate import OWNERS, owner_email
+
+    actor, now = system_actor("bench"), timezone.now()
+    everything = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
+    keeper = create_user(email=KEEPER, name="Kim Keeper", roles=everything, password=PASSWORD, actor=actor, now=now)
+    reviewers = [f"reviewer-{number}@bench.example.org" for number in range(REVIEWERS)]
+    for email in reviewers:
+        create_user(email=email, name=email[:10], roles=(Role.REVIEWER,), password=PASSWORD, actor=actor, now=now)
+    for number in range(OWNERS):
+        create_user(
+            email=owner_email(number), name=f"Owner {number}", roles=(Role.OWNER,), actor=actor, now=now, password=None
+        )
+    _, token = create_token(
+        name="bench", scopes=SCOPES, expires_at=now + timedelta(days=7), actor=actor, now=now, accountable=keeper
+    )
+    for slug in sources or ["estate", "second", "third"]:
+        register_source(
+            slug=slug, name=slug.title(), kind="push", environment="production", settings={}, owner=keeper,
+            actor=actor, now=now, max_retire_percent=60,
+        )  # fmt: skip
+    return {"token": token, "keeper": KEEPER, "reviewers": reviewers, "password": PASSWORD}
+
+
+def sync(file: str, source: str = "estate", is_complete: bool = True, profile: str = "") -> dict[str, Any]:
+    """`receive` of a file, as `manage.py import` does it. profile: a file for cProfile's figures.
+
+    Returns `{"seconds", "peak_mb", "state", "counts", "problem"}`; peak_mb is this process's own (ru_maxrss).
+    """
+    from django.utils import timezone
+
+    from governance.kernel.actors import system_actor
+    from identities.models import Source, SyncMode, SyncOrigin
+    from identities.sync.lines import GZIP_START, read_lines
+    from identities.sync.receive import receive
+
+    found = Source.objects.get(slug=source)
+    with Path(file).open("rb") as opened:
+        is_gzip = opened.peek(2)[:2] == GZIP_START
+
+        def go() -> Any:
+            return receive(
+                source=found,
+                lines=read_lines(opened, is_gzip=is_gzip),
+                mode=SyncMode.SNAPSHOT,
+                is_complete=is_complete,
+                origin=SyncOrigin.FILE,
+                actor=system_actor("bench"),
+                now=timezone.now(),
+            )
+
+        began = time.perf_counter()
+        run = _profiled(go, profile) if profile else go()
+        seconds = time.perf_counter() - began
+    return {
+        "seconds": seconds,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "state": str(run.state),
+        "counts": run.counts,
+        "problem": run.problem,
+        "errors": [str(error) for error in run.row_errors.all()[:3]],
+    }
+
+
+def open_campaign(scope: str, profile: str = "") -> dict[str, Any]:
+    """Draft and open a campaign over this scope. Returns `{"seconds", "items", "campaign", "state"}`."""
+    from django.utils import timezone
+
+    from reviews.campaigns.opening import open_campaign as open_it
+
+    campaign, actor = _draft(scope)
+
+    def go() -> Any:
+        return open_it(campaign_id=campaign.pk, actor=actor, now=timezone.now())
+
+    began = time.perf_counter()
+    opened = _profiled(go, profile) if profile else go()
+    seconds = time.perf_counter() - began
+    items = opened.items.count()
+    return {"seconds": seconds, "items": items, "campaign": str(opened.pk), "state": str(opened.state)}
+
+
+def _draft(scope: str) -> Any:
+    from django.utils import timezone
+
+    from governance.people.access import actor_for_user
+    from governance.people.models import User
+    from reviews.campaigns.due import run_now
+    from reviews.campaigns.schedules import create_schedule
+    from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule
+
+    keeper = User.objects.get(email=KEEPER)
+    actor, now = actor_for_user(keeper, auth_method="password"), timezone.now()
+    schedule = create_schedule(
+        name=f"Bench {time.time_ns()}",
+        scope=scope,
+        item_kinds=(ItemKind.GRANT,),
+        rrule="FREQ=YEARLY",
+        starts_at=now + _days(300),
+        time_zone="UTC",
+        duration_days=14,
+        reviewer_rules=(ReviewerRule.OWNER,),
+        fallback_reviewer=keeper,
+        independent_reviewer=User.objects.get(email="reviewer-0@bench.example.org"),
+        deadline_policy=DeadlinePolicy.KEEP_AND_ESCALATE,
+        interval_reason="Measured, so that the figures in the documents are true.",
+        actor=actor,
+        now=now,
+    )
+    return run_now(schedule=schedule, actor=actor, now=now), actor
+
+
+def _days(number: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(days=number)
+
+
+def decide(campaign: str, number: int, rounds: int) -> dict[str, Any]:
+    """Single decisions with and without their audit record, in turns. Milliseconds per decision, by round.
+
+    Without: `record` and `record_many` do nothing, everything else is the same, including the commit.
+    """
+    from unittest import mock
+    from uuid import uuid4
+
+    from django.utils import timezone
+
+    from governance.audit import log
+    from governance.people.access import actor_for_user
+    from reviews.decisions import decide as decide_it
+    from reviews.models import ReviewItem
+
+    wanted = (rounds * 2 + 1) * number
+    items = ReviewItem.objects.filter(campaign=campaign, state="open", is_privileged=False)
+    waiting = iter(list(items.select_related("assignee").order_by("pk")[:wanted]))
+    actors: dict[Any, Any] = {}
+
+    def one() -> float:
+        item = next(waiting)
+        if item.assignee_id not in actors:
+            actors[item.assignee_id] = actor_for_user(item.assignee, auth_method="password")
+        began = time.perf_counter()
+        decide_it(
+            item=item, version=item.version, answer="approve", actor=actors[item.assignee_id], now=timezone.now(),
+            reason="still needed",
+        )  # fmt: skip
+        return (time.perf_counter() - began) * 1000
+
+    def silent(**facts: Any) -> Any:
+        return uuid4()
+
+    def silent_many(records: Any) -> Any:
+        return [uuid4() for _ in records]
+
+    for _ in range(number):
+        one()
+    audited, plain = [], []
+    for _ in range(rounds):
+        audited.append([one() for _ in range(number)])
+        with mock.patch.object(log, "record", silent), mock.patch.object(log, "record_many", silent_many):
+            plain.append([one() for _ in range(number)])
+    return {"audited": audited, "plain": plain}
+
+
+def bulk_audit(campaign: str, number: int, rounds: int) -> dict[str, Any]:
+    """Rows per second of a bulk insert with one audit record each, and of the same insert alone, in turns.
+
+    The rows are a campaign's questions, written by `bulk_create` in chunks of a thousand in one transaction; the
+    transaction is sealed and committed. Also the rate of the records alone.
+    """
+    from uuid import uuid4
+
+    from django.db import connection, transaction
+    from django.utils import timezone
+
+    from governance.audit import log
+    from governance.audit.actions import Verb
+    from governance.kernel.actors import system_actor
+    from reviews.models import ReviewItem
+
+    actor = system_actor("bench")
+    read = list(ReviewItem.objects.filter(campaign=campaign).order_by("pk")[:number])
+
+    def fresh_campaign() -> Any:
+        drafted, _ = _draft("")
+        return drafted.pk
+
+    def records(items: list[Any]) -> Any:
+        now = timezone.now()
+        return (
+            log.Record(
+                verb=Verb.ITEM_ESCALATED,
+                actor=actor,
+                subject=log.Subject("review_item", str(item.pk), "item"),
+                now=now,
+                new={"assignee": str(item.assignee_id), "state": str(item.state)},
+                context={"campaign": str(item.campaign_id), "identity": str(item.identity_id), "kind": str(item.kind)},
+            )
+            for item in items
+        )
+
+    def insert(*, is_audited: bool, has_rows: bool = True) -> float:
+        home = fresh_campaign() if has_rows else None
+        for item in read:
+            item.pk, item.campaign_id, item._state.adding = uuid4(), home or item.campaign_id, True
+        began = time.perf_counter()
+        with transaction.atomic():
+            if has_rows:
+                ReviewItem.objects.bulk_create(read, batch_size=1000)
+            if is_audited:
+                log.record_many(records(read))
+        seconds = time.perf_counter() - began
+        connection.queries_log.clear()
+        return len(read) / seconds
+
+    insert(is_audited=True)
+    audited, plain, alone = [], [], []
+    for _ in range(rounds):
+        audited.append(insert(is_audited=True))
+        plain.append(insert(is_audited=False))
+        alone.append(insert(is_audited=True, has_rows=False))
+    return {"audited": audited, "plain": plain, "alone": alone, "rows": len(read)}
+
+
+def as_of(number: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds of reading an identity's access as of an earlier moment, and as it is now, in turns.
+
+    `{"missing": why}` where this version has no such selector.
+    """
+    try:
+        from identities.selectors import as_of as history  # type: ignore[attr-defined]
+    except ImportError as error:
+        return {"missing": str(error)}
+    from identities.models import GrantVersion, Identity
+    from identities.selectors.inventory import list_current_grants
+
+    identities = list(Identity.objects.filter(retired_at=None).order_by("pk")[:number])
+    moments = GrantVersion.objects.order_by("seen_from").values_list("seen_from", flat=True)
+    first, last = moments.first(), moments.last()
+    between = first + (last - first) / 2 if last != first else last
+
+    def earlier(identity: Any) -> Any:
+        return history.access_as_of(identity, between)
+
+    def current(identity: Any) -> Any:
+        return list_current_grants(identity)
+
+    def timed(ask: Callable[[Any], Any]) -> list[float]:
+        times = []
+        for identity in identities:
+            began = time.perf_counter()
+            list(ask(identity))
+            times.append((time.perf_counter() - began) * 1000)
+        return times
+
+    timed(earlier), timed(current)
+    past, now = [], []
+    for _ in range(rounds):
+        past.append(timed(earlier))
+        now.append(timed(current))
+    return {"past": past, "now": now}
+
+
+def cursor(given: str, depth: float) -> dict[str, Any]:
+    """A cursor for the same list and order as `given`, but at this share of the whole list (0 to 1).
+
+    Pages cannot be leafed through eighteen thousand times, so the place is looked up and signed as the list would.
+    """
+    from django.core import signing
+    from django.core.exceptions import FieldError
+
+    from governance.web import pagination
+    from identities.models import Grant, GrantVersion, Identity
+
+    signature, _, values = signing.loads(given, salt=pagination._SALT)
+    names = signature.split(",")
+    for model, live in (
+        (Grant, {"retired_at": None}),
+        (Identity, {"retired_at": None}),
+        (GrantVersion, {"seen_until": None, "grant__retired_at": None}),
+    ):
+        rows = model.objects.filter(**live)
+        if any(isinstance(value, str) and len(value) == 36 and rows.filter(pk=value).exists() for value in values):
+            break
+    else:
+        return {"missing": f"no list of grants or identities has the order {signature!r}"}
+    try:
+        ordered = rows.order_by(*names).values_list(*(name.lstrip("-") for name in names))
+        place = ordered[int(rows.count() * depth)]
+    except FieldError as error:
+        return {"missing": str(error)}
+    plain = [pagination._plain(value) for value in place]
+    return {"cursor": signing.dumps([signature, 0, plain], salt=pagination._SALT, compress=True)}
+
+
+def fill_baselines(product: str) -> dict[str, Any]:
+    """Copy the product's current grants into the baselines' tables; an account for admin and API.
+
+    Returns `{"token", "source", "identity", "grants"}`: a source and an identity that new grants may point at.
+    """
+    import psycopg
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from rest_framework.authtoken.models import Token
+
+    connection.ensure_connection()
+    copies = (
+        ("baselines_source", "id, slug, name", "SELECT id, slug, name FROM identities_source"),
+        (
+            "baselines_identity",
+            "id, source_id, external_id, name, kind",
+            "SELECT id, source_id, external_id, name, kind FROM identities_identity WHERE retired_at IS NULL",
+        ),
+        (
+            "baselines_grant",
+            "id, source_id, identity_id, external_id, label, permission, path, revocability, shared_with, native_ref,"
+            " is_privileged, first_seen_at, last_changed_at, retired_at",
+            "SELECT g.id, g.source_id, g.identity_id, g.external_id, g.label, v.permission, g.path, g.revocability,"
+            " g.shared_with, g.native_ref, v.is_privileged, g.first_seen_at, g.last_changed_at, g.retired_at"
+            " FROM identities_grant g JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL"
+            " JOIN identities_identity i ON i.id = g.identity_id AND i.retired_at IS NULL WHERE g.retired_at IS NULL",
+        ),
+    )
+    with psycopg.connect(product) as reading, connection.cursor() as writing:
+        for table, columns, query in copies:
+            with (
+                reading.cursor().copy(f"COPY ({query}) TO STDOUT") as source,
+                writing.copy(f"COPY {table} ({columns}) FROM STDIN") as target,
+            ):
+                for data in source:
+                    target.write(data)
+        writing.execute("SELECT (SELECT id FROM baselines_source LIMIT 1), (SELECT id FROM baselines_identity LIMIT 1)")
+        source_id, identity_id = writing.fetchone()
+        writing.execute("SELECT count(*) FROM baselines_grant")
+        (grants,) = writing.fetchone()
+    user = User.objects.filter(username="keeper").first() or User.objects.create_superuser("keeper", "", PASSWORD)
+    token, _ = Token.objects.get_or_create(user=user)
+    return {"token": token.key, "source": str(source_id), "identity": str(identity_id), "grants": grants}
+
+
+def gzipped(file: str, to: str) -> dict[str, Any]:
+    """Pack a file as a client would."""
+    with Path(file).open("rb") as plain, gzip.open(to, "wb", compresslevel=6) as packed:
+        while data := plain.read(1 << 20):
+            packed.write(data)
+    return {"bytes": Path(to).stat().st_size}
+
+
+def _profiled(call: Callable[[], Any], file: str) -> Any:
+    import cProfile
+
+    profile = cProfile.Profile()
+    result = profile.runcall(call)
+    profile.dump_stats(file)
+    return result
+
+
+def main() -> None:
+    task, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    django.setup()
+    gc.collect()
+    result = globals()[task](**arguments)
+    print()
+    print(json.dumps(result, default=str))
+
+
+if __name__ == "__main__":
+    main()
