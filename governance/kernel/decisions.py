@@ -202,15 +202,49 @@ def matches(
     context: attributes of the request; None says that nothing is known of them, an absent key that it is not set.
     at: the moment of the request; needed only where a statement ends.
     """
+    return together([stand_of(permission, action, resource, context, at)])
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What one permission says to one request: whether it allows and whether it denies it, None where that depends."""
+
+    allows: bool | None
+    denies: bool | None
+
+
+def stand_of(
+    permission: Permission,
+    action: str,
+    resource: str,
+    context: Context | None = None,
+    at: datetime | None = None,
+) -> Stand:
+    """Both halves of the answer, for whoever holds further permissions beside this one. Parameters as in `matches`."""
     program = compile_permission(permission)
     request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
-    denied = _any(_applies(program, rule, request, context, at) for rule in program.denies)
-    if denied is True:
-        return Answer.NO
-    allowed = _any(_applies(program, rule, request, context, at) for rule in program.allows)
-    if allowed is False:
+    return Stand(
+        allows=_any(_applies(program, rule, request, context, at) for rule in program.allows),
+        denies=_any(_applies(program, rule, request, context, at) for rule in program.denies),
+    )
+
+
+def together(stands: Iterable[Stand]) -> Answer:
+    """The answer of several permissions of one holder: any may allow, and a deny of any of them wins."""
+    listed = list(stands)
+    denied = _any(each.denies for each in listed)
+    allowed = _any(each.allows for each in listed)
+    if denied is True or allowed is False:
         return Answer.NO
     return Answer.YES if allowed and denied is False else Answer.UNKNOWN
+
+
+def undecided(permission: Permission, action: str, resource: str, at: datetime | None = None) -> list[Rule]:
+    """The rules of which, without a context, nobody can say whether they apply to this request."""
+    program = compile_permission(permission)
+    request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
+    rules = (*program.allows, *program.denies)
+    return [rule for rule in rules if _applies(program, rule, request, None, at) is None]
 
 
 def _any(results: Iterable[bool | None]) -> bool | None:

@@ -43,7 +43,7 @@ def _sentence(dialect: Dialect, statement: Statement) -> str:
     if statement.resources.exclude:
         sentence += f", except on {join_words(_few(statement.resources.exclude))}"
     if statement.conditions:
-        sentence += f", only if {join_words([_condition(each) for each in statement.conditions])}"
+        sentence += f", only if {join_words([condition_words(each) for each in statement.conditions])}"
     if statement.until is not None:
         clock = "" if statement.until.time() == time() else f" {statement.until:%H:%M %Z}"
         sentence += f", until {statement.until:%-d %B %Y}{clock}"
@@ -64,7 +64,8 @@ def _few(texts: tuple[str, ...]) -> list[str]:
     return [*texts[:MOST_RESOURCES], *([f"{len(texts) - MOST_RESOURCES} more"] if len(texts) > MOST_RESOURCES else [])]
 
 
-def _condition(condition: Condition) -> str:
+def condition_words(condition: Condition) -> str:
+    """One condition as part of a sentence: "the request comes from 10.0.0.0/8"."""
     values = " or ".join(_few(condition.values))
     if condition.operator in _SAYINGS:
         return _SAYINGS[condition.operator].format(values=values)
