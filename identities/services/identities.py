@@ -3,10 +3,12 @@
 Human facts live in columns of their own that no reading of a source ever touches.
 """
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -16,10 +18,15 @@ from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.models import Team, User
 from identities.models import Environment, Identity
+from identities.models.identity import MAX_TAG
+from identities.services.identity_versions import write_versions_of
 
 EDITORS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 MAX_PURPOSE = 2000
 MAX_IMPORT = 100_000
+MAX_TAGS = 50
+# Control characters, invisible marks that turn the direction of a line, and halves of characters.
+_UNPRINTABLE = {"Cc", "Cf", "Cs"}
 
 
 class IdentityChanged(Conflict):
@@ -66,9 +73,10 @@ def edit_identity(
     """Change what people say about one identity.
 
     changes: any of owner, backup_owner, sponsor (User or None), team (Team or None), purpose (text), environment (a
-    known environment or "" for what the source says). Raises Forbidden, IdentityChanged, NotAnOwner, InvalidEdit.
+    known environment or "" for what the source says), tags (all of people's tags; the source's own stay beside them).
+    Raises Forbidden, IdentityChanged, NotAnOwner, InvalidEdit.
     """
-    values = {name: _checked(name, value) for name, value in changes.items()}
+    values = {name: checked(name, value) for name, value in changes.items()}
     with transaction.atomic(durable=True):
         locked = Identity.objects.select_for_update(of=("self",)).get(pk=identity.pk)
         require_editor(locked, actor)
@@ -77,16 +85,21 @@ def edit_identity(
         old, new = _apply(locked, values)
         if not new:
             return locked
+        if "backup_owner" in new and locked.backup_owner_id and locked.backup_owner_id == locked.owner_id:
+            raise InvalidEdit(OWN_BACKUP, field="backup_owner")
         locked.version += 1
         locked.save(update_fields=[*(_COLUMN[name] for name in values), "version"])
+        write_versions_of([locked.pk], at=now)
+        before, after, personal = plain_facts(old, new)
         log.record(
             verb=Verb.IDENTITY_OWNER_ASSIGNED if "owner" in new else Verb.IDENTITY_CHANGED,
             actor=actor,
             subject=identity_subject(locked),
             now=now,
-            old=old,
-            new=new,
+            old=before,
+            new=after,
             reason=reason,
+            personal=personal,
         )
     return locked
 
@@ -110,7 +123,9 @@ def import_owners(*, rows: Sequence[OwnerRow], actor: Actor, now: datetime, dry_
     with transaction.atomic(durable=True):
         identities = {
             (identity.source.slug, identity.external_id): identity
+            # In one order, so that two imports at once wait for each other instead of ending in a deadlock.
             for identity in Identity.objects.select_for_update(of=("self",))
+            .order_by("pk")
             .select_related("source")
             .filter(source__slug__in={row.source for row in rows}, external_id__in={row.identity for row in rows})
         }
@@ -121,6 +136,7 @@ def import_owners(*, rows: Sequence[OwnerRow], actor: Actor, now: datetime, dry_
         if report.errors or dry_run:
             return report
         Identity.objects.bulk_update([identity for identity, _ in changed], ["owner", "version"], batch_size=1000)
+        write_versions_of([identity.pk for identity, _ in changed], at=now)
         log.record_many(
             log.Record(
                 verb=Verb.IDENTITY_OWNER_ASSIGNED,
@@ -138,7 +154,26 @@ def import_owners(*, rows: Sequence[OwnerRow], actor: Actor, now: datetime, dry_
 
 def identity_subject(identity: Identity) -> log.Subject:
     """The identity as the trail names it: names of machines are not personal."""
-    return log.Subject("identity", str(identity.pk), f"{identity.kind}:{identity.external_id}"[:200])
+    return subject_of(identity.pk, identity.kind, identity.external_id)
+
+
+def subject_of(pk: UUID, kind: str, external_id: str) -> log.Subject:
+    """The same for somebody who has only these columns at hand."""
+    return log.Subject("identity", str(pk), f"{kind}:{external_id}"[:200])
+
+
+def plain_facts(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+    """The facts before and after as the trail keeps them for ever, and beside them what can be erased.
+
+    A purpose and tags are free text and may name people. Of a purpose the trail says only that it changed; tags stand
+    in the erasable part.
+    """
+    texts = {name for name in new if name in {"purpose", "tags"}}
+    before = {name: "(text)" if name in texts else _plain(value) for name, value in old.items()}
+    after = {name: "(changed)" if name in texts else _plain(value) for name, value in new.items()}
+    return before, after, {"tags": {"old": old["tags"], "new": new["tags"]}} if "tags" in texts else None
 
 
 _COLUMN = {
@@ -148,10 +183,28 @@ _COLUMN = {
     "team": "team",
     "purpose": "purpose_edited",
     "environment": "environment_edited",
+    "tags": "tags",
 }
+OWN_BACKUP = "The owner is their own backup. Name somebody else, or nobody."
 
 
-def _checked(name: str, value: Any) -> Any:
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Tags as they are kept: sorted, each once, without spaces at the ends. Raises InvalidEdit."""
+    kept = set()
+    for tag in tags:
+        text = " ".join(tag.split())
+        if not text or len(text) > MAX_TAG:
+            raise InvalidEdit(f"A tag has 1 to {MAX_TAG} characters.", field="tags")
+        if "," in text or any(unicodedata.category(character) in _UNPRINTABLE for character in text):
+            raise InvalidEdit("A tag holds neither commas nor control characters.", field="tags")
+        kept.add(text)
+    if len(kept) > MAX_TAGS:
+        raise InvalidEdit(f"At most {MAX_TAGS} tags.", field="tags")
+    return sorted(kept)
+
+
+def checked(name: str, value: Any) -> Any:
+    """One of the changes of `edit_identity` as it would be written. Raises NotAnOwner, InvalidEdit."""
     if name not in _COLUMN:
         raise InvalidEdit(f"“{name}” comes from the source and cannot be edited here.", field=name)
     if name in {"owner", "backup_owner", "sponsor"}:
@@ -164,6 +217,8 @@ def _checked(name: str, value: Any) -> Any:
         raise InvalidEdit(f"“{value}” is not a known environment.", field=name)
     elif name == "purpose" and (not isinstance(value, str) or len(value) > MAX_PURPOSE or "\x00" in value):
         raise InvalidEdit(f"The purpose is a text of at most {MAX_PURPOSE} characters.", field=name)
+    elif name == "tags":
+        return clean_tags(value)
     return value
 
 
@@ -184,16 +239,14 @@ def _apply(identity: Identity, values: Mapping[str, Any]) -> tuple[dict[str, Any
         before = getattr(identity, column)
         if before == value:
             continue
-        # A purpose is free text and may name people, so the trail says only that it changed.
-        is_text = name == "purpose"
-        old[name] = "(text)" if is_text else _plain(before)
-        new[name] = "(changed)" if is_text else _plain(value)
+        old[name], new[name] = before, value
         setattr(identity, column, value)
     return old, new
 
 
 def _plain(value: Any) -> str | None:
-    return _id_of(value.pk) if hasattr(value, "pk") else value
+    value = getattr(value, "pk", value)
+    return _id_of(value) if isinstance(value, UUID) else value
 
 
 def _id_of(value: Any) -> str | None:
