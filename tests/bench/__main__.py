@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.lists import measure_identity, measure_lists, measure_search
+from tests.bench.lists import measure_identity, measure_lists, measure_search, measure_warm_up
 from tests.bench.measures import (
     SIZES,
     TARGETS,
@@ -47,6 +47,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     ),
     (measure_search, ("search_p95_over_drf_icontains",)),
     (measure_identity, ("identity_page_over_ping",)),
+    (measure_warm_up, ("warm_p99_over_cold",)),
     (measure_history, ("as_of_p95_ms",)),
     (measure_push, ("push_create_over_drf", "push_unchanged_over_drf")),
     (

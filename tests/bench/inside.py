@@ -185,13 +185,18 @@ def decide(campaign: str, number: int, rounds: int) -> dict[str, Any]:
     def silent_many(records: Any) -> Any:
         return [uuid4() for _ in records]
 
+    def quiet() -> float:
+        with mock.patch.object(log, "record", silent), mock.patch.object(log, "record_many", silent_many):
+            return one()
+
     for _ in range(number):
         one()
     audited, plain = [], []
     for _ in range(rounds):
-        audited.append([one() for _ in range(number)])
-        with mock.patch.object(log, "record", silent), mock.patch.object(log, "record_many", silent_many):
-            plain.append([one() for _ in range(number)])
+        # Turn by turn, so that a busy moment of the machine meets both.
+        pairs = [(one(), quiet()) for _ in range(number)]
+        audited.append([with_it for with_it, _ in pairs])
+        plain.append([without for _, without in pairs])
     return {"audited": audited, "plain": plain}
 
 

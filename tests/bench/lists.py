@@ -3,11 +3,12 @@
 import html
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from tests.bench import report
 from tests.bench.client import Answer, Client, by_share, rounds_of_latency
 from tests.bench.measures import SMALL, TARGETS, Bench
+from tests.bench.place import COLD_WSGI
 from tests.bench.report import Row
 
 ACCESS, IDENTITIES = "/access/", "/identities/"
@@ -89,7 +90,7 @@ def _independence(bench: Bench, listing: Listing, ours: Client, little: Client, 
 
 def _deep_page(bench: Bench, listing: Listing, first: Answer) -> tuple[str, str]:
     """The address of the page at 90 % depth, or why there is none."""
-    cursors = [html.unescape(found) for found in _CURSOR.findall(first.text)]
+    cursors = [unquote(html.unescape(found)) for found in _CURSOR.findall(first.text)]
     if not cursors:
         return "", "the first page names no next one"
     found = bench.place.inside(bench.big, "cursor", given=cursors[0], depth=DEPTH)
@@ -127,15 +128,35 @@ def measure_identity(bench: Bench) -> list[Row]:
         "SELECT identity_id FROM identities_grant WHERE retired_at IS NULL GROUP BY 1 HAVING count(*) = 20 ORDER BY 1 LIMIT 40",
     )
     pages = [f"/identities/{identity}/" for (identity,) in rows]
-    ping = bench._keep(Client(bench.baselines_web))
+    ping = bench.keep(Client(bench.baselines_web))
+    person = bench.admin()
     found = rounds_of_latency(
-        {"ours": (bench.person(bench.big_web), pages), "ping": (ping, ["/ping"])},
+        {"ours": (bench.person(bench.big_web), pages), "ping": (ping, ["/ping"]), "who": (person, ["/who"])},
         rounds=bench.size.rounds, number=bench.size.requests, warm_up=12,
     )  # fmt: skip
-    note = f"p50, {len(pages)} identities with 20 grants each; p95 {_p95(found['ours'])} and {_p95(found['ping'])} ms"
+    note = (
+        f"p50, {len(pages)} identities with 20 grants each; p95 {_p95(found['ours'])} and {_p95(found['ping'])} ms; "
+        f"a ping that knows who asks (session and user from the database) {_p50(found['who'])} ms"
+    )
+    ours, theirs = by_share(found["ours"], 0.5), by_share(found["ping"], 0.5)
+    return [bench.row("identity_page_over_ping", ours, theirs, unit="ms", note=note)]
+
+
+def measure_warm_up(bench: Bench) -> list[Row]:
+    """A mixed round of pages on warmed workers, beside workers without warm-up and with Python's own collector."""
+    row = bench.place.fetch(bench.big, "SELECT identity_id FROM identities_grant WHERE retired_at IS NULL LIMIT 1")
+    pages = [IDENTITIES, f"/identities/{row[0][0]}/", "/inbox/", "/sources/", "/reviews/"]
+    cold = bench.person(bench.place.web(bench.big, COLD_WSGI).port)
+    found = rounds_of_latency(
+        {"warm": (bench.person(bench.big_web), pages), "cold": (cold, pages)},
+        rounds=bench.size.rounds, number=bench.size.requests * 2, warm_up=10,
+    )  # fmt: skip
+    note = (
+        f"p99 of five pages in turn, from the 10th request on; p50 {_p50(found['warm'])} and {_p50(found['cold'])} ms"
+    )
     return [
         bench.row(
-            "identity_page_over_ping", by_share(found["ours"], 0.5), by_share(found["ping"], 0.5), unit="ms", note=note
+            "warm_p99_over_cold", by_share(found["warm"], 0.99), by_share(found["cold"], 0.99), unit="ms", note=note
         )
     ]
 

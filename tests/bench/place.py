@@ -26,6 +26,7 @@ from tests.plugins.brokers import free_port
 ROLE, PASSWORD = "remit", "only-for-measuring"
 TEMPLATE, BASELINES = "bench_template", "bench_baselines"
 PRODUCT_WSGI = "governance.wsgi:application"
+COLD_WSGI = "tests.bench.cold_wsgi:application"
 BASELINES_WSGI = "tests.bench.baselines.wsgi:application"
 START_SECONDS = 90.0
 
@@ -161,9 +162,9 @@ class Place:
         command = [sys.executable, "-m", "tests.bench.inside", task, json.dumps(arguments, default=str)]
         return dict(json.loads(self._run_child(command, self._baselines()).strip().rpartition("\n")[2]))
 
-    def web(self, database: str) -> Web:
+    def web(self, database: str, application: str = PRODUCT_WSGI) -> Web:
         """The product's web server, as `make run` starts it."""
-        return self._serve(PRODUCT_WSGI, self.environment(database), "/healthz")
+        return self._serve(application, self.environment(database), "/healthz")
 
     def web_of_baselines(self) -> Web:
         """The same server with the same settings, serving the baselines."""

@@ -42,6 +42,16 @@ def ping(request: HttpRequest) -> HttpResponse:
     return HttpResponse("pong")
 
 
+def who(request: HttpRequest) -> HttpResponse:
+    """A ping that has to look the person up."""
+    return HttpResponse(request.user.get_username())
+
+
 router = SimpleRouter()
 router.register("grants", GrantViewSet)
-urlpatterns = [path("ping", ping), path("admin/", admin.site.urls), path("api/", include(router.urls))]
+urlpatterns = [
+    path("ping", ping),
+    path("who", who),
+    path("admin/", admin.site.urls),
+    path("api/", include(router.urls)),
+]
