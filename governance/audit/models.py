@@ -1,8 +1,8 @@
 """The trail's tables. Nothing here has a foreign key, so no deletion elsewhere can reach it.
 
 The database refuses to change what is written (governance/audit/triggers.py). `AuditEvent` has two columns more than
-the model shows: `xact` (the transaction that wrote the row) and `ordinal` (order of writing); only the sealing
-trigger uses them.
+the model shows: `xact` (the transaction that wrote the row) and `ordinal` (order of writing). The seal uses both; lists
+use `ordinal` to put events of one time in order. `audit_pending`, which only the seal uses, has no model at all.
 """
 
 import uuid
@@ -33,12 +33,7 @@ class AuditEvent(models.Model):
                 condition=Q(verb__regex=r"^[a-z][a-z_]*\.[a-z][a-z_]*$"), name="audit_event_verb_shape"
             ),
         ]
-        indexes = [
-            models.Index(fields=["-occurred_at"], name="audit_event_time"),
-            models.Index(fields=["subject_kind", "subject_id", "-occurred_at"], name="audit_event_subject"),
-            models.Index(fields=["actor_id", "-occurred_at"], name="audit_event_actor"),
-            models.Index(fields=["verb", "-occurred_at"], name="audit_event_verb"),
-        ]
+        # The indexes stand in governance/audit/triggers.py: each ends with `ordinal`, which is not in the model.
 
     def __str__(self) -> str:
         return f"{self.verb} {self.subject_kind} {self.subject_id}"

@@ -33,6 +33,8 @@ STATEMENTS = [
     "DELETE FROM audit_auditdetail",
     "TRUNCATE audit_auditdetail",
     "TRUNCATE audit_auditevent CASCADE",
+    "INSERT INTO audit_pending VALUES (pg_current_xact_id())",
+    "TRUNCATE audit_pending",
 ]
 
 
@@ -109,6 +111,25 @@ def test_installed_guards_are_intact(db: None) -> None:
             "not the one",
         ),
         (
+            "DROP TRIGGER audit_event_own_transaction ON audit_auditevent; CREATE TRIGGER audit_event_own_transaction "
+            "AFTER INSERT ON audit_auditevent FOR EACH ROW WHEN (new.xact < pg_current_xact_id()) EXECUTE FUNCTION "
+            "audit_own_transaction(); ALTER TABLE audit_auditevent ENABLE ALWAYS TRIGGER audit_event_own_transaction",
+            "not the one",
+        ),
+        (
+            "DROP TRIGGER audit_pending_seal ON audit_pending; CREATE CONSTRAINT TRIGGER audit_pending_seal AFTER INSERT "
+            "ON audit_pending DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (false) EXECUTE FUNCTION audit_seal(); "
+            "ALTER TABLE audit_pending ENABLE ALWAYS TRIGGER audit_pending_seal",
+            "not the one",
+        ),
+        ("ALTER TABLE audit_pending DISABLE TRIGGER audit_pending_seal", "switched off"),
+        ("ALTER TABLE audit_pending DISABLE TRIGGER audit_pending_own_transaction", "switched off"),
+        ("DROP TABLE audit_pending", "missing"),
+        (
+            "ALTER TABLE audit_pending RENAME TO elsewhere; CREATE VIEW audit_pending AS SELECT * FROM elsewhere",
+            "missing",
+        ),
+        (
             "DROP TRIGGER audit_event_no_change ON audit_auditevent; CREATE TRIGGER audit_event_no_change BEFORE UPDATE "
             "OR DELETE ON audit_auditevent FOR EACH ROW WHEN (false) EXECUTE FUNCTION audit_refuse_change(); "
             "ALTER TABLE audit_auditevent ENABLE ALWAYS TRIGGER audit_event_no_change",
@@ -135,9 +156,20 @@ def test_the_system_check_speaks_of_a_broken_guard(db: None) -> None:
     assert "audit_event_seal" in error.msg
 
 
-def test_installing_the_guards_again_mends_them(db: None) -> None:
+def test_the_system_check_lets_migrate_install_what_is_new(db: None) -> None:
+    from governance.audit.checks import check_guards
+
     with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER audit_event_seal ON audit_auditevent")
+        cursor.execute("DROP TABLE audit_pending")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'audit' AND name LIKE '0003%'")
+
+    assert check_guards(databases=["default"]) == []
+
+
+@pytest.mark.parametrize("damage", ["DROP TRIGGER audit_event_seal ON audit_auditevent", "DROP TABLE audit_pending"])
+def test_installing_the_guards_again_mends_them(db: None, damage: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(damage)
         cursor.execute(triggers.install_sql())
 
     assert triggers.guards_intact()

@@ -1,6 +1,7 @@
 """What a record holds, and what is refused."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,13 +9,15 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.audit.actions import Verb
-from governance.audit.canonical import LARGEST_INTEGER, NotCanonical, canonical
+from governance.audit.canonical import LARGEST_INTEGER, NotCanonical, canonical, rfc3339
 from governance.audit.log import RecordOutsideTransaction, Subject, UnknownVerb, record, record_many
 from governance.audit.models import AuditDetail, AuditEvent
 from governance.kernel.actors import Actor, system_actor
@@ -105,6 +108,70 @@ def test_an_outcome_is_one_word(db: None, make_event: MakeEvent) -> None:
         make_event(outcome="Did not work!")
 
 
+def test_many_records_are_written_as_one_would_be(db: None, actor: Actor, now: datetime) -> None:
+    from governance.audit.log import Record
+
+    awkward = 'tab\t backslash \\ "quote" NUL \x00 🦆 \u2028 \\N'
+    facts: dict[str, Any] = {
+        "verb": Verb.ITEM_DECIDED,
+        "actor": actor,
+        "subject": Subject("item", "a\\b\tc\\N", awkward),
+        "now": now,
+        "old": {"text": awkward, "list": [1, None, {"b": 2, "a": True}]},
+        "reason": awkward,
+        "personal": {"ip": "192.0.2.7"},
+    }
+    many = record_many([Record(**facts), Record(**facts | {"reason": "", "personal": None})])
+    alone = record(**facts)
+
+    without_ids = [payload_of(event) | {"id": "", "detail": ""} for event in (many[0], alone)]
+    assert without_ids[0] == without_ids[1]
+    assert payload_of(many[1])["detail"] is None
+    for event in (many[0], alone):
+        row, detail = AuditEvent.objects.get(id=event), AuditDetail.objects.get(event_id=event)
+        assert row.payload == canonical(json.loads(row.payload))
+        assert (row.subject_id, row.occurred_at, row.actor_id) == ("a\\b\tc\\N", now, actor.id)
+        assert payload_of(event)["detail"] == sha256(bytes(detail.salt) + detail.text.encode()).hexdigest()
+    assert not AuditDetail.objects.filter(event_id=many[1]).exists()
+
+
+def test_records_may_ask_the_database_while_they_are_made(db: None, actor: Actor, now: datetime) -> None:
+    from governance.audit.log import Record
+
+    def made() -> Any:
+        for _ in range(3):
+            yield Record(
+                verb=Verb.ITEM_ASSIGNED,
+                actor=actor,
+                subject=Subject("item", str(AuditEvent.objects.count())),
+                now=now,
+            )
+
+    assert len(record_many(made())) == 3
+
+
+def test_many_records_with_one_that_is_wrong_write_nothing(db: None, actor: Actor, now: datetime) -> None:
+    from governance.audit.log import Record
+
+    right, wrong = ({"n": 1}, {"n": 0.5})
+    with pytest.raises(NotCanonical, match="/new/n"), transaction.atomic():
+        record_many(
+            Record(verb=Verb.ITEM_DECIDED, actor=actor, subject=Subject("item", "1"), now=now, new=new)
+            for new in (right, wrong)
+        )
+
+    assert AuditEvent.objects.count() == 0
+
+
+def test_ids_are_in_order_of_time(db: None, make_event: MakeEvent) -> None:
+    first = make_event()
+    time.sleep(0.002)
+    second = make_event()
+
+    assert first < second
+    assert (first.version, first.variant) == (7, uuid.RFC_4122)
+
+
 def test_many_records_come_back_in_the_order_given(db: None, actor: Actor, now: datetime) -> None:
     from governance.audit.log import Record
 
@@ -152,6 +219,20 @@ def test_canonical_text_keeps_the_value_and_is_its_own_canonical_text(value: Any
 @given(st.dictionaries(KEYS, LEAVES, min_size=2, max_size=6))
 def test_the_order_of_keys_does_not_matter(value: dict[str, Any]) -> None:
     assert canonical(dict(reversed(value.items()))) == canonical(value)
+
+
+@given(VALUES)
+def test_the_text_is_that_of_any_sorting_json_writer(value: Any) -> None:
+    # The profile is RFC 8785's, so that an auditor can check a payload with other tools.
+    assert canonical(value) == json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_equal_times_are_equal_texts_whatever_their_zone_or_fold() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    summer, winter = (datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold) for fold in (0, 1))
+
+    assert rfc3339(summer) == rfc3339(datetime(2026, 10, 25, 0, 30, tzinfo=UTC)) == "2026-10-25T00:30:00.000000Z"
+    assert rfc3339(winter) == "2026-10-25T01:30:00.000000Z"
 
 
 def test_control_characters_and_unicode_are_written_as_rfc_8785_says() -> None:

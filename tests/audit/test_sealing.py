@@ -9,7 +9,15 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import InternalError, OperationalError, ProgrammingError, connection, connections, transaction
+from django.db import (
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 
 from governance.audit.actions import Verb
 from governance.audit.log import Record, Subject, record, record_many
@@ -92,6 +100,82 @@ def test_a_rolled_back_savepoint_leaves_nothing_and_no_gap(make_event: MakeEvent
     assert [link.event_id for link in all_links()] == [kept, also_kept]
 
 
+def test_a_savepoint_that_was_rolled_back_first_does_not_take_the_seal_with_it(make_event: MakeEvent) -> None:
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            make_event()
+            raise ZeroDivisionError
+        kept = make_event()
+
+    assert [link.event_id for link in all_links()] == [kept]
+
+
+def test_the_seal_fires_once_for_all_statements_of_a_transaction(make_event: MakeEvent) -> None:
+    with transaction.atomic():
+        for _ in range(5):
+            make_event()
+        assert pending() == 1
+
+    assert pending() == 0
+    assert len(all_links()) == 5
+
+
+RAW = """
+    {verb} audit_auditevent (id, occurred_at, verb, actor_kind, actor_id, subject_kind, subject_id, payload)
+    {rows}
+"""
+ROW = "gen_random_uuid(), now(), 'item.decided', 'system', 'x', 'item', '1', '{}'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (RAW.format(verb="INSERT INTO", rows=f"VALUES ({ROW})"), 1),
+        (RAW.format(verb="INSERT INTO", rows=f"SELECT {ROW} FROM generate_series(1, 30)"), 30),
+        (RAW.format(verb="INSERT INTO", rows=f"SELECT {ROW} WHERE false"), 0),
+        (f"WITH made AS (INSERT INTO audit_auditevent VALUES ({ROW}) RETURNING id) SELECT FROM made", 1),
+        (
+            "MERGE INTO audit_auditevent e USING (SELECT gen_random_uuid() AS id) n ON e.id = n.id "
+            f"WHEN NOT MATCHED THEN INSERT VALUES ({ROW})",
+            1,
+        ),
+        (f"DO $$ BEGIN FOR i IN 1..3 LOOP INSERT INTO audit_auditevent VALUES ({ROW}); END LOOP; END $$", 3),
+    ],
+    ids=["one row", "many rows", "no row", "in a WITH", "merge", "in a block"],
+)
+@pytest.mark.parametrize("role", ["origin", "replica"])
+def test_rows_that_did_not_come_through_the_application_are_sealed_too(
+    make_event: MakeEvent, statement: str, expected: int, role: str
+) -> None:
+    make_event()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL session_replication_role = {role}")
+        cursor.execute(statement)
+
+    links = all_links()
+    assert len(links) == expected + 1 == AuditEvent.objects.count()
+    assert chain_from(links) == bytes(AuditHead.objects.get().entry_hash)
+
+
+def test_rows_that_were_copied_in_are_sealed_too(make_event: MakeEvent) -> None:
+    make_event()
+    with connection.cursor() as cursor, cursor.copy(RAW.format(verb="COPY", rows="FROM STDIN")) as copy:
+        for number in range(200):
+            copy.write_row((UUID(int=number), "2026-03-02", "item.decided", "system", "x", "item", "1", "{}"))
+
+    assert len(all_links()) == 201
+
+
+def test_rows_are_sealed_when_only_row_triggers_fire(make_event: MakeEvent) -> None:
+    # As when logical replication applies rows: statement triggers do not fire, and the role is "replica".
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_seal")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        make_event()
+
+    assert len(all_links()) == 1
+
+
 def test_sealing_early_and_writing_on_keeps_one_chain(make_event: MakeEvent) -> None:
     with transaction.atomic():
         make_event()
@@ -159,6 +243,71 @@ def test_an_event_that_claims_another_transaction_cannot_commit(make_event: Make
         )
 
 
+def test_one_event_of_many_that_claims_another_transaction_stops_them_all(make_event: MakeEvent) -> None:
+    with pytest.raises(ProgrammingError, match="another transaction"), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO audit_auditevent (id, occurred_at, verb, actor_kind, actor_id, subject_kind, subject_id,
+                                          payload, xact)
+            SELECT gen_random_uuid(), now(), 'item.decided', 'system', 'x', 'item', '1', '{}',
+                   CASE WHEN n = 7 THEN '3'::xid8 ELSE pg_current_xact_id() END
+            FROM generate_series(1, 9) n
+            """
+        )
+
+    assert AuditEvent.objects.count() == 0
+
+
+def test_nobody_can_plant_a_pending_row_that_would_keep_a_later_transaction_unsealed(make_event: MakeEvent) -> None:
+    later = "((pg_current_xact_id()::text::bigint + 1)::text::xid8)"
+    with pytest.raises(ProgrammingError, match="only sealing"), connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO audit_pending VALUES ({later})")
+
+    # From inside a trigger of one's own the first guard does not see it; the second does.
+    refused = pytest.raises(ProgrammingError, match="another transaction")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE decoy (x int)")
+        cursor.execute(
+            "CREATE FUNCTION pg_temp.plant() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN INSERT INTO audit_pending VALUES ({later}); RETURN NEW; END $$"
+        )
+        cursor.execute("CREATE TRIGGER t BEFORE INSERT ON decoy FOR EACH ROW EXECUTE FUNCTION pg_temp.plant()")
+        cursor.execute("INSERT INTO decoy VALUES (1)")
+
+    make_event()
+    assert len(all_links()) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM audit_pending",
+        "UPDATE audit_pending SET xact = '3'",
+        "INSERT INTO audit_pending VALUES (pg_current_xact_id())",
+    ],
+)
+def test_the_call_for_the_seal_cannot_be_taken_back(make_event: MakeEvent, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match=r"only sealing|append-only"), transaction.atomic():
+        make_event()
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    assert AuditEvent.objects.count() == 0
+
+
+def test_a_forged_order_of_writing_cannot_slip_past_the_seal(make_event: MakeEvent) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_event()
+        connection.check_constraints()  # sealed half-way
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO audit_auditevent (id, occurred_at, verb, actor_kind, actor_id, subject_kind, subject_id, "
+                f"payload, ordinal) OVERRIDING SYSTEM VALUE VALUES ({ROW}, -5)"
+            )
+
+    assert AuditEvent.objects.count() == len(all_links()) == 0
+
+
 def test_a_table_owner_without_superuser_rights_can_write_and_seal(committed_db: Any, make_event: MakeEvent) -> None:
     role = f"{committed_db.name}_app"[-63:]
     with connection.cursor() as cursor:
@@ -166,7 +315,9 @@ def test_a_table_owner_without_superuser_rights_can_write_and_seal(committed_db:
         try:
             for table in ("event", "link", "head", "checkpoint", "detail"):
                 cursor.execute(f'ALTER TABLE audit_audit{table} OWNER TO "{role}"')
-            cursor.execute(f'ALTER FUNCTION audit_seal() OWNER TO "{role}"')
+            cursor.execute(f'ALTER TABLE audit_pending OWNER TO "{role}"')
+            for function in ("audit_seal", "audit_call_seal"):
+                cursor.execute(f'ALTER FUNCTION {function}() OWNER TO "{role}"')
             cursor.execute(f'SET ROLE "{role}"')
             make_event(reason="because")
             with pytest.raises((ProgrammingError, InternalError)), transaction.atomic():
@@ -192,6 +343,12 @@ def test_a_writer_needs_only_insert_on_events_and_details(committed_db: Any, mak
             cursor.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
 
     assert AuditLink.objects.count() == 1
+
+
+def pending() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit_pending")
+        return cursor.fetchone()[0]
 
 
 def connection_parameters() -> dict[str, Any]:

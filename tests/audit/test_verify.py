@@ -16,6 +16,7 @@ from django.db import connection
 from governance.audit.checkpoint import write_checkpoint
 from governance.audit.erasure import erase_details
 from governance.audit.models import AuditDetail, AuditEvent, AuditHead, AuditLink
+from governance.audit.triggers import TRIGGERS
 from governance.audit.verify import Report, verify
 from governance.kernel.actors import Actor, system_actor
 
@@ -315,8 +316,9 @@ def test_the_chain_survives_a_dump_and_restore_of_its_rows(trail: list[UUID], ma
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
         cursor.execute("UPDATE audit_auditevent SET xact = (pg_current_xact_id()::text::bigint + 4)::text::xid8")
         cursor.execute("ALTER TABLE audit_auditevent ENABLE TRIGGER USER")
-        for name in ("audit_event_seal", "audit_event_no_change", "audit_event_no_truncate"):
-            cursor.execute(f"ALTER TABLE audit_auditevent ENABLE ALWAYS TRIGGER {name}")
+        for trigger in TRIGGERS:
+            if trigger.table == "audit_auditevent":
+                cursor.execute(f"ALTER TABLE audit_auditevent ENABLE ALWAYS TRIGGER {trigger.name}")
     for _ in range(10):
         make_event()
 
