@@ -3,7 +3,7 @@
 Never counts rows. Cursors are signed: a caller cannot make us compare with values of their choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,14 +12,28 @@ from uuid import UUID
 
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from governance.kernel.errors import DomainError
+from governance.web.keyset import SortKey, stretches
 
+__all__ = [
+    "LAST",
+    "BadCursor",
+    "BadLimit",
+    "KeysetPage",
+    "KeysetPagination",
+    "SortKey",
+    "belongs_to",
+    "chunks",
+    "paginate",
+]
+# The one cursor that can be written by hand: the end of the list.
+LAST = "last"
 _SALT = "remit.keyset"
 
 
@@ -32,15 +46,6 @@ class BadCursor(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class SortKey:
-    """One column of an order. `name` is a queryset path; `nullable` columns put their empty values last."""
-
-    name: str
-    descending: bool = False
-    nullable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class KeysetPage:
     """One page. Cursors are empty strings at the ends of the list."""
 
@@ -49,32 +54,67 @@ class KeysetPage:
     previous_cursor: str = ""
 
 
-def paginate(queryset: QuerySet[Any], keys: Sequence[SortKey], *, cursor: str = "", size: int = 50) -> KeysetPage:
+def paginate(
+    queryset: QuerySet[Any], keys: Sequence[SortKey], *, cursor: str = "", size: int = 50, is_gathered: bool = False
+) -> KeysetPage:
     """One page of `queryset` in the order of `keys`, the last of which must be unique (normally `SortKey("pk")`).
 
-    Raises `BadCursor`. Runs exactly one query.
+    cursor: one that an earlier page gave, `LAST` for the end of the list, or nothing for its beginning. The list is
+    read as stretches that an index can enter at the right place, normally one; each costs a query, and the next is
+    only asked while rows are missing. is_gathered: collect all rows first and sort them, where walking along the
+    order's index would pass too many that do not fit. Raises `BadCursor`.
     """
     backwards, values = _read(cursor, keys) if cursor else (False, None)
-    ordered = queryset.order_by(*(_order(key, backwards) for key in keys))
-    if values is not None:
-        ordered = ordered.filter(_beyond(keys, values, backwards))
+    rows: list[Any] = []
     try:
-        rows = list(ordered[: size + 1])
+        for stretch in stretches(queryset.model, keys, values, backwards=backwards):
+            found = queryset.filter(stretch.condition) if stretch.condition is not None else queryset
+            rows += found.order_by(*stretch.order(is_gathered))[: size + 1 - len(rows)]
+            if len(rows) > size:
+                break
     except (ValueError, ValidationError) as error:
-        raise _lost() from error
+        raise _damaged() from error
     more = len(rows) > size
     rows = rows[:size]
     if backwards:
         rows.reverse()
     if not rows:
         return KeysetPage()
-    has_next = True if backwards else more
+    has_next = values is not None if backwards else more
     has_previous = more if backwards else values is not None
     return KeysetPage(
         rows=rows,
         next_cursor=_write(keys, rows[-1], backwards=False) if has_next else "",
         previous_cursor=_write(keys, rows[0], backwards=True) if has_previous else "",
     )
+
+
+def chunks(queryset: QuerySet[Any], keys: Sequence[SortKey], *, size: int = 2_000) -> Iterator[list[Any]]:
+    """The whole list in order, so many rows at a time, each a query of its own.
+
+    For downloads: neither memory nor an open transaction grows with the list or with how slowly somebody reads it.
+    """
+    values: list[Any] | None = None
+    while True:
+        rows: list[Any] = []
+        for stretch in stretches(queryset.model, keys, values, backwards=False):
+            found = queryset.filter(stretch.condition) if stretch.condition is not None else queryset
+            rows += found.order_by(*stretch.order(False))[: size - len(rows)]
+            if len(rows) >= size:
+                break
+        if rows:
+            yield rows
+        if len(rows) < size:
+            return
+        values = [_value(rows[-1], key.name) for key in keys]
+
+
+def belongs_to(cursor: str, keys: Sequence[SortKey]) -> bool:
+    """Whether the cursor is a place in this order."""
+    try:
+        return bool(_unsigned(cursor)[0] == _signature(keys))
+    except BadCursor:
+        return False
 
 
 class KeysetPagination(BasePagination):
@@ -85,13 +125,12 @@ class KeysetPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
-        self.page = paginate(
-            queryset,
-            getattr(view, "keyset", (SortKey("pk"),)),
-            cursor=request.query_params.get("cursor", ""),
-            size=self._limit(request),
-        )
+        keys = getattr(view, "keyset", (SortKey("pk"),))
+        self.page = self._page(queryset, keys, request.query_params.get("cursor", ""), self._limit(request))
         return self.page.rows
+
+    def _page(self, queryset: Any, keys: Sequence[SortKey], cursor: str, size: int) -> KeysetPage:
+        return paginate(queryset, keys, cursor=cursor, size=size)
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
@@ -116,7 +155,7 @@ class KeysetPagination(BasePagination):
                 "name": "cursor",
                 "in": "query",
                 "required": False,
-                "description": "Where to continue; take it from `next` or `previous`.",
+                "description": "Where to continue; take it from `next` or `previous`, or `last` for the end.",
                 "schema": {"type": "string"},
             },
             {
@@ -150,57 +189,32 @@ class BadLimit(DomainError):
     title = "The page size cannot be used"
 
 
-def _order(key: SortKey, backwards: bool) -> Any:
-    descending = key.descending != backwards
-    if not key.nullable:
-        return F(key.name).desc() if descending else F(key.name).asc()
-    place = {"nulls_first": True} if backwards else {"nulls_last": True}
-    return F(key.name).desc(**place) if descending else F(key.name).asc(**place)
-
-
-def _beyond(keys: Sequence[SortKey], values: Sequence[Any], backwards: bool) -> Q:
-    """Rows that come after `values` in the direction of reading: equal so far, then further on this column."""
-    condition = Q(pk__in=[])
-    same = Q()
-    for key, value in zip(keys, values, strict=True):
-        condition |= same & _further(key, value, backwards)
-        same &= Q(**{f"{key.name}__isnull": True}) if value is None else Q(**{key.name: value})
-    first, value = keys[0], values[0]
-    if not first.nullable:
-        # Redundant, but it lets the planner enter an index at the right place.
-        less = first.descending != backwards
-        condition &= Q(**{f"{first.name}__{'lte' if less else 'gte'}": value})
-    return condition
-
-
-def _further(key: SortKey, value: Any, backwards: bool) -> Q:
-    if value is None:
-        # Empty values stand last, so nothing follows them and everything filled precedes them.
-        return Q(**{f"{key.name}__isnull": False}) if backwards else Q(pk__in=[])
-    less = key.descending != backwards
-    beyond = Q(**{f"{key.name}__{'lt' if less else 'gt'}": value})
-    if key.nullable and not backwards:
-        beyond |= Q(**{f"{key.name}__isnull": True})
-    return beyond
-
-
 def _write(keys: Sequence[SortKey], row: Any, *, backwards: bool) -> str:
     values = [_plain(_value(row, key.name)) for key in keys]
     return signing.dumps([_signature(keys), int(backwards), values], salt=_SALT, compress=True)
 
 
-def _read(cursor: str, keys: Sequence[SortKey]) -> tuple[bool, list[Any]]:
-    try:
-        signature, backwards, values = signing.loads(cursor, salt=_SALT)
-    except (signing.BadSignature, ValueError, TypeError) as error:
-        raise _lost() from error
+def _read(cursor: str, keys: Sequence[SortKey]) -> tuple[bool, list[Any] | None]:
+    if cursor == LAST:
+        return True, None
+    signature, backwards, values = _unsigned(cursor)
     if signature != _signature(keys) or len(values) != len(keys):
-        raise _lost()
+        raise BadCursor("The list has another order now. Start again from the first page.")
     return bool(backwards), values
 
 
-def _lost() -> BadCursor:
-    return BadCursor("The list changed its order or the link is damaged. Start again from the first page.")
+def _unsigned(cursor: str) -> tuple[str, int, list[Any]]:
+    try:
+        signature, backwards, values = signing.loads(cursor, salt=_SALT)
+    except (signing.BadSignature, ValueError, TypeError, UnicodeError) as error:
+        raise _damaged() from error
+    if not isinstance(values, list):
+        raise _damaged()
+    return signature, backwards, values
+
+
+def _damaged() -> BadCursor:
+    return BadCursor("This link into the list is damaged or too old. Start again from the first page.")
 
 
 def _signature(keys: Sequence[SortKey]) -> str:

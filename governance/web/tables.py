@@ -12,8 +12,9 @@ from governance.web.pagination import SortKey
 class Column:
     """One column. `sort` is the queryset path to order by; empty means the column cannot be sorted.
 
-    `nullable` sort columns keep their empty values at the end in both directions. `essential` columns cannot be
-    hidden; `shown` is the choice before a person made one.
+    `nullable` sort columns keep their empty values at the end in both directions. `is_crossed`: the index behind the
+    order goes down in this column while it goes up in the key. `essential` columns cannot be hidden; `shown` is the
+    choice before a person made one.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Column:
     css: str = ""
     numeric: bool = False
     nullable: bool = False
+    is_crossed: bool = False
     essential: bool = False
     shown: bool = True
 
@@ -89,8 +91,8 @@ class Table:
         descending = sort.startswith("-")
         keys = [SortKey(column.sort, descending=descending, nullable=column.nullable)]
         if column.sort != self.unique:
-            # The same direction as the first column, so that one index serves both ways.
-            keys.append(SortKey(self.unique, descending=descending))
+            # Both directions together turn round, so that one index serves both ways.
+            keys.append(SortKey(self.unique, descending=descending != column.is_crossed))
         return tuple(keys)
 
     def _header(self, column: Column, sort: str, query: QueryDict) -> Header:

@@ -1,7 +1,11 @@
-"""The inventory's filter: the same text in the list's address, in the API and as the scope of a campaign."""
+"""The inventory's filter: the same text in a list's address, in the API, in a saved view and as a campaign's scope.
+
+docs/filters.md tells what each field means. This module reads and writes the text; `identities.selectors.conditions`
+turns it into conditions.
+"""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,8 +24,11 @@ PATHS = (
     "resource_policy",
     "trust",
 )
+YES_OR_NO = ("yes", "no")
 MAX_TEXT = 200
 MAX_DAYS = 3650
+# Shorter texts stand in almost every name, and no index helps to find them.
+SHORTEST_SEARCH = 3
 # What a page adds to the same address; not part of the filter.
 IGNORED = frozenset({"cursor", "sort", "cols", "columns", "format", "page_size", "tab", "item", "view"})
 
@@ -35,47 +42,71 @@ class InvalidFilter(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class InventoryFilter:
-    """Which identities. Every field is optional; an empty filter means everything that is not retired.
+class Picked:
+    """What a list field says: `values` are wanted, or, where `is_negated`, not wanted."""
 
-    owner: an e-mail address, "none" (nobody is accountable) or "me". privileged, retired: "yes" or "no".
-    unused_days: identities whose last use was seen at least so many days ago, or that were watched for so long without
-    any; those that nobody watches are not unused.
-    path: how a grant is held; it narrows the grants of a campaign, not the identities.
+    values: tuple[str, ...]
+    is_negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryFilter:
+    """Which identities, or which grants. Every field is optional; an empty filter means everything present.
+
+    Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
+    unused_days. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
+    listed: new_days, retired.
+
+    A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
+    ones: does it hold none. Values are canonical: sorted, without repetition, and empty where the default is meant.
     """
 
     q: str = ""
+    access: str = ""
     source: str = ""
     kind: str = ""
     environment: str = ""
     owner: str = ""
-    status: str = ""
-    privileged: str = ""
-    unused_days: str = ""
-    segment: str = ""
     team: str = ""
+    status: str = ""
+    tag: str = ""
+    privileged: str = ""
+    standing: str = ""
+    segment: str = ""
     path: str = ""
+    new_days: str = ""
+    unused_days: str = ""
     retired: str = ""
 
     @classmethod
     def parse(cls, given: str | Mapping[str, str]) -> "InventoryFilter":
         """Read a query string or a mapping of single values. Raises InvalidFilter naming the field."""
-        pairs = parse_qsl(given.lstrip("?"), keep_blank_values=True) if isinstance(given, str) else given.items()
+        pairs: Iterable[tuple[str, str]] = given.items() if isinstance(given, Mapping) else _pairs(given)
         values: dict[str, str] = {}
         for name, value in pairs:
-            if name in IGNORED or value == "":
+            if name in IGNORED or value.strip() == "":
                 continue
             if name not in _NAMES:
                 known = ", ".join(sorted(_NAMES))
                 raise InvalidFilter(f"“{name[:40]}” is not something to filter by. Known: {known}.", field=name[:40])
             if name in values:
-                raise InvalidFilter(f"“{name}” is given twice.", field=name)
-            values[name] = _checked(name, str(value))
+                raise InvalidFilter(f"“{name}” is given twice; separate several values by commas.", field=name)
+            values[name] = _checked(name, str(value).strip())
+        if values.get("retired") == "no":
+            del values["retired"]
         return cls(**values)
 
     def to_text(self) -> str:
         """The canonical query string: the same filter always gives the same text."""
         return urlencode({name: value for name in sorted(_NAMES) if (value := getattr(self, name))})
+
+    def picked(self, name: str) -> Picked | None:
+        """What a list field names, or None where it is empty."""
+        value: str = getattr(self, name)
+        if not value:
+            return None
+        parts = value.split(",")
+        return Picked(tuple(part.removeprefix("-") for part in parts), parts[0].startswith("-"))
 
     @property
     def is_empty(self) -> bool:
@@ -87,28 +118,66 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": tuple(IdentityKind.values),
     "environment": tuple(Environment.values),
     "status": tuple(IdentityStatus.values),
-    "privileged": ("yes", "no"),
-    "retired": ("yes", "no"),
     "segment": SEGMENTS,
     "path": PATHS,
 }
+LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag"})
+_FLAGS = frozenset({"privileged", "standing", "retired"})
+_DAYS = frozenset({"new_days", "unused_days"})
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text.lstrip("?"), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise InvalidFilter("The filter names too many fields.") from None
 
 
 def _checked(name: str, value: str) -> str:
-    value = value.strip()
+    """The canonical value. Raises InvalidFilter."""
     if len(value) > MAX_TEXT or "\x00" in value:
         raise InvalidFilter(f"“{name}” is too long or holds characters that cannot be searched for.", field=name)
-    if name in _CHOICES:
-        # Several kinds are separated by commas: any of them.
-        for part in value.split(","):
-            if part not in _CHOICES[name]:
-                allowed = ", ".join(_CHOICES[name])
-                raise InvalidFilter(f"“{part[:40]}” is not a known {name}. Known: {allowed}.", field=name)
-    if name == "unused_days" and not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= MAX_DAYS):
-        raise InvalidFilter(f"“unused_days” is a whole number of days from 1 to {MAX_DAYS}.", field=name)
-    if name == "team":
-        try:
-            uuid.UUID(value)
-        except ValueError:
-            raise InvalidFilter("“team” is the identifier of a team.", field=name) from None
+    if name in LISTS:
+        return _checked_list(name, value)
+    if name in _FLAGS and value not in YES_OR_NO:
+        raise InvalidFilter(f"“{value[:40]}” is not a known {name}. Known: yes, no.", field=name)
+    if name in _DAYS:
+        return _checked_days(name, value)
+    if name in ("q", "access") and (len(value) < SHORTEST_SEARCH or sum(map(str.isalnum, value)) < 2):
+        raise InvalidFilter(
+            f"“{name}” needs at least {SHORTEST_SEARCH} characters, two of them letters or digits: shorter texts stand "
+            "in almost every name.",
+            field=name,
+        )
     return value
+
+
+def _checked_list(name: str, value: str) -> str:
+    parts = {part.strip() for part in value.split(",")} - {""}
+    negated = {part for part in parts if part.startswith("-")}
+    if not parts or (negated and negated != parts):
+        raise InvalidFilter(
+            f"“{name}” either names what is wanted or, each with a minus before it, what is not.", field=name
+        )
+    wanted = {_checked_part(name, part.removeprefix("-")) for part in parts}
+    return ",".join(sorted(f"-{part}" if negated else part for part in wanted))
+
+
+def _checked_part(name: str, part: str) -> str:
+    allowed = _CHOICES.get(name)
+    if allowed is not None and part not in allowed:
+        raise InvalidFilter(f"“{part[:40]}” is not a known {name}. Known: {', '.join(allowed)}.", field=name)
+    if name == "team" and part != "none":
+        try:
+            return str(uuid.UUID(part))
+        except ValueError:
+            raise InvalidFilter("“team” is the identifier of a team, or “none”.", field=name) from None
+    if not part:
+        raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
+    return part.lower() if name == "owner" else part
+
+
+def _checked_days(name: str, value: str) -> str:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= MAX_DAYS and len(value) <= 6):
+        raise InvalidFilter(f"“{name}” is a whole number of days from 1 to {MAX_DAYS}.", field=name)
+    return str(int(value))

@@ -3,10 +3,11 @@
 Objects that need authorisation are reached through `access_*` alone, which answers "absent" and "not yours" alike.
 """
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
@@ -19,8 +20,14 @@ from identities.models import (
     Source,
     SyncRun,
 )
+from identities.selectors.conditions import (
+    first_seen_condition,
+    grant_conditions,
+    held_by,
+    holding_conditions,
+    identity_conditions,
+)
 from identities.selectors.filters import InventoryFilter
-from identities.selectors.use import with_last_use
 
 SEES_EVERYTHING = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER, Role.AUDITOR)
 # Paths that belong to nobody alone: taking them from one identity would take them from all, so a campaign asks about
@@ -64,81 +71,44 @@ def filtered(
     identities: QuerySet[Identity], filters: InventoryFilter, *, actor: Actor | None, now: datetime
 ) -> QuerySet[Identity]:
     """Apply the filter. "me" means the actor; without one it matches nothing."""
-    identities = identities.filter(retired_at__isnull=filters.retired != "yes")
-    if filters.q:
-        identities = identities.filter(search_text__contains=filters.q.upper())
-    if filters.source:
-        identities = identities.filter(source__slug=filters.source)
-    if filters.kind:
-        identities = identities.filter(kind__in=filters.kind.split(","))
-    if filters.status:
-        identities = identities.filter(status__in=filters.status.split(","))
-    if filters.environment:
-        identities = identities.filter(effective_environment__in=filters.environment.split(","))
-    if filters.team:
-        identities = identities.filter(team_id=UUID(filters.team))
-    identities = _by_owner(identities, filters.owner, actor)
-    if filters.unused_days:
-        limit = now - timedelta(days=int(filters.unused_days))
-        silent = Q(last_seen_at=None, watched_since__lte=limit)
-        identities = with_last_use(identities).filter(Q(last_seen_at__lte=limit) | silent)
-    return _by_access(identities, filters)
-
-
-def _by_owner(identities: QuerySet[Identity], owner: str, actor: Actor | None) -> QuerySet[Identity]:
-    if not owner:
-        return identities
-    if owner == "none":
-        return identities.filter(owner=None)
-    if owner == "me":
-        person = actor.person_id if actor else None
-        return identities.filter(owner=person) if person else identities.none()
-    return identities.filter(owner__email__iexact=owner)
-
-
-def _by_access(identities: QuerySet[Identity], filters: InventoryFilter) -> QuerySet[Identity]:
-    versions = GrantVersion.objects.filter(grant__identity=OuterRef("pk"), grant__retired_at=None, seen_until=None)
-    if filters.segment:
-        identities = identities.filter(Exists(versions.filter(segment__in=filters.segment.split(","))))
-    if filters.privileged:
-        holds = Exists(versions.filter(is_privileged=True))
-        identities = identities.filter(holds if filters.privileged == "yes" else ~holds)
-    return identities
+    return identities.filter(
+        identity_conditions(filters, actor=actor, now=now),
+        holding_conditions(filters),
+        first_seen_condition(filters, now=now),
+        retired_at__isnull=filters.retired != "yes",
+    )
 
 
 def list_population_grants(*, filters: InventoryFilter, actor: Actor | None, now: datetime) -> QuerySet[GrantVersion]:
     """The current grant versions that a campaign with this scope asks about, with grant, identity and source.
 
-    `segment`, `privileged` and `path` narrow the grants themselves, so a review of privileged access asks only about
-    privileged grants and not about everything else that the same identities hold.
+    The same grants as `list_grants` gives for the filter, so a review of privileged access asks only about privileged
+    grants; less those of shared paths that the scope does not name.
     """
-    identities = filtered(Identity.objects.all(), filters, actor=actor, now=now)
     versions = GrantVersion.objects.filter(
-        seen_until=None, grant__retired_at=None, grant__identity__in=identities.values("pk")
+        identity_conditions(filters, actor=actor, now=now, at="grant__identity__"),
+        grant_conditions(filters, at="grant__", facts=""),
+        first_seen_condition(filters, now=now, at="grant__"),
+        seen_until=None,
+        grant__retired_at=None,
+        grant__identity__retired_at__isnull=filters.retired != "yes",
     ).select_related("grant", "grant__identity", "grant__source")
-    if filters.segment:
-        versions = versions.filter(segment__in=filters.segment.split(","))
-    if filters.privileged:
-        versions = versions.filter(is_privileged=filters.privileged == "yes")
-    if filters.path:
-        return versions.filter(_held_by(filters.path.split(",")))
-    return versions.exclude(_held_by(SHARED_PATHS))
-
-
-def _held_by(kinds: tuple[str, ...] | list[str]) -> Q:
-    held = Q(pk=None)
-    for kind in kinds:
-        held |= Q(grant__path__contains=[{"kind": kind}])
-    return held
+    paths = filters.picked("path")
+    if paths is None or paths.is_negated:
+        return versions.exclude(held_by(SHARED_PATHS, "grant__"))
+    return versions
 
 
 def list_population_credentials(
     *, filters: InventoryFilter, actor: Actor | None, now: datetime
 ) -> QuerySet[Credential]:
     """The live credentials that a campaign with this scope asks about."""
-    identities = filtered(Identity.objects.all(), filters, actor=actor, now=now)
+    identities = filtered(Identity.objects.all(), replace(filters, new_days=""), actor=actor, now=now)
     return Credential.objects.filter(
-        retired_at=None, status=IdentityStatus.ACTIVE, identity__in=identities.values("pk")
+        first_seen_condition(filters, now=now),
+        retired_at=None,
+        status=IdentityStatus.ACTIVE,
+        identity__in=identities.values("pk"),
     ).select_related("identity", "source")
 
 

@@ -1,0 +1,162 @@
+"""What each field of the filter means, as conditions on identities and on grants.
+
+Both kinds of list and the population of a campaign are narrowed by these same functions, so that one text cannot mean
+three things. Searches compare with `search_text` alone: it has the trigram index, and equality is never asked of it.
+The values stand in the statement when PostgreSQL plans it (Django binds on the client's side), so no plan is made for
+a needle that it does not know.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q
+
+from governance.kernel.actors import Actor
+from governance.people.models import User
+from identities.models import Grant, GrantVersion, Source, UsageWindow
+from identities.selectors.filters import InventoryFilter, Picked
+
+NOTHING = Q(pk__in=[])
+
+
+def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: datetime, at: str = "") -> Q:
+    """The identity's fields. at: the path from the listed model to the identity, e.g. `identity__`."""
+    found = Q()
+    if filters.q:
+        found &= Q(**{f"{at}search_text__contains": _upper(filters.q)})
+    for name, column in (("kind", "kind"), ("environment", "effective_environment"), ("status", "status")):
+        found &= _either(filters.picked(name), lambda values, c=column: Q(**{f"{at}{c}__in": values}))  # type: ignore[misc]
+    found &= _either(filters.picked("source"), lambda values: _in_sources(values, at))
+    found &= _either(filters.picked("team"), lambda values: _of_teams(values, at))
+    found &= _either(filters.picked("owner"), lambda values: _owned_by(values, at, actor))
+    found &= _either(filters.picked("tag"), lambda values: _tagged(values, at))
+    if filters.unused_days:
+        found &= _unused_since(now - timedelta(days=int(filters.unused_days)), at)
+    return found
+
+
+def grant_conditions(filters: InventoryFilter, *, at: str = "", facts: str | None = None) -> Q:
+    """The grant's fields. at: the path from the listed model to the grant.
+
+    facts: the path to `segment` and `is_privileged`, where they are read from its current content; else the grant's
+    own copies are asked.
+    """
+    found = Q()
+    facts = at if facts is None else facts
+    if filters.access:
+        found &= Q(**{f"{at}search_text__contains": _upper(filters.access)})
+    found &= _either(filters.picked("segment"), lambda values: Q(**{f"{facts}segment__in": values}))
+    found &= _either(filters.picked("path"), lambda values: held_by(values, at))
+    if filters.privileged:
+        found &= Q(**{f"{facts}is_privileged": filters.privileged == "yes"})
+    if filters.standing:
+        ends = _ends(at)
+        found &= ~ends if filters.standing == "yes" else ends
+    return found
+
+
+def holding_conditions(filters: InventoryFilter) -> Q:
+    """The grant's fields, asked of an identity: it holds one grant that fits all of them, and none that "no" excludes.
+
+    Whether anything privileged is held stands in the identity itself; everything else is looked up.
+    """
+    wanted, excluded = _halves(filters)
+    found = Q()
+    if wanted == InventoryFilter(privileged="yes") and not filters.retired:
+        found &= Q(privileged_count__gt=0)
+    elif not wanted.is_empty:
+        found &= Q(_holds(filters, wanted))
+    for each in excluded:
+        if each == InventoryFilter(privileged="yes") and not filters.retired:
+            found &= Q(privileged_count=0)
+        else:
+            found &= ~Q(_holds(filters, each))
+    return found
+
+
+def first_seen_condition(filters: InventoryFilter, *, now: datetime, at: str = "") -> Q:
+    """new_days, of whatever is listed. at: the path to it."""
+    if not filters.new_days:
+        return Q()
+    return Q(**{f"{at}first_seen_at__gte": now - timedelta(days=int(filters.new_days))})
+
+
+def held_by(kinds: tuple[str, ...], at: str = "") -> Q:
+    """Grants whose path has a step of one of these kinds; a path without steps is direct too."""
+    held = Q(**{f"{at}path": []}) if "direct" in kinds else NOTHING
+    for kind in kinds:
+        held |= Q(**{f"{at}path__contains": [{"kind": kind}]})
+    return held
+
+
+def _halves(filters: InventoryFilter) -> tuple[InventoryFilter, list[InventoryFilter]]:
+    """What must be held, as one filter of grants, and what must not be, each by itself."""
+    wanted, excluded = {"access": filters.access} if filters.access else {}, []
+    for name in ("segment", "path"):
+        picked = filters.picked(name)
+        if picked and picked.is_negated:
+            excluded.append(InventoryFilter(**{name: ",".join(picked.values)}))
+        elif picked:
+            wanted[name] = ",".join(picked.values)
+    for name in ("privileged", "standing"):
+        if getattr(filters, name) == "no":
+            excluded.append(InventoryFilter(**{name: "yes"}))
+        elif getattr(filters, name):
+            wanted[name] = "yes"
+    return InventoryFilter(**wanted), excluded
+
+
+def _holds(filters: InventoryFilter, of_grant: InventoryFilter) -> Exists:
+    grants = Grant.objects.filter(identity=OuterRef("pk"), retired_at__isnull=filters.retired != "yes")
+    return Exists(grants.filter(grant_conditions(of_grant)))
+
+
+def _either(picked: Picked | None, condition: Callable[[tuple[str, ...]], Q]) -> Q:
+    if picked is None:
+        return Q()
+    found = condition(picked.values)
+    return ~found if picked.is_negated else found
+
+
+def _in_sources(slugs: tuple[str, ...], at: str) -> Q:
+    # Looked up beforehand: only a value that stands in the statement tells the planner how large the source is.
+    return Q(**{f"{at}source__in": list(Source.objects.filter(slug__in=slugs).values_list("pk", flat=True))})
+
+
+def _of_teams(values: tuple[str, ...], at: str) -> Q:
+    nobody = Q(**{f"{at}team": None}) if "none" in values else Q()
+    teams = [UUID(value) for value in values if value != "none"]
+    return nobody | Q(**{f"{at}team__in": teams}) if teams else nobody
+
+
+def _owned_by(values: tuple[str, ...], at: str, actor: Actor | None) -> Q:
+    found = Q(**{f"{at}owner": None}) if "none" in values else NOTHING
+    people = list(
+        User.objects.filter(email__in=[value for value in values if "@" in value]).values_list("pk", flat=True)
+    )
+    if "me" in values and actor is not None and actor.person_id is not None:
+        people.append(actor.person_id)
+    return found | Q(**{f"{at}owner__in": people}) if people else found
+
+
+def _tagged(values: tuple[str, ...], at: str) -> Q:
+    return Q(**{f"{at}tags__overlap": list(values)}) | Q(**{f"{at}source_tags__overlap": list(values)})
+
+
+def _unused_since(limit: datetime, at: str) -> Q:
+    """Last seen before, or watched for so long without any use; what nobody watches is not unused."""
+    watched = UsageWindow.objects.filter(observed_from__lte=limit)
+    silent = Q(**{f"{at}pk__in": watched.filter(identity__isnull=False).values("identity")})
+    silent |= Q(**{f"{at}source__in": watched.filter(identity=None).values("source")})
+    return Q(**{f"{at}last_seen_at__lte": limit}) | (Q(**{f"{at}last_seen_at": None}) & silent)
+
+
+def _ends(at: str) -> Q:
+    versions = GrantVersion.objects.filter(grant=OuterRef(f"{at}pk"), seen_until=None, valid_until__isnull=False)
+    return Q(Exists(versions))
+
+
+def _upper(text: str) -> str:
+    """As the database's UPPER does it: letter by letter, so a sharp s stays one letter."""
+    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
