@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from identities.api import changes as api_changes
 from identities.api import inventory as api_inventory
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
@@ -25,4 +26,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
 ]
-api_urlpatterns = [*api_inventory.urlpatterns, *api_sources.urlpatterns, *api_syncs.urlpatterns]
+api_urlpatterns = [
+    *api_inventory.urlpatterns,
+    *api_sources.urlpatterns,
+    *api_syncs.urlpatterns,
+    *api_changes.urlpatterns,
+]

@@ -1,6 +1,7 @@
 """What the endpoints of the inventory share: who calls, which page is asked for, which words are known."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.db.models import QuerySet
@@ -13,15 +14,20 @@ from governance.web.pagination import KeysetPagination
 from governance.web.parameters import InvalidParameter, UnknownParameter, checked, require_known_parameters
 
 __all__ = [
+    "OBJECT_KINDS",
     "InvalidParameter",
     "UnknownParameter",
     "actor_of",
     "checked",
     "choice_parameter",
     "flag_parameter",
+    "limit_parameter",
     "page_of",
     "require_known_parameters",
+    "time_parameter",
 ]
+
+OBJECT_KINDS = ("identity", "credential", "grant", "trust")
 
 
 def actor_of(request: Request) -> Actor:
@@ -47,3 +53,22 @@ def choice_parameter(request: Request, name: str, choices: Collection[str], defa
 def flag_parameter(request: Request, name: str) -> bool:
     """A parameter that is `true` or `false`; absent is false. Raises `InvalidParameter`."""
     return choice_parameter(request, name, ("true", "false"), "false") == "true"
+
+
+def limit_parameter(request: Request) -> int:
+    """`limit`, as every list reads it. Raises `BadLimit`."""
+    return KeysetPagination()._limit(request)
+
+
+def time_parameter(request: Request, name: str) -> datetime | None:
+    """A moment with its zone (`2026-03-01T09:30:00Z`), or None where it is absent. Raises `InvalidParameter`."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign that was not escaped
+        if moment.tzinfo and moment.year >= 1970:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidParameter(f"{name} is a time with its zone, like 2026-03-01T09:30:00Z.", parameter=name)

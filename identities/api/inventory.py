@@ -18,13 +18,10 @@ from identities.api.edge import (
     InvalidParameter,
     actor_of,
     checked,
-    choice_parameter,
     page_of,
     require_known_parameters,
 )
 from identities.models import (
-    Change,
-    ChangeAction,
     Credential,
     Environment,
     Grant,
@@ -34,7 +31,7 @@ from identities.models import (
     IdentityStatus,
 )
 from identities.selectors.filters import PATHS, SEGMENTS, InventoryFilter
-from identities.selectors.history import list_changes, list_versions, list_visible_credentials
+from identities.selectors.history import list_versions, list_visible_credentials
 from identities.selectors.inventory import access_grant, access_identity, list_identities, with_facts
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import InvalidEdit, NotAnOwner, edit_identity
@@ -42,7 +39,6 @@ from identities.services.identities import InvalidEdit, NotAnOwner, edit_identit
 READ_WRITE = {"get": "inventory:read", "patch": "inventory:write"}
 PAGING = frozenset({"cursor", "limit"})
 FILTER_NAMES = frozenset(InventoryFilter.__slots__)
-OBJECT_KINDS = ("identity", "credential", "grant", "trust")
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
 _MANY = "Several, separated by commas, mean any of them."
 FILTERS = [
@@ -185,19 +181,6 @@ class CredentialOut(serializers.ModelSerializer):
         ]
 
 
-class FeedOut(serializers.ModelSerializer):
-    """One object that a reading touched. For `changed`, `old` and `new` hold the members that differ."""
-
-    source: Any = serializers.CharField(source="run.source.slug")
-    run: Any = serializers.PrimaryKeyRelatedField(read_only=True)
-
-    class Meta:
-        model = Change
-        fields = [
-            *("id", "source", "run", "object_kind", "object_id", "external_id", "action", "old", "new", "created_at"),
-        ]
-
-
 class IdentityList(APIView):
     """`/api/v1/identities/`"""
 
@@ -323,38 +306,6 @@ class CredentialList(APIView):
         return page_of(self, request, found, CredentialOut)
 
 
-class ChangeFeed(APIView):
-    """`/api/v1/changes/`"""
-
-    required_scope = "inventory:read"
-    pagination_class = KeysetPagination
-    keyset = (SortKey("pk"),)
-
-    @extend_schema(
-        operation_id="changes_list",
-        responses=FeedOut(many=True),
-        parameters=[
-            OpenApiParameter("source", str),
-            OpenApiParameter("kind", str, enum=OBJECT_KINDS),
-            OpenApiParameter("action", str, enum=ChangeAction.values),
-            OpenApiParameter("after", int, description="Only changes with a greater id: keep the last one you saw."),
-        ],
-    )
-    def get(self, request: Request) -> Response:
-        """Everything that readings changed, oldest first; ask again with `after` to follow it."""
-        require_known_parameters(request, PAGING | {"source", "kind", "action", "after"})
-        found = list_changes(actor=actor_of(request)).defer("run__held_payload")
-        if source := request.query_params.get("source"):
-            found = found.filter(run__source__slug=source)
-        if kind := choice_parameter(request, "kind", OBJECT_KINDS):
-            found = found.filter(object_kind=kind)
-        if action := choice_parameter(request, "action", ChangeAction.values):
-            found = found.filter(action=action)
-        if after := request.query_params.get("after"):
-            found = found.filter(pk__gt=_number(after))
-        return page_of(self, request, found, FeedOut)
-
-
 def _contents(identity: Identity, versions: list[GrantVersion]) -> dict[str, Any]:
     """What GrantOut needs beside the grants: their current contents by grant, and the use of those by version."""
     return {
@@ -395,12 +346,6 @@ def _uuid(text: str) -> UUID:
         raise InvalidParameter("identity is the identifier of an identity.", parameter="identity") from None
 
 
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidParameter("after is the id of a change.", parameter="after")
-    return int(text)
-
-
 urlpatterns = [
     path("identities/", IdentityList.as_view(), name="api_identity_list"),
     path("identities/<uuid:identity_id>/", IdentityDetail.as_view(), name="api_identity_detail"),
@@ -408,5 +353,4 @@ urlpatterns = [
     path("grants/<uuid:grant_id>/", GrantDetail.as_view(), name="api_grant_detail"),
     path("grants/<uuid:grant_id>/versions/", GrantVersions.as_view(), name="api_grant_versions"),
     path("credentials/", CredentialList.as_view(), name="api_credential_list"),
-    path("changes/", ChangeFeed.as_view(), name="api_change_feed"),
 ]

@@ -21,6 +21,7 @@ from governance.kernel.errors import DomainError
 from governance.web.pagination import SortKey
 from governance.web.problems import MEDIA_TYPE
 from identities.api.edge import (
+    OBJECT_KINDS,
     actor_of,
     choice_parameter,
     flag_parameter,
@@ -49,7 +50,6 @@ EXAMPLES = {
 CHUNK = 256 * 1024
 SPOOL_IN_MEMORY = 1024 * 1024
 STATUS_OF = {SyncState.APPLIED: 201, SyncState.HELD: 202, SyncState.DRY_RUN: 200}
-OBJECT_KINDS = ("identity", "credential", "grant", "trust")
 
 
 class BodyIncomplete(DomainError):

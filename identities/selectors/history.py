@@ -7,15 +7,7 @@ from django.db.models import Q, QuerySet
 
 from governance.kernel.actors import Actor
 from identities.models import Change, Credential, Grant, GrantVersion, Identity, TrustRelation
-from identities.selectors.inventory import list_sources, sees_everything, visible_identities
-
-
-def list_changes(*, actor: Actor) -> QuerySet[Change]:
-    """Every change of the sources that the actor may see; nothing for those who only see their own identities."""
-    changes = Change.objects.select_related("run__source")
-    if sees_everything(actor):
-        return changes
-    return changes.filter(run__source__in=list_sources(actor=actor).values("pk"))
+from identities.selectors.inventory import sees_everything, visible_identities
 
 
 def list_changes_of(identity: Identity) -> QuerySet[Change]:

@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
-from identities.models import Change, Identity, Source, TrustRelation
+from identities.models import Identity, Source
 
 ROOT = "/api/v1/"
 READ = {"dialect": "aws", "statements": [{"actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::pay/*"]}]}
@@ -169,20 +169,6 @@ def test_credentials_are_listed_for_one_identity(filled: Any) -> None:
     assert filled.client.get(url, {"identity": str(filled.bot.pk)}).json()["results"] == []
     assert filled.client.get(url, {"identity": "x"}).status_code == 400
     assert filled.client.get(url, {"identity": str(uuid.uuid4())}).status_code == 404
-
-
-def test_the_feed_of_changes_can_be_followed(filled: Any) -> None:
-    url = f"{ROOT}changes/"
-    everything = filled.client.get(url).json()["results"]
-    last = everything[-1]
-
-    assert [row["id"] for row in everything] == sorted(Change.objects.values_list("pk", flat=True))
-    assert (last["object_kind"], last["action"]) == ("grant", "changed")
-    assert (last["old"]["permission"], last["new"]["permission"]) == (ALL, READ)
-    assert filled.client.get(url, {"after": last["id"]}).json()["results"] == []
-    assert len(filled.client.get(url, {"kind": "trust"}).json()["results"]) == TrustRelation.objects.count()
-    for bad in ({"after": "-1"}, {"after": "9" * 40}, {"kind": "planet"}, {"action": "eaten"}):
-        assert filled.client.get(url, bad).status_code == 400, bad
 
 
 def test_answers_have_the_members_that_the_openapi_document_promises(filled: Any) -> None:
