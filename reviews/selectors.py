@@ -66,6 +66,15 @@ def campaign_progress(campaign: Campaign) -> dict[str, int]:
     return found | {"undecided": sum(found[state] for state in UNDECIDED)}
 
 
+def opening_progress(campaign: Campaign) -> dict[str, int]:
+    """How many questions are `written` of how many `expected`, as the campaign's row says; no query."""
+    progress = campaign.frozen.get("progress", {}).values()
+    return {
+        "written": sum(kind["written"] for kind in progress),
+        "expected": sum(campaign.frozen.get("expected", {}).values()),
+    }
+
+
 def order_progress(campaign: Campaign) -> dict[str, int]:
     """The campaign's orders by state, with `total`; one query."""
     orders = Order.objects.filter(item__campaign=campaign)

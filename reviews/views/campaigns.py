@@ -26,6 +26,7 @@ from reviews.selectors import (
     list_campaigns,
     list_items,
     list_schedules,
+    opening_progress,
     order_progress,
 )
 from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
@@ -81,7 +82,7 @@ def campaign_detail(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     """One review: progress, who has how much to answer, its questions, its sources and its orders."""
     campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
     if request.headers.get("HX-Target") == "campaign-progress":
-        context = {"campaign": campaign, **_progress(campaign)}
+        context = {"campaign": campaign, "is_asked_for": True, **_progress(campaign)}
         return render_page(request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_progress.html")
     return _show(request, campaign)
 
@@ -156,14 +157,14 @@ def _show(
 
 
 def _progress(campaign: Campaign) -> dict[str, Any]:
+    if campaign.state in {CampaignState.DRAFT, CampaignState.OPENING}:
+        return {"opening": opening_progress(campaign), "is_moving": True}
     counts = campaign_progress(campaign)
-    expected = sum((campaign.frozen.get("expected") or {}).values())
     return {
         "counts": counts,
         "answered": counts["total"] - counts["undecided"],
         "segments": [Segment(counts[state], LABELS[state], TONES[state]) for state in ItemState if counts[state]],
-        "expected": expected,
-        "is_moving": campaign.state in {CampaignState.DRAFT, CampaignState.OPENING, CampaignState.CLOSING},
+        "is_moving": campaign.state == CampaignState.CLOSING,
     }
 
 

@@ -102,6 +102,31 @@ def make_grant(identity: Identity | None = None, permission: dict[str, Any] | No
     return grant
 
 
+def make_many_grants(number: int, each: int = 10) -> list[uuid.UUID]:
+    """So many equal grants, `each` per identity, written in bulk; their ids."""
+    source, parsed = make_source(), Permission.from_json(HELD)
+    seen: dict[str, Any] = {"first_seen_at": NOW, "last_changed_at": NOW, "content_hash": b"\0" * 32}
+    identities = [
+        Identity(source=source, external_id=f"many-{n}", name=f"many-{n}", kind="database_user", **seen)
+        for n in range(-(-number // each))
+    ]
+    grants = [
+        Grant(source=source, identity=identities[n // each], external_id=f"of-many-{n}", label=f"grant {n}", **seen)
+        for n in range(number)
+    ]
+    facts: dict[str, Any] = {
+        "permission": parsed.to_json(),
+        "digest": parsed.digest(),
+        "plain": describe(parsed),
+        "segment": "databases",
+    }
+    facts |= {"privilege_classes": [], "is_privileged": False, "catalogue_version": CATALOGUE_VERSION}
+    Identity.objects.bulk_create(identities)
+    Grant.objects.bulk_create(grants)
+    GrantVersion.objects.bulk_create(GrantVersion(grant=grant, number=1, seen_from=NOW, **facts) for grant in grants)
+    return [grant.pk for grant in grants]
+
+
 def change_grant(grant: Grant, permission: dict[str, Any], now: datetime = NOW) -> GrantVersion:
     """What a reading does when the content differs: close the current version, write the next."""
     current = grant.versions.get(seen_until=None)
@@ -194,6 +219,7 @@ def make() -> SimpleNamespace:
         source=make_source,
         identity=make_identity,
         grant=make_grant,
+        many_grants=make_many_grants,
         change_grant=change_grant,
         credential=make_credential,
         use=make_use,

@@ -1,7 +1,9 @@
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from reviews.campaigns.opening import open_campaign, population_digest
 from reviews.campaigns.repinning import NothingToRepin, repin_item
 from reviews.decisions import decide
 from reviews.models import Campaign, ReviewItem
+from reviews.selectors import opening_progress
 
 SCHEDULER = system_actor("scheduler")
 
@@ -175,6 +178,80 @@ def test_forty_questions_cost_as_many_queries_as_three(make):
     assert queries(40) == queries(3)
 
 
+@db
+def test_a_chunk_costs_a_fixed_number_of_statements_whatever_its_size(make, monkeypatch):
+    def statements(chunk, number):
+        monkeypatch.setattr(opening, "CHUNK", chunk)
+        source = make.source(slug=f"of-{chunk}-{number}")
+        for _ in range(number):
+            make.use(make.grant(make.identity(source)).identity, "SELECT", "table:ledger/public/payments")
+        campaign = make.campaign(is_open=False, item_kinds=["grant", "credential"], scope=f"source={source.slug}")
+        with CaptureQueriesContext(connection) as queries:
+            open_campaign(campaign_id=campaign.pk, actor=SCHEDULER, now=make.NOW)
+        return len(queries)
+
+    one_small, two_small, two_large = statements(3, 3), statements(3, 6), statements(20, 40)
+    assert two_large == two_small
+    assert two_small - one_small <= 20
+
+
+@db
+def test_equal_permissions_are_judged_by_whose_they_are_and_how_they_were_used(make):
+    """What is remembered between items must not leak from one to the next."""
+    watched, blind, owner = make.source(), make.source(), make.person()
+    make.window(watched)
+    payments, refunds = "table:ledger/public/payments", "table:ledger/public/refunds"
+
+    def grant(source=watched, uses=(), **fields):
+        identity = make.identity(source, **({"owner": owner} | fields))
+        for action, resource, count in uses:
+            make.use(identity, action, resource, count=count)
+        return make.grant(identity)
+
+    idle = "Not used in the 90 days in which any use would have been seen."
+    partly = f"Never used: INSERT on {payments}, SELECT on {refunds}, INSERT on {refunds}."
+    whole = [(action, resource, 1) for action in ("SELECT", "INSERT") for resource in (payments, refunds)]
+    told = "Last used 1 March 2026. Seen:"
+    expected = {
+        grant(): ("revoke", [idle], None),
+        grant(owner=None): ("revoke", [idle, "Nobody is accountable for this identity."], None),
+        grant(status="disabled"): ("revoke", ["The identity is disabled, so it cannot need this."], None),
+        grant(blind): (
+            "",
+            ["Use of this access cannot be observed, so nothing is proposed. Unknown is not unused."],
+            None,
+        ),
+        grant(blind, [("SELECT", payments, 4)]): (
+            "",
+            [f"{told} 4 calls, 1 different.", "What was not used cannot be known here."],
+            None,
+        ),
+        grant(uses=[("SELECT", payments, 7)]): (
+            "scope_down",
+            [f"{told} 7 calls, 1 different.", partly, "0 of 7 calls seen would have been refused afterwards."],
+            make.NARROWER,
+        ),
+        grant(uses=[("SELECT", payments, 1)]): (
+            "scope_down",
+            [f"{told} one call, 1 different.", partly, "0 of 1 calls seen would have been refused afterwards."],
+            make.NARROWER,
+        ),
+        grant(uses=[("SELECT", "table:other/public/payments", 3)]): ("revoke", [idle], None),
+        grant(uses=whole): ("approve", [f"{told} 4 calls, 4 different.", "No smaller set would do."], None),
+    }
+
+    campaign = make.campaign()
+
+    items = {item.grant: item for item in campaign.items.select_related("grant")}
+    found = {
+        grant: (item.recommendation, item.recommendation_reasons, item.recommended_target)
+        for grant, item in items.items()
+    }
+    assert found == expected
+    assert {item.assignee_id for item in items.values() if item.seen["owner"]} == {owner.pk}
+    assert all(len(item.seen["uses"]) == item.grant.identity.usages.count() for item in items.values())
+
+
 # --- who is asked --------------------------------------------------------------------------------------------------
 
 
@@ -328,6 +405,49 @@ def test_a_worker_killed_in_the_middle_of_opening_leaves_nothing_half_done(commi
     campaign.refresh_from_db()
     assert campaign.state == "open"
     assert sorted(campaign.items.values_list("grant_id", flat=True)) == sorted(grants)
+    assert AuditEvent.objects.filter(verb="campaign.opened").count() == 1
+
+
+WORKER = """
+import sys
+import django
+django.setup()
+from django.utils import timezone
+from governance.kernel.actors import system_actor
+from reviews.campaigns import opening
+opening.CHUNK = 150
+opening.open_campaign(campaign_id=sys.argv[1], actor=system_actor("scheduler"), now=timezone.now())
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_killed_again_and_again_asks_each_of_thousands_exactly_once(committed_db, make, monkeypatch):
+    grants = set(make.many_grants(3000))
+    campaign = make.campaign(is_open=False)
+
+    for enough in (300, 1200, 2100):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(campaign.pk)], env=os.environ | {"DATABASE_URL": committed_db.url}
+        )
+        deadline = time.monotonic() + 60
+        while campaign.items.count() < enough and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert worker.poll() is None, "it was still at work"
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        campaign.refresh_from_db()
+        assert campaign.state == "opening"
+        assert enough <= campaign.items.count() < 3000
+        assert opening_progress(campaign) == {"written": campaign.items.count(), "expected": 3000}
+
+    open_campaign(campaign_id=campaign.pk, actor=SCHEDULER, now=make.NOW + timedelta(hours=1))
+
+    campaign.refresh_from_db()
+    asked = list(campaign.items.values_list("grant_id", flat=True))
+    assert campaign.state == "open"
+    assert len(asked) == 3000
+    assert set(asked) == grants
+    assert campaign.frozen["counts"]["grants"] == 3000
     assert AuditEvent.objects.filter(verb="campaign.opened").count() == 1
 
 

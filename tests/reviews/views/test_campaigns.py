@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -80,6 +82,34 @@ def test_an_opening_review_refreshes_its_progress_and_an_open_one_does_not(runni
     assert "hx-trigger" not in calm
     assert 'hx-trigger="every 2s"' in moving
     assert "<html" not in moving
+
+
+def test_an_opening_review_says_how_many_questions_are_written_without_counting_them(running, manager, page_of, browse):
+    running.frozen |= {
+        "expected": {"grant": 90_000, "credential": 10_000},
+        "progress": {"grant": {"written": 35_000, "last": ["a", "b"]}},
+    }
+    running.state = "opening"
+    running.save()
+    text = page_of(manager, "reviews:campaign_detail", running.pk)
+    headers = {"HX-Request": "true", "HX-Target": "campaign-progress"}
+    client = browse(manager)
+    path = reverse("reviews:campaign_detail", args=[running.pk])
+    with CaptureQueriesContext(connection) as queries:
+        moving = client.get(path, headers=headers).content.decode()
+    assert not [query["sql"] for query in queries if "reviews_reviewitem" in query["sql"]]
+    for shown in (text, moving):
+        assert "35\u202f000 of 100\u202f000" in shown
+        assert f'<noscript><p><a class="button button-small" href="{path}">Refresh</a>' in shown
+    assert "svc-one" not in text, "half of the questions would look like all of them"
+
+
+def test_a_page_that_watched_the_opening_offers_the_questions_when_they_are_there(running, manager, browse):
+    headers = {"HX-Request": "true", "HX-Target": "campaign-progress"}
+    path = reverse("reviews:campaign_detail", args=[running.pk])
+    client = browse(manager)
+    assert "Show the review as it is now" in client.get(path, headers=headers).content.decode()
+    assert "Show the review as it is now" not in client.get(path).content.decode()
 
 
 def test_the_page_costs_a_fixed_number_of_queries(make, manager, browse, django_assert_max_num_queries):
