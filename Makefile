@@ -11,8 +11,11 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
+SIZE ?= quick
+ONLY ?=
+MINUTES ?= 30
 
-.PHONY: help run demo-reset test lint lock environment test-environment chromium
+.PHONY: help run demo-reset test bench soak lint lock environment test-environment chromium
 
 help: ## list what can be made
 	@echo "Remit: access governance for non-human identities"
@@ -30,6 +33,12 @@ demo-reset: environment ## forget all data in DATA; the next start loads the dem
 
 test: test-environment chromium ## run all tests on a real PostgreSQL, real brokers and a real browser
 	@exec $(PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
+
+bench: test-environment ## measure Remit beside its peers (SIZE=full: a million grants; ONLY=name,name)
+	@exec $(PYTHON) -m tests.bench --size $(SIZE) --only "$(ONLY)"
+
+soak: test-environment ## mixed load for MINUTES=30, then kill -9, restart and recount
+	@exec $(PYTHON) -m tests.bench.load --minutes $(MINUTES)
 
 lint: test-environment ## check style, layers, types, settings and migrations
 	@.ci/lint

@@ -94,13 +94,13 @@ def sync(file: str, source: str = "estate", is_complete: bool = True, profile: s
     }
 
 
-def open_campaign(scope: str, profile: str = "") -> dict[str, Any]:
-    """Draft and open a campaign over this scope. Returns `{"seconds", "items", "campaign", "state"}`."""
+def open_campaign(scope: str, reviewer: str = "", profile: str = "") -> dict[str, Any]:
+    """Draft and open a campaign over this scope. reviewer: who is asked everything, instead of the owners. Returns `{"seconds", "items", "campaign", "state"}`."""
     from django.utils import timezone
 
     from reviews.campaigns.opening import open_campaign as open_it
 
-    campaign, actor = _draft(scope)
+    campaign, actor = _draft(scope, reviewer)
 
     def go() -> Any:
         return open_it(campaign_id=campaign.pk, actor=actor, now=timezone.now())
@@ -112,7 +112,7 @@ def open_campaign(scope: str, profile: str = "") -> dict[str, Any]:
     return {"seconds": seconds, "items": items, "campaign": str(opened.pk), "state": str(opened.state)}
 
 
-def _draft(scope: str) -> Any:
+def _draft(scope: str, reviewer: str = "") -> Any:
     from django.utils import timezone
 
     from governance.people.access import actor_for_user
@@ -131,9 +131,10 @@ def _draft(scope: str) -> Any:
         starts_at=now + _days(300),
         time_zone="UTC",
         duration_days=14,
-        reviewer_rules=(ReviewerRule.OWNER,),
-        fallback_reviewer=keeper,
-        independent_reviewer=User.objects.get(email="reviewer-0@bench.example.org"),
+        # There are no teams here, so the second rule leaves every question to the fallback.
+        reviewer_rules=(ReviewerRule.TEAM,) if reviewer else (ReviewerRule.OWNER,),
+        fallback_reviewer=User.objects.get(email=reviewer or KEEPER),
+        independent_reviewer=User.objects.get(email=reviewer or "reviewer-0@bench.example.org"),
         deadline_policy=DeadlinePolicy.KEEP_AND_ESCALATE,
         interval_reason="Measured, so that the figures in the documents are true.",
         actor=actor,
