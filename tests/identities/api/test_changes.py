@@ -29,16 +29,18 @@ def test_a_client_follows_what_readings_change(client: Client, push: Any, source
     first = client.get(URL).json()
     nothing = client.get(first["next"]).json()
     push(client, [ETL | {"name": "Nightly"}])
-    push(client, [{"type": "retire", "of": "grant", "id": "g"}] * 1, mode="delta")
-    accepted = client.get(nothing["next"]).json()
+    Source.objects.update(max_retire_percent=100)
+    push(client, [{"type": "retire", "of": "grant", "id": "g"}], mode="delta")
+    later = client.get(nothing["next"]).json()
 
     assert names(first) == [("etl", "added"), ("g", "added")] and not first["has_more"]
     assert names(nothing) == [] and nothing["next"] == first["next"]
-    assert names(accepted)[0] == ("etl", "changed")
-    (change, *_) = accepted["results"]
+    assert names(later) == [("etl", "changed"), ("g", "retired")]
+    change, gone = later["results"]
     assert (change["old"], change["new"]) == ({"name": "etl"}, {"name": "Nightly"})
     assert (change["source"], change["object_kind"]) == ("aws", "identity")
-    assert client.get(URL, {"cursor": accepted["cursor"]}).json()["results"] == []
+    assert (gone["old"]["identity"], gone["new"]) == ("etl", None)
+    assert client.get(URL, {"cursor": later["cursor"]}).json()["results"] == []
 
 
 def test_the_pages_of_a_feed_join_without_gap_or_repetition(client: Client, push: Any, source: Source) -> None:
