@@ -105,7 +105,7 @@ def list_identities_as_of(*, actor: Actor, filters: PastFilter, at: datetime) ->
 
     Page by (name, identity_id): an index serves that order whatever the moment.
     """
-    versions = _past_identities(actor, filters, at)
+    versions = past_identities(actor, filters, at)
     return versions.select_related("source", "owner", "team", "identity")
 
 
@@ -144,7 +144,7 @@ def list_access_as_of(
 
     Five queries, whatever the place and the moment.
     """
-    identities = _past_identities(actor, filters, at)
+    identities = past_identities(actor, filters, at)
     if identity is not None:
         identities = identities.filter(identity=identity)
     statement, parameters = _access_query(identities, filters, at, after, backwards=backwards, limit=limit + 1)
@@ -193,7 +193,7 @@ JOIN identities_grantversion v ON v.grant_id = moved.grant_id
 _SEEN = "v.seen_from <= %s AND (v.seen_until IS NULL OR v.seen_until > %s)"
 
 
-def _past_identities(actor: Actor, filters: PastFilter, at: datetime) -> QuerySet[IdentityVersion]:
+def past_identities(actor: Actor, filters: PastFilter, at: datetime) -> QuerySet[IdentityVersion]:
     versions = IdentityVersion.objects.filter(seen_at(at))
     if not sees_everything(actor):
         versions = versions.filter(identity__in=visible_identities(actor).values("pk"))
