@@ -8,8 +8,9 @@ from django import forms
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
 from identities.models import Environment, IdentityKind, IdentityStatus
-from identities.selectors.filters import SEGMENTS
-from identities.services.identities import MAX_PURPOSE
+from identities.models.identity import MAX_TAG
+from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
+from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
 
 SEGMENT_LABELS = {
     "apis": "APIs",
@@ -32,43 +33,74 @@ def show_refusal(form: forms.Form, error: DomainError) -> None:
 
 def label_of_filter(name: str, value: str) -> str:
     """One active filter as a chip says it."""
-    if name in _SPOKEN:
-        spoken = _SPOKEN[name]
-        if isinstance(spoken, Mapping):
-            return " or ".join(spoken.get(part, part) for part in value.split(","))
-        return spoken.format(value)
-    return f"{name}: {value}"
+    spoken = _SPOKEN.get(name, f"{name} {{}}")
+    if name not in LISTS:
+        return str(spoken.get(value, value) if isinstance(spoken, Mapping) else spoken.format(value))
+    parts = value.split(",")
+    words = [_spoken_part(spoken, part.removeprefix("-")) for part in parts]
+    return f"Not {' or '.join(words)}" if parts[0].startswith("-") else " or ".join(words)
 
 
+def _spoken_part(spoken: Any, part: str) -> str:
+    return str(spoken.get(part, part) if isinstance(spoken, Mapping) else spoken.format(part))
+
+
+PATH_LABELS = {
+    "direct": "Granted directly",
+    "role": "Through a role",
+    "group": "Through a group",
+    "public": "Held by everybody",
+    "ownership": "By ownership",
+    "attribute": "By an attribute",
+    "default_privileges": "For things to come",
+    "resource_policy": "By a policy on the resource",
+    "trust": "By trust",
+}
 _PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
-_OWNERS = {"none": "Nobody accountable", "me": "Mine"}
+_STANDING = {"yes": "Without an end", "no": "With an end"}
+_OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": "Mine"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
+_NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
 _SPOKEN: dict[str, Any] = {
     "q": "“{}”",
+    "access": "Access “{}”",
     "source": "Source {}",
     "kind": dict(IdentityKind.choices),
     "environment": {"unknown": "Environment unknown"} | dict(Environment.choices),
     "owner": _OWNERS,
     "status": dict(IdentityStatus.choices),
     "privileged": _PRIVILEGED,
+    "standing": _STANDING,
     "unused_days": "Not used for {} days",
+    "new_days": "First seen within {} days",
     "segment": SEGMENT_LABELS,
-    "team": "One team",
-    "path": "Held by {}",
-    "retired": {"yes": "Retired", "no": "Not retired"},
+    "team": {"none": "No team"},
+    "tag": "Tag {}",
+    "path": PATH_LABELS,
+    "retired": {"yes": "Retired"},
 }
+
+
+def _search(label: str) -> forms.CharField:
+    widget = forms.TextInput(attrs={"type": "search", "minlength": SHORTEST_SEARCH, "autocomplete": "off"})
+    return forms.CharField(required=False, label=label, max_length=MAX_TEXT, widget=widget)
 
 
 class FilterForm(forms.Form):
     """The filter bar. What it sends is read by `InventoryFilter`, which has the last word on every value."""
 
-    q = forms.CharField(required=False, label="Name")
+    q = _search("Identity")
+    access = _search("Access")
+    tag = forms.CharField(required=False, label="Tag", max_length=MAX_TEXT)
     source = forms.ChoiceField(required=False, label="Source")
     kind = forms.ChoiceField(required=False, label="Kind")
     environment = forms.ChoiceField(required=False, label="Environment")
     owner = forms.ChoiceField(required=False, label="Owner")
     privileged = forms.ChoiceField(required=False, label="Access")
     segment = forms.ChoiceField(required=False, label="Reaches")
+    path = forms.ChoiceField(required=False, label="How it is held")
+    standing = forms.ChoiceField(required=False, label="End")
+    new_days = forms.ChoiceField(required=False, label="First seen")
     unused_days = forms.ChoiceField(required=False, label="Last used")
     status = forms.ChoiceField(required=False, label="Status")
     retired = forms.ChoiceField(required=False, label="Retired")
@@ -82,11 +114,22 @@ class FilterForm(forms.Form):
             "owner": list(_OWNERS.items()),
             "privileged": list(_PRIVILEGED.items()),
             "segment": [(name, SEGMENT_LABELS[name]) for name in SEGMENTS],
+            "path": list(PATH_LABELS.items()),
+            "standing": list(_STANDING.items()),
+            "new_days": list(_NEW.items()),
             "unused_days": list(_UNUSED.items()),
             "status": list(IdentityStatus.choices),
             "retired": [("yes", "Retired ones")],
         }
-        empty = {"retired": "Present ones", "segment": "Anything", "unused_days": "Any time"}
+        empty = {
+            "retired": "Present ones",
+            "segment": "Reaches anything",
+            "path": "In any way",
+            "standing": "With or without",
+            "unused_days": "Any time",
+            "new_days": "Any time",
+            "privileged": "Privileged or not",
+        }
         for name, known in choices.items():
             # A value from a link (an address, two kinds, 45 days) stays chosen instead of silently falling away.
             given = data.get(name, "")
@@ -109,6 +152,28 @@ def _person(address: str) -> User | None:
     return found
 
 
+class TagsField(forms.CharField):
+    """Tags in one line, separated by commas."""
+
+    widget = forms.TextInput
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"max_length": (MAX_TAG + 2) * MAX_TAGS} | options))
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return super().widget_attrs(widget) | {"autocomplete": "off", "spellcheck": "false"}
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        text = super().clean(value)
+        try:
+            return clean_tags(tag for tag in text.split(",") if tag.strip())
+        except DomainError as refusal:
+            raise forms.ValidationError(refusal.message) from None
+
+
 class IdentityForm(forms.Form):
     """What people say about an identity. What the source says stands beside it and is never overwritten."""
 
@@ -126,6 +191,7 @@ class IdentityForm(forms.Form):
     environment = forms.ChoiceField(
         required=False, choices=[("", "What the source says"), *Environment.choices], label="Environment"
     )
+    tags = TagsField(required=False, help_text="Separated by commas. The source's own tags stay beside them.")
     reason = forms.CharField(required=False, max_length=500, label="Note for the audit trail")
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
@@ -137,6 +203,53 @@ class IdentityForm(forms.Form):
 
     def clean_sponsor(self) -> User | None:
         return _person(self.cleaned_data["sponsor"])
+
+
+BULK_ACTIONS = {
+    "owner": "Set the owner",
+    "backup_owner": "Set the backup owner",
+    "team": "Set the team",
+    "add_tags": "Add tags",
+    "remove_tags": "Remove tags",
+}
+
+
+class BulkEditForm(forms.Form):
+    """What to say about many identities at once: the fields of one of `BULK_ACTIONS`, and a note."""
+
+    owner = _address("Owner", "Who shall answer for them.")
+    backup_owner = _address("Backup owner", "Who stands in for the owner.")
+    nobody = forms.BooleanField(required=False, label="Nobody: take away whoever is named")
+    team = forms.ModelChoiceField(Team.objects.order_by("name"), required=False, empty_label="No team")
+    add_tags = TagsField(label="Tags to add", help_text="Separated by commas. Other tags stay.")
+    remove_tags = TagsField(label="Tags to remove", help_text="Separated by commas. Other tags stay.")
+    reason = forms.CharField(required=False, max_length=500, label="Note for the audit trail")
+
+    def __init__(self, data: Any = None, *, action: str) -> None:
+        super().__init__(data)
+        self.action = action
+        wanted = {action, "reason"} | ({"nobody"} if action in _PEOPLE else set())
+        self.fields = {name: field for name, field in self.fields.items() if name in wanted}
+
+    def clean_owner(self) -> User | None:
+        return _person(self.cleaned_data["owner"])
+
+    def clean_backup_owner(self) -> User | None:
+        return _person(self.cleaned_data["backup_owner"])
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if self.action in _PEOPLE and self.action in data and bool(data[self.action]) == data.get("nobody", False):
+            self.add_error(self.action, "Name a person, or choose nobody." if not data[self.action] else _NOT_BOTH)
+        return data
+
+    def wish(self) -> dict[str, Any]:
+        """The valid form as the changes of the use case."""
+        return {self.action: self.cleaned_data[self.action]}
+
+
+_PEOPLE = frozenset({"owner", "backup_owner"})
+_NOT_BOTH = "Either a person or nobody."
 
 
 class OwnersFileForm(forms.Form):

@@ -6,14 +6,19 @@ from identities.api import changes as api_changes
 from identities.api import inventory as api_inventory
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
-from identities.views import grants, identities, identity_edit, identity_page, runs, source_forms, sources
+from identities.views import access, bulk, grants, identities, identity_edit, identity_page, runs, source_forms, sources
 
 app_name = "identities"
 urlpatterns = [
     path("identities/", identities.identity_list, name="identity_list"),
     path("identities.csv", identities.identity_csv, name="identity_csv"),
+    path("identities.ndjson", identities.identity_ndjson, name="identity_ndjson"),
+    path("access/", access.access_list, name="access_list"),
+    path("access.csv", access.access_csv, name="access_csv"),
+    path("access.ndjson", access.access_ndjson, name="access_ndjson"),
     path("identities/owners/", identity_edit.identity_owners_import, name="identity_owners_import"),
     path("identities/of-person/<uuid:user_id>/", identities.person_panel, name="person_panel"),
+    path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
     path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),

@@ -29,6 +29,7 @@ class Place:
 PLACES = (
     Place("Overview", "console:overview", "/", "layout-dashboard", "o"),
     Place("Identities", "identities:identity_list", "/identities/", "robot", "i"),
+    Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),

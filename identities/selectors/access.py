@@ -34,9 +34,11 @@ def list_grants(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Que
     return grants.select_related("identity", "source").only(*_COLUMNS)
 
 
-def current_contents(grant_ids: Iterable[UUID]) -> dict[UUID, GrantVersion]:
-    """The current content of each of these grants, by grant. One query."""
+def current_contents(grant_ids: Iterable[UUID], *, is_whole: bool = False) -> dict[UUID, GrantVersion]:
+    """What each of these grants says now, by grant: the sentences and the end, or, if `is_whole`, all of it."""
     versions = GrantVersion.objects.filter(grant__in=list(grant_ids), seen_until=None)
+    if not is_whole:
+        versions = versions.only("grant_id", "plain", "valid_until")
     return {version.grant_id: version for version in versions}
 
 

@@ -1,7 +1,9 @@
 """An identity as lists print it: one row, with everything said in words and nothing left to the template."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -83,14 +85,14 @@ def row_of(identity: Identity, now: datetime) -> IdentityRow:
     owner = identity.owner
     return IdentityRow(
         pk=identity.pk,
-        url=reverse("identities:identity_detail", args=[identity.pk]),
+        url=identity_url(identity.pk),
         name=identity.name,
         external_id=identity.external_id if identity.external_id != identity.name else "",
         kind=identity.kind,
         kind_label=identity.get_kind_display(),
         icon=KIND_ICONS.get(identity.kind, "robot"),
         source=source.name,
-        source_url=reverse("identities:source_detail", args=[source.slug]),
+        source_url=source_url(source.slug),
         environment=facts.effective_environment,
         environment_label=label_of_environment(facts.effective_environment),
         is_environment_edited=bool(identity.environment_edited),
@@ -102,6 +104,61 @@ def row_of(identity: Identity, now: datetime) -> IdentityRow:
         last_use=last_use_of(identity, now),
         status="retired" if identity.retired_at else identity.status,
     )
+
+
+def facts_of(identity: Identity | None, now: datetime) -> dict[str, Any]:
+    """One line of a download; for None its column names alone."""
+    if identity is None:
+        return dict.fromkeys(_FACTS)
+    facts: Any = identity
+    use = last_use_of(identity, now)
+    values = (
+        identity.source.slug,
+        identity.external_id,
+        identity.name,
+        identity.kind,
+        identity.status,
+        facts.effective_environment,
+        "a person" if identity.environment_edited else "the source",
+        identity.owner.email if identity.owner else "",
+        identity.source_owner,
+        facts.effective_purpose,
+        facts.privileged_count,
+        facts.grant_count,
+        facts.credential_count,
+        use.state,
+        use.at.isoformat() if use.at else "",
+        identity.retired_at.isoformat() if identity.retired_at else "",
+    )
+    return dict(zip(_FACTS, values, strict=True))
+
+
+_FACTS = (
+    *("source", "id", "name", "kind", "status", "environment", "environment_from", "owner", "source_owner", "purpose"),
+    *("privileged_grants", "grants", "credentials", "use", "last_used_or_watched_since", "retired_at"),
+)
+
+
+def identity_url(pk: UUID) -> str:
+    """The address of an identity's page."""
+    return _maker("identities:identity_detail", UUID(int=0))(pk)
+
+
+def grant_url(pk: UUID) -> str:
+    """The address of a grant's page."""
+    return _maker("identities:grant_detail", UUID(int=0))(pk)
+
+
+def source_url(slug: str) -> str:
+    """The address of a source's page."""
+    return _maker("identities:source_detail", "a-source")(slug)
+
+
+@cache
+def _maker(name: str, nothing: Any) -> Callable[[Any], str]:
+    """Addresses of one kind, made by replacing the key: resolving each anew costs more than printing its row."""
+    before, _, after = reverse(name, args=[nothing]).partition(str(nothing))
+    return lambda key: f"{before}{key}{after}"
 
 
 def label_of_environment(value: str) -> str:

@@ -62,9 +62,9 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
 def test_the_list_filters_as_one_types_and_the_address_can_be_shared(open_at: Callable[..., Any], shown: Any) -> None:
     page = open_at("/identities/", **DESKTOP)
 
-    page.fill("#identity-q", "bot")
+    page.fill("#list-search", "bot")
     page.wait_for_url("**/identities/?q=bot")
-    page.wait_for_function("document.querySelectorAll('#identity-table tbody tr').length === 1")
+    page.wait_for_function("document.querySelectorAll('#list-table tbody tr').length === 1")
     page.select_option("[name=kind]", "bot")
     page.wait_for_selector("text=No identity matches")
     page.goto(page.url)
