@@ -195,8 +195,15 @@ def clean_tags(tags: Iterable[str]) -> list[str]:
         text = " ".join(tag.split())
         if not text or len(text) > MAX_TAG:
             raise InvalidEdit(f"A tag has 1 to {MAX_TAG} characters.", field="tags")
-        if "," in text or any(unicodedata.category(character) in _UNPRINTABLE for character in text):
-            raise InvalidEdit("A tag holds neither commas nor control characters.", field="tags")
+        if (
+            text.startswith("-")
+            or "," in text
+            or any(unicodedata.category(character) in _UNPRINTABLE for character in text)
+        ):
+            # In a filter a comma parts two tags, and a minus before one means: not this one.
+            raise InvalidEdit(
+                "A tag holds no commas and no control characters, and begins with no minus.", field="tags"
+            )
         kept.add(text)
     if len(kept) > MAX_TAGS:
         raise InvalidEdit(f"At most {MAX_TAGS} tags.", field="tags")

@@ -20,7 +20,7 @@ from identities.selectors.inventory import access_identity
 from identities.services.identities import EDITORS, OwnerImport, OwnerRow, edit_identity, import_owners, require_editor
 from identities.views.requests import PageRequest
 
-EDITED = ("owner", "backup_owner", "sponsor", "team", "purpose", "environment")
+EDITED = ("owner", "backup_owner", "sponsor", "team", "purpose", "environment", "tags")
 COLUMNS = ("source", "identity", "owner")
 SHOWN_ERRORS = 100
 _SALT = "remit.owners-file"
@@ -140,5 +140,6 @@ def _initial(identity: Identity) -> dict[str, Any]:
         "team": identity.team_id,
         "purpose": identity.purpose_edited,
         "environment": identity.environment_edited,
+        "tags": identity.tags,
         "version": identity.version,
     }

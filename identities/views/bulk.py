@@ -1,0 +1,162 @@
+"""One edit of many identities as pages: choose what to say, look at what it would do, do exactly that.
+
+Three plain forms that post to one address; what was selected travels along as hidden fields.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+
+from governance.kernel.errors import DomainError
+from governance.people.models import Team, User
+from governance.web.access import page
+from governance.web.htmx import render_page
+from governance.web.templatetags.remit import plural
+from identities.forms import BULK_ACTIONS, BulkEditForm, label_of_filter, show_refusal
+from identities.models import Identity
+from identities.selectors.filters import InventoryFilter
+from identities.services.bulk_edit import (
+    SHOWN,
+    Difference,
+    IdentitiesBusy,
+    Selection,
+    SelectionChanged,
+    bulk_edit_identities,
+    preview_bulk_edit,
+)
+from identities.services.identities import EDITORS
+from identities.views.requests import PageRequest
+
+MOST_ROWS = 1_000
+
+
+@page(roles=EDITORS)
+def identity_bulk(request: PageRequest) -> HttpResponse:
+    """Edit the selected identities: the steps are `choose` (none given), `preview` and `apply`."""
+    if request.method != "POST":
+        messages.info(request, "Select identities first, then edit them together.")
+        return redirect("identities:identity_list")
+    selection = _selection(request)
+    if selection.filters is None and not selection.ids:
+        messages.warning(request, "No identity was selected.")
+        return redirect(_list_url(request))
+    action = request.POST.get("do", "")
+    if action not in BULK_ACTIONS:
+        action = "owner"
+    step = request.POST.get("step", "")
+    form = BulkEditForm(request.POST if step else None, action=action)
+    if step and form.is_valid():
+        try:
+            return _apply(request, selection, form) if step == "apply" else _preview(request, selection, form)
+        except DomainError as refusal:
+            show_refusal(form, refusal)
+            return _choose(request, selection, form, refusal.status)
+    return _choose(request, selection, form, 422 if form.errors else 200)
+
+
+def _apply(request: PageRequest, selection: Selection, form: BulkEditForm) -> HttpResponse:
+    try:
+        edit = bulk_edit_identities(
+            selection=selection,
+            changes=form.wish(),
+            digest=request.POST.get("digest", ""),
+            actor=request.actor,
+            now=timezone.now(),
+            reason=form.cleaned_data["reason"],
+        )
+    except (SelectionChanged, IdentitiesBusy) as refusal:
+        return _preview(request, selection, form, refusal=refusal)
+    messages.success(request, f"{plural(len(edit.changes), 'identity,identities')} changed.")
+    return redirect(_list_url(request))
+
+
+def _preview(
+    request: PageRequest, selection: Selection, form: BulkEditForm, *, refusal: DomainError | None = None
+) -> HttpResponse:
+    edit = preview_bulk_edit(selection=selection, changes=form.wish(), actor=request.actor, now=timezone.now())
+    context = _context(request, selection, form) | {
+        "edit": edit,
+        "change_count": len(edit.changes),
+        "refused_count": len(edit.refused) + edit.gone,
+        "lines": _lines(edit.changes[:SHOWN]),
+        "refused_lines": _lines(edit.refused[:SHOWN]),
+        "nothing": "no tags" if "tags" in form.action else "no team" if form.action == "team" else "nobody",
+        "refusal": refusal,
+        "kept": [(name, value) for name in form.fields for value in request.POST.getlist(name) if value],
+    }
+    return render_page(
+        request, "identities/bulk_preview.html", context, status=refusal.status if refusal is not None else 200
+    )
+
+
+def _choose(request: PageRequest, selection: Selection, form: BulkEditForm, status: int) -> HttpResponse:
+    return render_page(request, "identities/bulk_edit.html", _context(request, selection, form), status=status)
+
+
+def _context(request: PageRequest, selection: Selection, form: BulkEditForm) -> dict[str, Any]:
+    """What both pages print, and the hidden fields by which the selection travels on."""
+    filters = selection.filters
+    named = {name: value for name in filters.__slots__ if (value := getattr(filters, name))} if filters else {}
+    hidden = [("filter", request.POST.get("filter", ""))]
+    hidden += [("id", str(pk)) for pk in selection.ids] if filters is None else [("all", "1")]
+    return {
+        "form": form,
+        "action": form.action,
+        "title": BULK_ACTIONS[form.action],
+        "actions": BULK_ACTIONS.items(),
+        "hidden": hidden,
+        "is_filter": filters is not None,
+        "selected_count": len(selection.ids),
+        "filter_labels": [label_of_filter(name, value) for name, value in named.items()],
+        "list_url": _list_url(request),
+    }
+
+
+def _selection(request: PageRequest) -> Selection:
+    """The rows that were ticked, or all that match the filter. Raises InvalidFilter."""
+    if request.POST.get("all"):
+        return Selection(filters=InventoryFilter.parse(request.POST.get("filter", "")))
+    found = []
+    for text in request.POST.getlist("id")[:MOST_ROWS]:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue  # a row of no list of ours
+    return Selection(ids=tuple(dict.fromkeys(found)))
+
+
+def _list_url(request: PageRequest) -> str:
+    """The list as it was left, without what only a forger would put into the filter."""
+    try:
+        text = InventoryFilter.parse(request.POST.get("filter", "")).to_text()
+    except DomainError:
+        text = ""
+    return reverse("identities:identity_list") + (f"?{text}" if text else "")
+
+
+def _lines(differences: list[Difference]) -> list[dict[str, Any]]:
+    """Rows of the preview with names for ids: three queries, however many rows."""
+    identities = Identity.objects.select_related("source").in_bulk([each.row.id for each in differences])
+    ids = {value for each in differences for facts in (each.old, each.new) for value in facts.values()
+           if isinstance(value, UUID)}  # fmt: skip
+    names: dict[UUID, str] = {person.pk: person.name for person in User.objects.filter(pk__in=ids)}
+    names |= {team.pk: team.name for team in Team.objects.filter(pk__in=ids)}
+    return [
+        {
+            "identity": identities[each.row.id],
+            "changes": [(_words(each.old[name], names), _words(new, names)) for name, new in each.new.items()],
+            "refusal": each.refusal,
+        }
+        for each in differences
+    ]
+
+
+def _words(value: Any, names: dict[UUID, str]) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return names.get(value, "") if value else ""
