@@ -12,6 +12,10 @@ from django.db import connection
 from governance.audit.actions import Verb
 
 LARGEST_PAGE = 1000
+LARGEST_SEQ = 2**63 - 1
+# Bounds that keep a page's time the same for a hundred events and for ten million.
+LOOKED_THROUGH = 10_000
+FEW = 2_000
 DESCRIPTIONS = {verb.value: verb.description for verb in Verb}
 
 
@@ -48,68 +52,222 @@ class TrailRow:
 
 @dataclass(frozen=True, slots=True)
 class TrailPage:
-    """Rows, newest seal first, and the `before` of the next page (None on the last)."""
+    """Rows, newest first, and the `before` of the next page (None on the last).
+
+    is_cut_short: the search stopped after so many events that did not fit, and older ones were not looked at; there
+    may be fewer rows than asked for, even none, and still a `next_before`.
+    """
 
     rows: list[TrailRow]
     next_before: int | None
+    is_cut_short: bool = False
 
 
-def list_events(
-    *,
-    verb: str = "",
-    actor_id: str = "",
-    subject_kind: str = "",
-    subject_id: str = "",
-    outcome: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> TrailPage:
-    """One page of the trail in one query; empty filters are not applied.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailFilter:
+    """What to look for; empty fields are not applied.
 
     verb: a verb, or a noun ("order") for all of its verbs. since, until: half-open interval of `occurred_at`.
-    before: only rows with a smaller `seq`, i.e. the `next_before` of the page before.
+    """
+
+    verb: str = ""
+    actor_id: str = ""
+    subject_kind: str = ""
+    subject_id: str = ""
+    outcome: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def verbs(self) -> list[str]:
+        """The verbs meant, at least one when any is asked for."""
+        known = [verb.value for verb in Verb if self.verb and f"{verb}.".startswith(f"{self.verb}.")]
+        return known or [self.verb] * bool(self.verb)
+
+    def of_columns(self) -> dict[str, list[str]]:
+        """Wanted values by indexed column, the column first that is likely to have the fewest events per value."""
+        wanted = {
+            "subject_id": [self.subject_id] * bool(self.subject_id),
+            "actor_id": [self.actor_id] * bool(self.actor_id),
+            "subject_kind": [self.subject_kind] * bool(self.subject_kind),
+            "verb": self.verbs,
+        }
+        return {column: values for column, values in wanted.items() if values}
+
+
+def list_events(*, before: int | None = None, limit: int = 50, **wanted: Any) -> TrailPage:
+    """One page of the trail for people: newest first by time, events of one time newest first by order of writing.
+
+    wanted: the fields of TrailFilter. before: the `seq` of the last row of the page before.
+
+    One index gives the order and the first condition; further conditions are looked at event by event, so at most
+    LOOKED_THROUGH events are read however rare the combination and however long the trail.
     """
     limit = max(1, min(limit, LARGEST_PAGE))
-    verbs = [known.value for known in Verb if verb and f"{known}.".startswith(f"{verb}.")] or [verb]
-    filters: list[tuple[str, Any]] = [
-        ("l.seq < %s", before),
-        ("e.verb = ANY (%s)", verbs if verb else None),
-        ("e.actor_id = %s", actor_id),
-        ("e.subject_kind = %s", subject_kind),
-        ("e.subject_id = %s", subject_id),
-        ("e.payload::jsonb ->> 'outcome' = %s", outcome),
-        ("e.occurred_at >= %s", since),
-        ("e.occurred_at < %s", until),
-    ]
-    used = [(condition, value) for condition, value in filters if value not in ("", None)]
-    return _page([condition for condition, _ in used], [value for _, value in used], limit)
+    wanted_events = TrailFilter(**wanted)
+    column, values, scan = _scan(wanted_events, before)
+    order = _order(column)
+    rest, rest_values = _rest(wanted_events, column)
+    rows = _fetch(
+        f"""
+        SELECT l.seq, l.entry_hash, e.id, e.occurred_at, e.payload, d.text, d.erased_at
+        FROM (
+            SELECT found.* FROM unnest(%(values)s::text[]) AS wanted (value) CROSS JOIN LATERAL (
+                SELECT e.* FROM ({scan} LIMIT %(looked_through)s) e
+                WHERE {rest} {order} LIMIT %(limit)s
+            ) found ORDER BY found.occurred_at DESC, found.ordinal DESC LIMIT %(limit)s
+        ) e
+        JOIN audit_auditlink l ON l.event_id = e.id
+        LEFT JOIN audit_auditdetail d ON d.event_id = e.id
+        ORDER BY e.occurred_at DESC, e.ordinal DESC
+        """,  # noqa: S608 - only literals of this module are put together
+        values | rest_values | {"limit": limit + 1, "looked_through": LOOKED_THROUGH if rest_values else None},
+    )
+    if len(rows) > limit:
+        return TrailPage(rows[:limit], rows[limit - 1].seq)
+    end = _end_of_scan(scan, values) if rest_values else None
+    return TrailPage(rows, end, is_cut_short=end is not None)
+
+
+def list_sealed(*, before: int | None = None, limit: int = 50, **wanted: Any) -> TrailPage:
+    """One page of the trail for programs: in the order of sealing, newest first, so that no late commit is missed.
+
+    before: only rows with a smaller `seq`. wanted: as for `list_events`. Filters with few events are answered from
+    their index; for others the trail is read backwards, at most LOOKED_THROUGH events per page (see `is_cut_short`).
+    """
+    limit = max(1, min(limit, LARGEST_PAGE))
+    wanted_events = TrailFilter(**wanted)
+    before = before if before is not None else LARGEST_SEQ
+    column, values, scan = _scan(wanted_events, None)
+    rest, rest_values = _rest(wanted_events, "")
+    rest = " AND ".join([rest, *_times(wanted_events)])
+    is_filtered = rest != "TRUE"
+    window = f"WHERE seq < {int(before)} ORDER BY seq DESC LIMIT {LOOKED_THROUGH if is_filtered else limit + 1}"
+    source = f"(SELECT * FROM audit_auditlink {window}) l"  # noqa: S608 - checked integers
+    join = "JOIN audit_auditevent e ON e.id = l.event_id"
+    is_few = bool(column) and _is_few(column, values)
+    if is_few:
+        source = f"unnest(%(values)s::text[]) AS wanted (value) CROSS JOIN LATERAL ({scan} LIMIT {FEW}) e"
+        join = f"JOIN audit_auditlink l ON l.event_id = e.id AND l.seq < {int(before)}"
+    rows = _fetch(
+        f"""
+        SELECT l.seq, l.entry_hash, e.id, e.occurred_at, e.payload, d.text, d.erased_at
+        FROM {source} {join} LEFT JOIN audit_auditdetail d ON d.event_id = e.id
+        WHERE {rest} ORDER BY l.seq DESC LIMIT %(limit)s
+        """,  # noqa: S608 - only literals of this module and checked integers are put together
+        values | rest_values | {"limit": limit + 1},
+    )
+    if len(rows) > limit:
+        return TrailPage(rows[:limit], rows[limit - 1].seq)
+    end = _end_of_window(before) if is_filtered and not is_few else None
+    return TrailPage(rows, end, is_cut_short=end is not None)
 
 
 def get_event(event_id: UUID) -> TrailRow | None:
     """One sealed event, or None."""
-    rows = _page(["e.id = %s"], [event_id], 1).rows
+    rows = _fetch(
+        """
+        SELECT l.seq, l.entry_hash, e.id, e.occurred_at, e.payload, d.text, d.erased_at
+        FROM audit_auditlink l JOIN audit_auditevent e ON e.id = l.event_id
+        LEFT JOIN audit_auditdetail d ON d.event_id = e.id
+        WHERE l.event_id = %(event_id)s
+        """,
+        {"event_id": event_id},
+    )
     return rows[0] if rows else None
 
 
-def _page(conditions: list[str], values: list[Any], limit: int) -> TrailPage:
+def _scan(wanted: TrailFilter, before: int | None) -> tuple[str, dict[str, Any], str]:
+    """The column whose index is read ("" for the index of time), the values, and the SELECT, newest first."""
+    column, wanted_values = next(iter(wanted.of_columns().items()), ("", [""]))
+    values: dict[str, Any] = {"values": wanted_values, "since": wanted.since, "until": wanted.until}
+    conditions = [f"e.{column} BETWEEN wanted.value AND wanted.value"] if column else []
+    conditions += ["e.occurred_at >= %(since)s"] * bool(wanted.since) + ["e.occurred_at < %(until)s"] * bool(
+        wanted.until
+    )
+    if place := _place_of(before):
+        conditions.append("(e.occurred_at, e.ordinal) < (%(at)s, %(ordinal)s)")
+        values |= {"at": place[0], "ordinal": place[1]}
     where = " AND ".join(conditions) or "TRUE"
+    return column, values, f"SELECT e.* FROM audit_auditevent e WHERE {where} {_order(column)}"  # noqa: S608
+
+
+def _order(column: str) -> str:
+    """Newest first within one value of the column.
+
+    The value is asked for as a range, so that the planner takes the column in the order for real. With an equality it
+    drops it, may read the index of time instead, and passes by a million events to find one.
+    """
+    return f"ORDER BY {f'e.{column} DESC, ' * bool(column)}e.occurred_at DESC, e.ordinal DESC"
+
+
+def _times(wanted: TrailFilter) -> list[str]:
+    bounds = {"e.occurred_at >= %(since)s": wanted.since, "e.occurred_at < %(until)s": wanted.until}
+    return [condition for condition, moment in bounds.items() if moment]
+
+
+def _rest(wanted: TrailFilter, scanned: str) -> tuple[str, dict[str, Any]]:
+    """The conditions that the scan of one column leaves over."""
+    columns = {column: values for column, values in wanted.of_columns().items() if column != scanned}
+    conditions = [f"e.{column} = ANY (%({column})s)" for column in columns]
+    values: dict[str, Any] = dict(columns)
+    if wanted.outcome:
+        conditions.append("e.payload::jsonb ->> 'outcome' = %(outcome)s")
+        values["outcome"] = wanted.outcome
+    return " AND ".join(conditions) or "TRUE", values
+
+
+def _place_of(seq: int | None) -> tuple[datetime, int] | None:
+    """Where the event with this seal stands among times; None when there is no such seal."""
+    if seq is None:
+        return None
+    return _one(
+        "SELECT e.occurred_at, e.ordinal FROM audit_auditlink l JOIN audit_auditevent e ON e.id = l.event_id "
+        "WHERE l.seq = %(seq)s",
+        {"seq": seq},
+    )
+
+
+def _end_of_scan(scan: str, values: dict[str, Any]) -> int | None:
+    """The seal of the last event that was looked at; None when the scan came to its end."""
+    found = _one(
+        f"""
+        SELECT l.seq FROM unnest(%(values)s::text[]) AS wanted (value)
+        CROSS JOIN LATERAL ({scan} OFFSET %(skipped)s LIMIT 1) e JOIN audit_auditlink l ON l.event_id = e.id
+        ORDER BY e.occurred_at DESC, e.ordinal DESC LIMIT 1
+        """,  # noqa: S608 - only literals of this module are put together
+        values | {"skipped": LOOKED_THROUGH - 1},
+    )
+    return found[0] if found else None
+
+
+def _end_of_window(before: int) -> int | None:
+    found = _one(
+        "SELECT seq FROM audit_auditlink WHERE seq < %(before)s ORDER BY seq DESC OFFSET %(skipped)s LIMIT 1",
+        {"before": before, "skipped": LOOKED_THROUGH - 1},
+    )
+    return found[0] if found else None
+
+
+def _is_few(column: str, values: dict[str, Any]) -> bool:
+    """Whether an index knows less than FEW events with these values; reads no more than that."""
+    found = _one(
+        f"SELECT count(*) FROM (SELECT FROM audit_auditevent WHERE {column} = ANY (%(values)s) LIMIT {FEW}) few",  # noqa: S608
+        values,
+    )
+    return bool(found and found[0] < FEW)
+
+
+def _one(statement: str, values: dict[str, Any]) -> Any:
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT l.seq, l.entry_hash, e.id, e.occurred_at, e.payload, d.text, d.erased_at
-            FROM audit_auditlink l
-            JOIN audit_auditevent e ON e.id = l.event_id
-            LEFT JOIN audit_auditdetail d ON d.event_id = e.id
-            WHERE {where} ORDER BY l.seq DESC LIMIT %s
-            """,  # noqa: S608 - the conditions are the literals above
-            [*values, limit + 1],
-        )
-        rows = [_row(*columns) for columns in cursor.fetchall()]
-    has_more = len(rows) > limit
-    rows = rows[:limit]
-    return TrailPage(rows, rows[-1].seq if has_more else None)
+        cursor.execute(statement, values)
+        return cursor.fetchone()
+
+
+def _fetch(statement: str, values: dict[str, Any]) -> list[TrailRow]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return [_row(*columns) for columns in cursor.fetchall()]
 
 
 def _row(

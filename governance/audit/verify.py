@@ -5,7 +5,6 @@ from inside; only a checkpoint from before the change shows it. So verification 
 checkpoints' place is out of reach.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -13,6 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.db import connection
@@ -203,7 +203,7 @@ def _check_row(report: Report, row: Row) -> None:
 
 def _check_columns_and_detail(report: Report, row: Row) -> None:
     try:
-        payload = json.loads(row.payload or "")
+        payload = orjson.loads(row.payload or "")
         said = (
             payload["id"],
             payload["at"],

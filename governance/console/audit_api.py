@@ -10,7 +10,7 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from governance.audit.actions import Verb
-from governance.audit.selectors import LARGEST_PAGE, list_events
+from governance.audit.selectors import LARGEST_PAGE, list_sealed
 from governance.web.parameters import InvalidParameter, require_known_parameters
 
 TEXTS = ("verb", "subject_kind", "subject", "actor")
@@ -41,7 +41,10 @@ class AuditEventOut(serializers.Serializer[Any]):
 
 
 class AuditPageOut(serializers.Serializer[Any]):
-    """Newest seal first; `next` leads to older events and is null on the last page."""
+    """Newest seal first; `next` leads to older events and is null on the last page.
+
+    A page may hold fewer events than asked for, even none, when what fits the filter is rare: follow `next` until null.
+    """
 
     next = serializers.URLField(allow_null=True)
     results = AuditEventOut(many=True)
@@ -68,7 +71,7 @@ class AuditEventList(APIView):
         """The trail, newest seal first."""
         require_known_parameters(request, {*TEXTS, *NUMBERS})
         texts = {name: request.query_params.get(name, "")[:200] for name in TEXTS}
-        page = list_events(
+        page = list_sealed(
             verb=texts["verb"],
             actor_id=texts["actor"],
             subject_kind=texts["subject_kind"],

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from governance.audit.actions import Verb
 from governance.audit.models import AuditCheckpoint
-from governance.audit.selectors import TrailRow, get_event, list_events
+from governance.audit.selectors import TrailPage, TrailRow, get_event, list_events
 from governance.kernel.actors import Actor, Role
 from governance.people.models import User
 from governance.web.access import page
@@ -100,17 +100,18 @@ class TrailFilter(forms.Form):
 @require_safe
 @page(roles=READERS)
 def audit_trail(request: HttpRequest) -> HttpResponse:
-    """The trail, newest seal first, with what it is sealed by."""
+    """The trail, newest first, with what it is sealed by."""
     form = TrailFilter(request.GET)
     events: list[Event] = []
-    next_before = None
+    found = TrailPage([], None)
     if form.is_valid():
         found = list_events(**_criteria(form.cleaned_data))
-        events, next_before = present(found.rows), found.next_before
+        events = present(found.rows)
     context = {
         "form": form,
         "events": events,
-        "next_before": next_before,
+        "next_before": found.next_before,
+        "is_cut_short": found.is_cut_short,
         "is_filtered": any(value for name, value in request.GET.items() if name != "before"),
         "checkpoint": AuditCheckpoint.objects.order_by("-size").first(),
     }

@@ -100,6 +100,19 @@ def test_an_empty_answer_says_so_instead_of_pretending_an_empty_trail(auditor: C
     assert "Nothing matches" in page
 
 
+def test_a_search_that_paused_says_so_and_leads_on(
+    auditor: Client, story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("governance.audit.selectors.LOOKED_THROUGH", 1)
+
+    response = auditor.get("/audit/", {"verb": "token", "subject_kind": "item"})
+
+    page = response.content.decode()
+    assert response.context["events"] == []
+    assert "Nothing found yet" in page and "Search older" in page
+    assert f"before={response.context['next_before']}" in page
+
+
 def test_older_pages_follow_without_gap_or_repetition(auditor: Client, decided_item: Any, seal: Any) -> None:
     for _ in range(20):
         decided_item(make.make_person(Role.OWNER))
