@@ -17,7 +17,7 @@ from typing import Any
 
 from governance.embedded.run import ROOT
 from tests.bench.recount import recount, verify_audit
-from tests.bench.users import Exporter, Log, Pusher, Reader, Reviewer, User
+from tests.bench.users import BROKEN, Exporter, Log, Pusher, Reader, Reviewer, User
 from tests.bench.watch import Watch, descendants, judge_growth
 from tests.plugins.brokers import free_port
 from tests.plugins.tree import Tree
@@ -126,6 +126,8 @@ class Soak:
         pushers = [user for user in users if isinstance(user, Pusher)]
         reviewers = [user for user in users if isinstance(user, Reviewer)]
         reader = next(user for user in users if isinstance(user, Reader))
+        for user in (*pushers, reader):
+            user.client.close()  # what it was connected to is gone
         under_way = sum(pusher.pending is not None for pusher in pushers)
         for pusher in pushers:
             self._repeat(pusher)
@@ -153,7 +155,11 @@ class Soak:
         """What was under way is sent again with its key: applied then or now, but once."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while pusher.pending is not None and time.monotonic() < deadline:
-            if not pusher.send():
+            try:
+                is_told = pusher.send()
+            except BROKEN:
+                is_told = False
+            if not is_told:
                 time.sleep(1)
 
 

@@ -22,6 +22,7 @@ from tests.bench.client import Answer, Client, csrf_of, sign_in
 from tests.bench.estate import estate_lines
 
 Records = dict[tuple[str, str], dict[str, Any]]
+ERRORS_SHOWN = 20
 BROKEN = (OSError, http.client.HTTPException)
 _ITEM = re.compile(r'href="(/reviews/items/[0-9a-f-]{36}/)"')
 _VERSION = re.compile(r'name="version" value="(\d+)"')
@@ -50,6 +51,8 @@ class Log:
         with self.lock:
             if not self.is_down:
                 self.errors.append(f"{time.strftime('%H:%M:%S')} {text[:500]}")
+                if len(self.errors) <= ERRORS_SHOWN:
+                    print(f"           error: {self.errors[-1]}", flush=True)
 
     def take_times(self) -> dict[str, list[float]]:
         """Milliseconds by kind since the last call."""
@@ -185,7 +188,7 @@ class Reviewer(User):
     """Looks at the inbox, opens a question, answers it; browses the inventory in between."""
 
     pause = 1.0
-    pages = ("/", "/identities/", "/access/", "/reviews/", "/sources/", "/identities/?q=ledger", "/orders/")
+    pages = ("/", "/identities/", "/access/", "/sources/", "/identities/?q=ledger", "/orders/")
 
     def __init__(self, email: str, password: str, *rest: Any) -> None:
         super().__init__(email, *rest)
@@ -272,13 +275,13 @@ class Reader(User):
     def __init__(self, token: str, *rest: Any) -> None:
         super().__init__("API reader", *rest)
         self.client = Client(self.port, token=token, timeout=60)
-        self.list = self.start = "/api/v1/identities/?limit=200"
+        self.list = self.beginning = "/api/v1/identities/?limit=200"
         self.feed = "/api/v1/changes/?limit=500"
         self.seen: list[int] = []
 
     def act(self) -> None:
         document = self._page("API list", self.list)
-        self.list = _path(document.get("next")) or self.start
+        self.list = _path(document.get("next")) or self.beginning
         self.follow(1)
 
     def follow(self, pages: int) -> None:
