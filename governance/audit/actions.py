@@ -42,6 +42,8 @@ class Verb(StrEnum):
     SYNC_REJECTED = "sync.rejected", "A reading was refused as a whole; the inventory did not change."
     SYNC_HELD = "sync.held", "A reading would remove more than the limit and waits for a person."
     SYNC_ACCEPTED = "sync.accepted", "A person let a held reading through."
+    SYNC_CANCELLED = "sync.cancelled", "A reading that was under way ended because somebody asked for it."
+    SYNC_CANCEL_REQUESTED = "sync.cancel_requested", "Somebody asked for a reading that is under way to stop."
     SYNC_FAILED = "sync.failed", "A source could not be read to the end."
 
     # identities

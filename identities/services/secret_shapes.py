@@ -4,6 +4,7 @@ It errs on the side of refusing. Nothing here ever repeats the value it found.
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _NAMES = (
@@ -38,6 +39,8 @@ _SHAPES = (
 _PLAIN = re.compile(r"[^a-z0-9]")
 
 
+# Senders use the same few names in a million records.
+@lru_cache(maxsize=10_000)
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name would hold a secret: `db_password` and `clientSecret` do, `password_set` doesn't."""
     plain = _PLAIN.sub("", name.lower())
@@ -47,6 +50,18 @@ def is_secret_name(name: str) -> bool:
 def may_hold_secret(text: bytes) -> bool:
     """A quick look over the whole record as JSON text; a hit is looked into with `find_secret`."""
     return any(sign in text and shape.search(text) for sign, shape in _SHAPES)
+
+
+def find_secret_name(value: dict[str, Any] | list[Any], pointer: str = "") -> str | None:
+    """The JSON pointer of the first member that is named like a secret and holds something, or None."""
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, member in members:
+        at = f"{pointer}/{escape(str(name))}"
+        if isinstance(value, dict) and is_secret_name(name) and not _is_harmless(member):
+            return at
+        if isinstance(member, dict | list) and (found := find_secret_name(member, at)) is not None:
+            return found
+    return None
 
 
 def find_secret(value: Any, pointer: str = "", *, access_key_ids_at: frozenset[str] = frozenset()) -> str | None:

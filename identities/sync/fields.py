@@ -15,7 +15,7 @@ from governance.kernel.documents import InvalidPermission
 from governance.kernel.permissions import Permission
 from identities.diff import moment_text
 from identities.models.identity import MAX_TAG
-from identities.services.secret_shapes import escape, find_secret
+from identities.services.secret_shapes import escape, find_secret, find_secret_name
 
 Reader = Callable[[Any, str, datetime], Any]
 
@@ -243,6 +243,12 @@ def _check_tree(value: Any, at: str, depth: int) -> None:
 def _check_characters(value: str, at: str) -> None:
     if found := _UNSTORABLE.search(value):
         raise Fault(at, "character", f"holds a character that can't be stored (U+{ord(found.group()):04X})")
+
+
+def refuse_secret_names(value: Any, at: str) -> None:
+    """Refuse members that are named like secrets, wherever the sender chooses the names."""
+    if found := find_secret_name(value, at):
+        raise Fault(found, "secret", NO_SECRETS)
 
 
 def refuse_secrets(record: dict[str, Any], access_key_ids_at: frozenset[str]) -> None:

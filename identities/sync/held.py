@@ -9,11 +9,11 @@ from django.db import transaction
 
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, Role
-from governance.kernel.errors import Conflict
+from governance.kernel.errors import Conflict, Forbidden
 from governance.people.access import require_role
 from identities.models import Source, SyncRun, SyncState
 from identities.sync import runs
-from identities.sync.lines import read_lines
+from identities.sync.lines import Body
 from identities.sync.locks import source_lock
 from identities.sync.receive import Intake, carry_out
 
@@ -26,21 +26,27 @@ class NotHeld(Conflict):
 
 
 def accept_held(*, run: SyncRun, actor: Actor, now: datetime) -> SyncRun:
-    """Apply a held run although it retires much. Raises `NotHeld`, `Forbidden`, `SyncInProgress`."""
-    require_role(actor, Role.ADMINISTRATOR)
+    """Apply a held run although it retires much. Raises `NotHeld`, `Forbidden`, `SyncInProgress`.
+
+    A program needs the scope inventory:write and must be another one than the sender: somebody else has to look.
+    """
+    require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
+    if actor.id == run.actor_id:
+        raise Forbidden("Whoever sent this run can't let it through as well; somebody else has to look at it.")
     with source_lock(run.source_id, wait_seconds=settings.SYNC_WAIT_SECONDS):
         held = SyncRun.objects.select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()
         if held is None or held.held_payload is None:
             raise NotHeld("This run was decided already, or a newer reading took its place.")
-        lines = read_lines(BytesIO(bytes(held.held_payload)), is_gzip=True)
-        applied = carry_out(held, Intake(lines, actor, now, is_guarded=False, verb=Verb.SYNC_ACCEPTED))
+        body = Body(BytesIO(bytes(held.held_payload)), is_gzip=True)
+        intake = Intake(body, actor, now, skip_bad=held.is_partial, is_guarded=False, verb=Verb.SYNC_ACCEPTED)
+        applied = carry_out(held, intake)
         _resume(applied.source_id, now)
         return applied
 
 
 def reject_held(*, run: SyncRun, reason: str, actor: Actor, now: datetime) -> SyncRun:
     """Turn a held run away; the inventory stays as it is. Raises `NotHeld`, `Forbidden`."""
-    require_role(actor, Role.ADMINISTRATOR)
+    require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
     with source_lock(run.source_id, wait_seconds=settings.SYNC_WAIT_SECONDS), transaction.atomic(durable=True):
         held = SyncRun.objects.select_related("source").get(pk=run.pk)
         if held.state != SyncState.HELD:

@@ -1,8 +1,10 @@
 """From a stream of bytes to lines of bounded length, packed or not, without ever holding the whole body."""
 
 import gzip
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import SEEK_END, BytesIO
 from typing import IO, Any, cast
 
 from django.conf import settings
@@ -12,6 +14,7 @@ from governance.kernel.errors import DomainError
 GZIP_START = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # NDJSON shrinks ten- to fiftyfold; what shrinks much further was made to fill a disk.
+SPOOL_IN_MEMORY = 4 * 1024 * 1024
 RATIO_LIMIT = 200
 RATIO_APPLIES_FROM = 16 * 1024 * 1024
 
@@ -29,6 +32,70 @@ class UnreadableBody(DomainError):
 
     code = "unreadable-body"
     title = "The body can't be read"
+
+
+class Body:
+    """The lines of one reading, which may be gone through more than once.
+
+    source: a stream that can be rewound, or anything else that gives lines once: that is kept on disk as it passes.
+    """
+
+    def __init__(self, source: "IO[bytes] | Iterable[bytes]", *, is_gzip: bool = False) -> None:
+        self._once: Iterator[bytes] | None = None
+        self._is_gzip = is_gzip
+        self._is_own_file = False
+        if not hasattr(source, "readline"):
+            self._keep(iter(cast(Iterable[bytes], source)))
+        elif (stream := cast(IO[bytes], source)).seekable():
+            self._file = stream
+        else:
+            self._keep(read_lines(stream, is_gzip=is_gzip))
+
+    def _keep(self, lines: Iterator[bytes]) -> None:
+        self._once = lines
+        self._is_own_file = True
+        self._file = cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY))  # noqa: SIM115
+
+    def close(self) -> None:
+        """Forget what was kept on disk; a stream that somebody else opened stays open."""
+        if self._is_own_file:
+            self._file.close()
+
+    def lines(self) -> Iterator[bytes]:
+        """All lines from the first. Raises `UnreadableBody` or `TooLarge`, possibly after some lines."""
+        if self._once is not None:
+            return self._first_pass(self._once)
+        self._file.seek(0)
+        return read_lines(self._file, is_gzip=self._is_gzip)
+
+    def _first_pass(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            self._file.write(line + b"\n")
+            yield line
+        self._once, self._is_gzip = None, False
+
+    def packed(self) -> bytes:
+        """The whole body as gzip: what a run that waits for a person keeps."""
+        buffer = BytesIO()
+        with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed:
+            for line in self.lines():
+                packed.write(line + b"\n")
+        return buffer.getvalue()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body as it came, zero where nobody can know yet."""
+        if self._once is not None:
+            return 0
+        here = self._file.tell()
+        size = self._file.seek(0, SEEK_END)
+        self._file.seek(here)
+        return size
+
+    @property
+    def position(self) -> int:
+        """How many of these bytes have been read."""
+        return self._file.tell()
 
 
 def read_lines(stream: IO[bytes], *, is_gzip: bool = False) -> Iterator[bytes]:

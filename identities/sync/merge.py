@@ -5,12 +5,15 @@ said about an identity (owner, edited purpose …) stands in columns that no sta
 `resolve_people` fills an owner in where nobody has ever edited the identity.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+
+from identities.sync import staging
 
 Parameters = dict[str, Any]
 
@@ -96,9 +99,14 @@ MERGED = (
     ),
 )
 
+# New ids rise with time, so that a first load fills every index from left to right (RFC 9562, version 7).
+NEW_ID = """encode(set_bit(set_bit(overlay(
+    uuid_send(gen_random_uuid())
+    PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6
+), 52, 1), 53, 1), 'hex')::uuid"""
 _DIFF = """
 INSERT INTO sync_diff (kind, id, external_id, action, has_new_version, old)
-SELECT s.kind, coalesce(t.id, gen_random_uuid()), s.external_id,
+SELECT s.kind, coalesce(t.id, {new_id}), s.external_id,
        CASE WHEN t.id IS NULL OR t.retired_at IS NOT NULL THEN 'added' ELSE 'changed' END,
        {has_new_version},
        CASE WHEN t.retired_at IS NOT NULL THEN jsonb_build_object('retired_at', t.retired_at)
@@ -109,14 +117,18 @@ LEFT JOIN {table} t ON t.source_id = %(source)s AND t.external_id = s.external_i
 WHERE s.kind = '{kind}' AND (t.id IS NULL OR t.retired_at IS NOT NULL OR t.content_hash <> s.hash)
 """
 _RETIRED = """
+WITH gone AS MATERIALIZED (
+    SELECT t.id FROM {candidates} WHERE t.source_id = %(source)s AND t.retired_at IS NULL AND {is_gone}
+)
 INSERT INTO sync_diff (kind, id, external_id, action, old)
 SELECT '{kind}', t.id, t.external_id, 'retired', {old}
-FROM {table} t
+FROM gone JOIN {table} t ON t.id = gone.id
 {joins}
-WHERE t.source_id = %(source)s AND t.retired_at IS NULL AND {is_gone}
 """
 _IS_ABSENT = """NOT EXISTS (
     SELECT 1 FROM sync_stage s WHERE s.kind = '{kind}' AND s.external_id = t.external_id)"""
+# Where lines were recognised, only what none of them describes can be absent.
+_UNRECOGNISED = "sync_current c JOIN {table} t ON t.id = c.id AND c.kind = '{kind}' AND c.line IS NULL"
 _IS_NAMED = """EXISTS (
     SELECT 1 FROM sync_stage s WHERE s.kind = 'retire_{kind}' AND s.external_id = t.external_id)"""
 # What hangs on an identity goes with it, unless this very reading hangs it on another.
@@ -126,28 +138,30 @@ _WITH_IDENTITY = """({is_named} OR (
 
 _UPSERT = """
 INSERT INTO {table} AS t ({columns}, source_id, external_id, {extra_columns}
-                          id, first_seen_at, last_changed_at, retired_at, content_hash)
+                          id, first_seen_at, last_changed_at, retired_at, content_hash, line_hash)
 SELECT {values}, %(source)s, s.external_id, {extra_values}
-       d.id, %(observed)s, %(observed)s, NULL, s.hash
+       d.id, %(observed)s, %(observed)s, NULL, s.hash, s.line_hash
 FROM sync_diff d
 JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
 {joins}
 CROSS JOIN LATERAL jsonb_to_record(s.body) AS b({record})
 WHERE d.kind = '{kind}' AND d.action <> 'retired'
-ORDER BY s.external_id
 ON CONFLICT (source_id, external_id) DO UPDATE
-SET {updates}, last_changed_at = EXCLUDED.last_changed_at, retired_at = NULL, content_hash = EXCLUDED.content_hash
+SET {updates}, last_changed_at = EXCLUDED.last_changed_at, retired_at = NULL, content_hash = EXCLUDED.content_hash,
+    line_hash = EXCLUDED.line_hash
 """
 _RETIRE = """
 UPDATE {table} t SET retired_at = %(observed)s, last_changed_at = %(observed)s
 FROM sync_diff d WHERE d.kind = '{kind}' AND d.action = 'retired' AND t.id = d.id
 """
-# Last use is an observation, not a change: no Change row, and it never goes back.
-_LAST_USE = """
-UPDATE {table} t SET last_used_at = s.last_used_at
+# Last use is an observation, not a change: no Change row, and it never goes back. Nor is it a change when a line says
+# the same in other words.
+_LAST_USE = ", last_used_at = greatest(t.last_used_at, s.last_used_at)"
+_SAME_AGAIN = """
+UPDATE {table} t SET line_hash = s.line_hash{last_use}
 FROM sync_stage s
 WHERE s.kind = '{kind}' AND t.source_id = %(source)s AND t.external_id = s.external_id
-  AND s.last_used_at IS NOT NULL AND (t.last_used_at IS NULL OR t.last_used_at < s.last_used_at)
+  AND t.line_hash IS DISTINCT FROM s.line_hash
 """
 _CHANGES = """
 INSERT INTO identities_change (run_id, object_kind, object_id, external_id, action, old, new, created_at)
@@ -163,7 +177,7 @@ LEFT JOIN LATERAL (
     FROM jsonb_each(s.body - 'type' - 'id' - 'last_used_at') n
     WHERE n.value IS DISTINCT FROM d.old -> n.key
 ) differing ON d.action = 'changed'
-ORDER BY array_position(ARRAY['identity', 'credential', 'grant', 'trust'], d.kind), d.external_id
+WHERE d.kind = '{kind}'
 """
 _OWNERS = """
 UPDATE identities_identity t SET {column} = u.id
@@ -176,23 +190,27 @@ WHERE t.source_id = %(source)s AND t.retired_at IS NULL AND t.{column} IS NULL A
 def compare(*, source_id: UUID, is_complete: bool) -> None:
     """Fill `sync_diff` with every object that this reading adds, changes or retires."""
     parameters: Parameters = {"source": source_id}
+    is_narrowed = staging.has_recognised()
     with connection.cursor() as cursor:
         for merged in MERGED:
             cursor.execute(_diff(merged), parameters)
-            cursor.execute(_retired(merged, is_complete), parameters)
+            cursor.execute(_retired(merged, is_complete, is_narrowed), parameters)
         cursor.execute("CREATE INDEX ON sync_diff (kind, external_id); ANALYZE sync_diff")
 
 
-def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime) -> None:
-    """Write `sync_diff` into the inventory, and the changes into its history."""
+def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime, unchanged: Collection[str]) -> None:
+    """Write `sync_diff` into the inventory, and the changes into its history.
+
+    unchanged: the kinds of which some staged record says nothing new.
+    """
     parameters: Parameters = {"run": run_id, "source": source_id, "observed": observed_at, "now": now}
     with connection.cursor() as cursor:
         for merged in MERGED:
             cursor.execute(_upsert(merged), parameters)
             cursor.execute(_RETIRE.format(table=merged.table, kind=merged.kind), parameters)
-            if merged.has_last_use:
-                cursor.execute(_LAST_USE.format(table=merged.table, kind=merged.kind), parameters)
-        cursor.execute(_CHANGES, parameters)
+            if merged.kind in unchanged:
+                cursor.execute(_same_again(merged), parameters)
+            cursor.execute(_CHANGES.format(kind=merged.kind), parameters)
 
 
 def resolve_people(*, source_id: UUID) -> None:
@@ -209,6 +227,9 @@ def count(*, source_id: UUID) -> dict[str, dict[str, int]]:
         cursor.execute("SELECT kind, count(*) FROM sync_stage WHERE kind = ANY(%s) GROUP BY kind", [list(counts)])
         for kind, staged in cursor.fetchall():
             counts[kind]["unchanged"] = staged
+        cursor.execute("SELECT kind, count(line) FROM sync_current GROUP BY kind")
+        for kind, recognised in cursor.fetchall():
+            counts[kind]["unchanged"] += recognised
         cursor.execute("SELECT kind, action, count(*) FROM sync_diff GROUP BY kind, action")
         for kind, action, number in cursor.fetchall():
             counts[kind][action] = number
@@ -250,6 +271,10 @@ def _joins(merged: _Merged) -> str:
     return "\n".join(joins)
 
 
+def _same_again(merged: _Merged) -> str:
+    return _SAME_AGAIN.format(table=merged.table, kind=merged.kind, last_use=_LAST_USE if merged.has_last_use else "")
+
+
 def _diff(merged: _Merged) -> str:
     has_new_version = "false"
     if merged.kind == "grant":
@@ -262,20 +287,23 @@ def _diff(merged: _Merged) -> str:
         old=_old(merged),
         joins=_joins(merged),
         has_new_version=has_new_version,
+        new_id=NEW_ID,
     )
 
 
-def _retired(merged: _Merged, is_complete: bool) -> str:
-    is_named = _IS_NAMED.format(kind=merged.kind)
+def _retired(merged: _Merged, is_complete: bool, is_narrowed: bool) -> str:
+    names = {"table": merged.table, "kind": merged.kind}
+    is_named = _IS_NAMED.format(**names)
+    candidates = f"{merged.table} t"
     if is_complete:
-        is_gone = _IS_ABSENT.format(kind=merged.kind)
+        is_gone = _IS_ABSENT.format(**names)
+        if is_narrowed:
+            candidates = _UNRECOGNISED.format(**names)
     elif merged.has_identity:
-        is_gone = _WITH_IDENTITY.format(kind=merged.kind, is_named=is_named)
+        is_gone = _WITH_IDENTITY.format(**names, is_named=is_named)
     else:
         is_gone = is_named
-    return _RETIRED.format(
-        table=merged.table, kind=merged.kind, old=_old(merged), joins=_joins(merged), is_gone=is_gone
-    )
+    return _RETIRED.format(**names, candidates=candidates, is_gone=is_gone, old=_old(merged), joins=_joins(merged))
 
 
 def _upsert(merged: _Merged) -> str:

@@ -24,7 +24,7 @@ from identities.models import Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from identities.services.secrets import resolve_secrets
 from identities.services.sources import PUSH, READ_TASK, NotReadable, describe_from
 from identities.sync import runs
-from identities.sync.lines import read_lines
+from identities.sync.lines import Body
 from identities.sync.locks import source_lock
 from identities.sync.receive import Intake, carry_out, order_in_time
 
@@ -61,7 +61,7 @@ def read_source(*, source_id: UUID | str, actor: Actor, now: datetime) -> SyncRu
         )
         problem = _spool(source, spool)
         if problem is None:
-            run = carry_out(run, Intake(read_lines(spool), actor, now, began=began))
+            run = carry_out(run, Intake(Body(spool), actor, now, began=began))
         else:
             run = runs.end(run=run, state=SyncState.FAILED, problem=problem, actor=actor, now=now)
         _schedule_next(run, now, planned=source.next_read_at)

@@ -4,13 +4,12 @@ One run: hold the source's lock; write the run down; stage, check, compare and w
 Whatever goes wrong, and whenever the process dies, the inventory is either as before or as after.
 """
 
-import gzip
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from io import BytesIO
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import structlog
 from celery import current_app
@@ -23,10 +22,12 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from identities.services.identity_versions import write_versions_in
-from identities.sync import guard, merge, runs, staging, totals, usage, versions
-from identities.sync.lines import read_lines
+from identities.sync import feed, guard, merge, recognise, refused, runs, staging, totals, usage, versions
+from identities.sync.lines import Body
 from identities.sync.locks import source_lock
-from identities.sync.records import RecordReader, RowError, TooManyErrors
+from identities.sync.progress import Cancelled, Progress
+from identities.sync.records import MOST_ERRORS, RecordReader, RowError, TooManyErrors
+from identities.sync.refused import MOST_SKIPPED, Refused
 
 logger = structlog.get_logger(__name__)
 VERIFY_TASK = "reviews.verify_orders"
@@ -69,22 +70,26 @@ class _Faulty(Exception):
 
 
 class _Held(Exception):
-    def __init__(self, losses: list[guard.Loss], counts: dict[str, Any], records: int, payload: bytes) -> None:
+    def __init__(self, losses: list[guard.Loss], counts: dict[str, Any], staged: "Staged") -> None:
         super().__init__()
         self.losses = losses
         self.counts = counts
-        self.records = records
-        self.payload = payload
+        self.staged = staged
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What one run brings. `must_end`: refuse it without an end record even where it isn't complete."""
+    """What one run brings.
 
-    lines: Iterable[bytes]
+    must_end: refuse it without an end record even where it isn't complete. skip_bad: apply what is good and keep what
+    isn't for the sender.
+    """
+
+    body: Body
     actor: Actor
     now: datetime
     must_end: bool = False
+    skip_bad: bool = False
     is_dry: bool = False
     is_guarded: bool = True
     verb: Verb = Verb.SYNC_APPLIED
@@ -99,7 +104,7 @@ class Intake:
 def receive(
     *,
     source: Source,
-    lines: Iterable[bytes] | IO[bytes],
+    lines: Body | Iterable[bytes] | IO[bytes],
     mode: SyncMode,
     is_complete: bool,
     origin: SyncOrigin,
@@ -110,11 +115,14 @@ def receive(
     request_hash: str = "",
     dry_run: bool = False,
     must_end: bool = False,
+    skip_bad: bool = False,
 ) -> SyncRun:
     """Take in one reading that a client or a file brought; returns the run in the state in which it ended.
 
-    `applied`, `held` (waits for a person), `rejected` (see `problem` and `row_errors`), `failed`, or `dry_run`: then
-    `problem` says what would have stood in the way, and nothing but the run itself was written.
+    `applied`, `held` (waits for a person), `rejected` (see `problem` and `row_errors`), `failed`, `cancelled`, or
+    `dry_run`: then `problem` says what would have stood in the way, and nothing but the run itself was written.
+    With `skip_bad` the good records are applied although others are not, the run is marked partial and retires nothing
+    by absence: what is missing from it may stand among the refused.
     A run that already ended under the same key and request hash is returned as it was.
 
     Raises `SyncRefused`, `OutOfOrder`, `SyncInProgress`, `KeyReused`: then no run was begun.
@@ -135,8 +143,8 @@ def receive(
             key=idempotency_key,
             request_hash=request_hash,
         )
-        read = read_lines(cast(IO[bytes], lines)) if hasattr(lines, "readline") else lines
-        return carry_out(run, Intake(read, actor, now, must_end=must_end, is_dry=dry_run))
+        with closing(lines if isinstance(lines, Body) else Body(lines)) as body:
+            return carry_out(run, Intake(body, actor, now, must_end=must_end, skip_bad=skip_bad, is_dry=dry_run))
 
 
 def check_request(*, source: Source, mode: SyncMode, is_complete: bool, origin: SyncOrigin) -> None:
@@ -171,7 +179,8 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
     except _Held as held:
         return _hold(run, intake, held)
     except DomainError as error:
-        return _end(run, intake, SyncState.REJECTED, runs.problem_of(error))
+        state = SyncState.CANCELLED if isinstance(error, Cancelled) else SyncState.REJECTED
+        return _end(run, intake, state, runs.problem_of(error))
     except DataError:
         logger.exception("sync.unstorable", run=str(run.pk))
         return _end(run, intake, SyncState.REJECTED, _UNSTORABLE)
@@ -197,44 +206,70 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
 def _apply(run: SyncRun, intake: Intake) -> SyncRun:
     # Only what commits may show on the run: the caller's object must not look applied when the commit fails.
     applied = SyncRun.objects.select_related("source").get(pk=run.pk)
-    with transaction.atomic(durable=True):
-        records = _stage(applied, intake)
-        merge.compare(source_id=applied.source_id, is_complete=applied.is_complete)
-        counts = merge.count(source_id=applied.source_id)
-        losses = _losses(applied, counts)
-        if losses and intake.is_guarded and not intake.is_dry:
-            raise _Held(losses, counts, records, _packed(records))
-        counts |= _write(applied, intake.now)
-        _finish(applied, intake, records, counts, losses)
-        transaction.set_rollback(intake.is_dry)
+    progress = Progress(run.pk)
+    try:
+        with transaction.atomic(durable=True):
+            staged = stage(applied, intake, progress)
+            progress.phase("comparing")
+            merge.compare(source_id=applied.source_id, is_complete=staged.is_complete)
+            counts = merge.count(source_id=applied.source_id)
+            losses = losses_of(applied, counts)
+            if losses and intake.is_guarded and not intake.is_dry:
+                raise _Held(losses, counts, staged)
+            counts |= _write(applied, intake.now, counts, progress)
+            progress.close()
+            _finish(applied, intake, staged, counts, losses)
+            transaction.set_rollback(intake.is_dry)
+    finally:
+        progress.close()
     if intake.is_dry:
         applied.save()
+    else:
+        totals.refresh_statistics(counts)
     return applied
 
 
-def _stage(run: SyncRun, intake: Intake) -> int:
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What stands in the staging tables. is_complete: whether what is absent may be retired."""
+
+    records: int
+    is_complete: bool
+    refused: Refused | None = None
+
+
+def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
+    """Read, check and stage. Raises `_Faulty` when records are refused and may not be skipped."""
     reader = RecordReader(
         is_delta=run.mode == SyncMode.DELTA,
         is_complete=run.is_complete,
         observed_at=run.observed_at,
         default_environment=run.source.environment or Environment.UNKNOWN,
         most_records=settings.SYNC_MAX_RECORDS,
+        line_key=recognise.line_key(run.source),
         must_end=intake.must_end,
+        most_errors=MOST_SKIPPED if intake.skip_bad else MOST_ERRORS,
     )
     staging.create_tables()
     try:
-        staging.copy_rows(reader.rows(intake.lines))
+        lines = recognise.unrecognised(intake.body, reader, run.source, run.mode, progress)
+        staging.copy_rows(reader.rows(lines))
     except TooManyErrors:
-        if not reader.errors:
-            raise
+        raise _Faulty(reader.errors[:MOST_ERRORS], reader.records) from None
+    if intake.skip_bad and reader.is_whole:
+        errors = refused.drop_faulty(reader.errors, source_id=run.source_id, is_complete=run.is_complete)
+        if errors:
+            return Staged(reader.records, is_complete=False, refused=refused.keep(errors, intake.body))
+        return Staged(reader.records, run.is_complete)
     # Faults between records are looked for only among sound ones: the rest would be consequences.
     errors = reader.errors or staging.find_faults(source_id=run.source_id, is_complete=run.is_complete)
     if errors:
-        raise _Faulty(errors, reader.records)
-    return reader.records
+        raise _Faulty(errors[:MOST_ERRORS], reader.records)
+    return Staged(reader.records, run.is_complete)
 
 
-def _losses(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]:
+def losses_of(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]:
+    """The kinds of which more would go than the source allows."""
     found = [
         guard.Loss(
             kind,
@@ -247,37 +282,63 @@ def _losses(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]
     return [loss for loss in found if guard.exceeds(loss, max_percent=run.source.max_retire_percent)]
 
 
-def _write(run: SyncRun, now: datetime) -> dict[str, dict[str, int]]:
+def _write(run: SyncRun, now: datetime, counts: dict[str, Any], progress: Progress) -> dict[str, dict[str, int]]:
+    progress.phase("deriving")
     versions.derive_facts()
-    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now)
+    progress.phase("writing")
+    unchanged = {kind for kind, each in counts.items() if each["unchanged"]}
+    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, unchanged=unchanged)
+    progress.phase("history")
     versions.write_versions(observed_at=run.observed_at)
     merge.resolve_people(source_id=run.source_id)
-    counts = usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
+    used = usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
     write_versions_in("SELECT id FROM sync_diff WHERE kind = 'identity'", {}, at=run.observed_at)
     totals.write_totals(source_id=run.source_id)
-    return counts
+    return used
 
 
-def _finish(run: SyncRun, intake: Intake, records: int, counts: dict[str, Any], losses: list[guard.Loss]) -> None:
-    run.records = records
+def _finish(run: SyncRun, intake: Intake, staged: Staged, counts: dict[str, Any], losses: list[guard.Loss]) -> None:
+    run.records = staged.records
     run.counts = counts
     run.finished_at = intake.ended_at
     run.held_payload = None
+    run.progress = None
+    if staged.refused:
+        run.is_partial = True
+        run.refused = staged.refused.count
+        run.refused_payload = staged.refused.payload
+        runs.write_errors(run, staged.refused.first)
     if intake.is_dry:
         run.state = SyncState.DRY_RUN
         run.problem = _held_problem(run, losses) if losses else None
         return
     run.state = SyncState.APPLIED
     run.problem = None
-    run.save()
+    run.save(update_fields=_OUTCOME)
     runs.supersede_held(run, now=intake.now)
     seen: dict[str, Any] = {"last_success_at": run.observed_at, "last_error": ""}
-    if run.is_complete:
+    if staged.is_complete:
         seen["last_complete_at"] = run.observed_at
     Source.objects.filter(pk=run.source_id).update(**seen)
+    _check_references()
     runs.record_outcome(intake.verb, run, actor=intake.actor, now=intake.now)
+    feed.take_feed_number(run)
     if VERIFY_TASK in current_app.tasks:
         dispatch.after_commit(VERIFY_TASK, source_id=str(run.source_id), run_id=str(run.pk))
+
+
+# A wish to cancel that came too late stays on the run.
+_OUTCOME = [
+    *("state", "problem", "records", "counts", "finished_at", "held_payload", "progress"),
+    *("is_partial", "refused", "refused_payload"),
+]
+
+
+def _check_references() -> None:
+    """Millions of references are checked now rather than at commit, when others wait for the trail and the feed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 def _reject(run: SyncRun, intake: Intake, faulty: _Faulty) -> SyncRun:
@@ -291,14 +352,15 @@ def _reject(run: SyncRun, intake: Intake, faulty: _Faulty) -> SyncRun:
 
 
 def _hold(run: SyncRun, intake: Intake, held: _Held) -> SyncRun:
+    run.is_partial = held.staged.refused is not None
     return _end(
         run,
         intake,
         SyncState.HELD,
         _held_problem(run, held.losses),
-        records=held.records,
+        records=held.staged.records,
         counts=held.counts,
-        held_payload=held.payload,
+        held_payload=intake.body.packed(),
     )
 
 
@@ -315,15 +377,6 @@ def _end(run: SyncRun, intake: Intake, state: SyncState, problem: dict[str, Any]
     # What a dry run found is an answer, not an event.
     ended = SyncState.DRY_RUN if intake.is_dry and state is SyncState.REJECTED else state
     return runs.end(run=run, state=ended, problem=problem, actor=intake.actor, now=intake.ended_at, **facts)
-
-
-def _packed(records: int) -> bytes:
-    buffer = BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed:
-        for line in staging.staged_lines():
-            packed.write(line + b"\n")
-        packed.write(b'{"type":"end","records":%d}\n' % records)
-    return buffer.getvalue()
 
 
 _UNSTORABLE = runs.problem_of(SyncRejected("The database can't store some value of this reading; nothing was changed."))

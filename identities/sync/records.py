@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -62,7 +63,7 @@ class Row:
     """One checked record, ready to be staged.
 
     key: unique among the records of its kind in one reading. body: the whole record in its stored form, as JSON text,
-    itself a valid record. hash covers what counts as a change; last use does not.
+    itself a valid record. hash covers what counts as a change; last use does not. line_hash: of the line as it came.
     """
 
     line: int
@@ -74,6 +75,7 @@ class Row:
     digest: bytes | None
     last_used_at: str | None
     body: str
+    line_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,22 +173,33 @@ _ACCESS_KEY_IDS = {
 
 @dataclass(slots=True)
 class RecordReader:
-    """Reads the lines of one run. Faulty records are collected in `errors` and left out; `records` counts all."""
+    """Reads the lines of one run. Faulty records are collected in `errors` and left out; `records` counts all.
+
+    line_key: what the hash of a line is keyed with. most_errors: where reading stops. `is_whole` is false when the
+    body itself is at fault (cut off, empty, going on after its end), not only some of its records.
+    """
 
     is_delta: bool
     is_complete: bool
     observed_at: datetime
     default_environment: str
     most_records: int
+    line_key: bytes = b""
     must_end: bool = False
+    most_errors: int = MOST_ERRORS
     errors: list[RowError] = field(default_factory=list)
     records: int = 0
+    last_line: int = 0
+    is_whole: bool = True
     _is_ended: bool = False
 
-    def rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
-        """The accepted records. Raises `TooManyErrors`, `TooLarge`, and what the lines themselves raise."""
-        line = 0
-        for line, data in enumerate(lines, start=1):
+    def rows(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
+        """The accepted records among these lines, each given with its number.
+
+        Raises `TooManyErrors`, `TooLarge`, and what the lines themselves raise.
+        """
+        for line, data in lines:
+            self.last_line = line
             if not data.strip():
                 continue
             self.records += 1
@@ -198,25 +211,36 @@ class RecordReader:
             if row is not None:
                 yield row
         if not self.records:
-            self._complain(line or 1, Fault("", "empty", _EMPTY))
+            self._complain(self.last_line or 1, Fault("", "empty", _EMPTY))
         elif not self._is_ended and (self.is_complete or self.must_end):
-            self._complain(line + 1, Fault("", "no-end", _NO_END))
+            self._complain(self.last_line + 1, Fault("", "no-end", _NO_END))
+
+    def pass_over(self, count: int, *, first_line: int) -> None:
+        """Count so many records that need no reading, because the same lines were read before."""
+        if self._is_ended:
+            self._complain(first_line, _after_end())
+        self.records += count
+        self.last_line = first_line + count - 1
+        self._limit(first_line)
+
+    def _limit(self, line: int) -> None:
+        if self.records > self.most_records:
+            raise TooLarge(f"There are more than {self.most_records:,} records in one reading.", line=line)
 
     def _row(self, line: int, data: bytes) -> Row | None:
         if self._is_ended:
-            raise Fault("", "after-end", "stands after the end record")
+            raise _after_end()
         record = _decode(data)
         kind = _kind(record)
         if kind == "end":
             self._end(record)
             return None
-        if self.records > self.most_records:
-            raise TooLarge(f"There are more than {self.most_records:,} records in one reading.", line=line)
+        self._limit(line)
         if kind == "retire" and not self.is_delta:
             raise Fault("/type", "retire-in-snapshot", "is for deltas; a complete snapshot retires what it lacks")
-        return self._checked(line, kind, record)
+        return self._checked(line, kind, record, line_hash(data, self.line_key))
 
-    def _checked(self, line: int, kind: str, record: dict[str, Any]) -> Row:
+    def _checked(self, line: int, kind: str, record: dict[str, Any], hashed: bytes) -> Row:
         latest = self.observed_at + CLOCK_TOLERANCE
         values, digest = _read_fields(kind, record, latest)
         _check_order(kind, values)
@@ -228,7 +252,7 @@ class RecordReader:
         body = orjson.dumps({"type": kind, **values})
         if may_hold_secret(body):
             fields.refuse_secrets(values, _ACCESS_KEY_IDS.get(kind, frozenset()))
-        return _staged(line, kind, values, digest, body.decode())
+        return _staged(line, kind, values, digest, body.decode(), hashed)
 
     def _end(self, record: dict[str, Any]) -> None:
         self._is_ended = True
@@ -239,13 +263,24 @@ class RecordReader:
 
     def _complain(self, line: int, fault: Fault) -> None:
         self.errors.append(RowError(line, fault.pointer[:300], fault.code, fault.reason[:500]))
-        if len(self.errors) >= MOST_ERRORS:
-            told = f"{MOST_ERRORS:,} records can't be accepted; reading stopped at line {line:,}."
+        self.is_whole &= fault.code not in _OF_THE_BODY
+        if len(self.errors) >= self.most_errors:
+            told = f"{self.most_errors:,} records can't be accepted; reading stopped at line {line:,}."
             raise TooManyErrors(told, line=line)
 
 
 _EMPTY = "there is no record; an empty reading is not accepted"
 _NO_END = "the end record is missing: the data was cut off, or the sender forgot it"
+_OF_THE_BODY = frozenset({"empty", "no-end", "after-end", "wrong-count"})
+
+
+def _after_end() -> Fault:
+    return Fault("", "after-end", "stands after the end record")
+
+
+def line_hash(line: bytes, key: bytes) -> bytes:
+    """16 bytes that stand for a line as it was sent."""
+    return blake2b(line, digest_size=16, key=key).digest()
 
 
 def _decode(data: bytes) -> dict[str, Any]:
@@ -323,7 +358,7 @@ def _read_fields(kind: str, record: Mapping[str, Any], latest: datetime) -> tupl
     # Names of secrets can only hide where the sender chooses the names.
     for name in ("attributes", "native_ref"):
         if values.get(name):
-            fields.refuse_secrets({name: values[name]}, frozenset())
+            fields.refuse_secret_names(values[name], f"/{name}")
     return values, digest
 
 
@@ -336,7 +371,7 @@ def _check_order(kind: str, values: dict[str, Any]) -> None:
         raise Fault("/never_expires", "contradiction", "is true although expires_at is given")
 
 
-def _staged(line: int, kind: str, values: dict[str, Any], digest: bytes | None, body: str) -> Row:
+def _staged(line: int, kind: str, values: dict[str, Any], digest: bytes | None, body: str, hashed: bytes) -> Row:
     last_used_at = values.get("last_used_at")
     identity = values.get("identity") or ""
     if kind == "retire":
@@ -351,4 +386,4 @@ def _staged(line: int, kind: str, values: dict[str, Any], digest: bytes | None, 
     counted = {name: value for name, value in values.items() if name not in ("id", "last_used_at", "permission")}
     if digest is not None:
         counted["digest"] = digest.hex()
-    return Row(line, kind, key, external_id, identity, content_hash(counted), digest, last_used_at, body)
+    return Row(line, kind, key, external_id, identity, content_hash(counted), digest, last_used_at, body, hashed)

@@ -100,14 +100,12 @@ def end(
         run.records = records
         run.counts = counts or {}
         run.held_payload = held_payload
-        if state is SyncState.FAILED:
-            # A failed run may be repeated with the same key: nothing of it was applied.
+        run.progress = None
+        if state in (SyncState.FAILED, SyncState.CANCELLED):
+            # Such a run may be repeated with the same key: nothing of it was applied.
             run.idempotency_key = ""
         run.save()
-        SyncRowError.objects.bulk_create(
-            SyncRowError(run=run, line=error.line, pointer=error.pointer, code=error.code, reason=error.reason)
-            for error in errors
-        )
+        write_errors(run, errors)
         if state is SyncState.HELD:
             supersede_held(run, now=now)
         if state in _VERBS:
@@ -115,6 +113,14 @@ def end(
             if state is not SyncState.HELD:
                 Source.objects.filter(pk=run.source_id).update(last_error=str(problem.get("detail", ""))[:2000])
     return run
+
+
+def write_errors(run: SyncRun, errors: Iterable[RowError]) -> None:
+    """Keep why records were refused. An inner step."""
+    SyncRowError.objects.bulk_create(
+        SyncRowError(run=run, line=error.line, pointer=error.pointer, code=error.code, reason=error.reason)
+        for error in errors
+    )
 
 
 def record_outcome(verb: Verb, run: SyncRun, *, actor: Actor, now: datetime, reason: str = "") -> None:
@@ -181,4 +187,5 @@ _VERBS = {
     SyncState.REJECTED: Verb.SYNC_REJECTED,
     SyncState.FAILED: Verb.SYNC_FAILED,
     SyncState.HELD: Verb.SYNC_HELD,
+    SyncState.CANCELLED: Verb.SYNC_CANCELLED,
 }

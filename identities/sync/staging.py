@@ -3,7 +3,7 @@
 The staging table lives and dies with the transaction of its run.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,11 @@ from django.db import connection
 from identities.sync.records import MOST_ERRORS, Row, RowError
 
 _TABLES = """
-DROP TABLE IF EXISTS pg_temp.sync_stage, pg_temp.sync_diff, pg_temp.sync_facts;
+DROP TABLE IF EXISTS pg_temp.sync_stage, pg_temp.sync_diff, pg_temp.sync_facts, pg_temp.sync_line,
+    pg_temp.sync_current;
 SET LOCAL work_mem = '64MB';
+-- What a run looks up by key is in memory more often than not; else a small change would read whole tables.
+SET LOCAL random_page_cost = 1.1;
 CREATE TEMPORARY TABLE sync_stage (
     line integer NOT NULL,
     kind text NOT NULL,
@@ -23,8 +26,12 @@ CREATE TEMPORARY TABLE sync_stage (
     hash bytea NOT NULL,
     digest bytea,
     last_used_at timestamptz,
-    body jsonb NOT NULL
+    body jsonb NOT NULL,
+    line_hash bytea NOT NULL
 ) ON COMMIT DROP;
+-- Every line of the reading; and every current object, with the line that is as it was: such lines are not staged.
+CREATE TEMPORARY TABLE sync_line (line integer NOT NULL, hash bytea NOT NULL) ON COMMIT DROP;
+CREATE TEMPORARY TABLE sync_current (kind text NOT NULL, id uuid NOT NULL, line integer) ON COMMIT DROP;
 CREATE TEMPORARY TABLE sync_diff (
     kind text NOT NULL,
     id uuid NOT NULL,
@@ -41,13 +48,22 @@ CREATE TEMPORARY TABLE sync_facts (
     is_privileged boolean NOT NULL
 ) ON COMMIT DROP;
 """
-_COPY = "COPY sync_stage (line, kind, key, external_id, identity, hash, digest, last_used_at, body) FROM STDIN"
+_COPY = """COPY sync_stage (line, kind, key, external_id, identity, hash, digest, last_used_at, body, line_hash)
+FROM STDIN"""
 _INDEX = "CREATE INDEX ON sync_stage (kind, external_id); ANALYZE sync_stage"
 
 _DUPLICATES = """
 SELECT unnest((array_agg(line ORDER BY line))[2:]) AS line, '/id', 'duplicate',
        'says the same as line ' || min(line) || ': each object stands once in a reading'
 FROM sync_stage GROUP BY kind, key HAVING count(*) > 1
+"""
+# The other of the two lines is as it was and was therefore not staged.
+_DUPLICATES_OF_RECOGNISED = """
+SELECT s.line, '/id', 'duplicate', 'says the same as line ' || r.line || ': each object stands once in a reading'
+FROM sync_stage s
+JOIN {table} t ON t.source_id = %(source)s AND t.external_id = s.external_id
+JOIN sync_current r ON r.id = t.id
+WHERE s.kind = '{kind}' AND r.line IS NOT NULL
 """
 _CONTRADICTIONS = """
 SELECT r.line, '/id', 'contradiction', 'is retired here, but line ' || s.line || ' says it exists'
@@ -59,7 +75,18 @@ SELECT s.line, '/identity', 'unknown-identity', 'is no identity of this reading{
 FROM sync_stage s
 WHERE s.identity <> ''
   AND NOT EXISTS (SELECT 1 FROM sync_stage i WHERE i.kind = 'identity' AND i.external_id = s.identity)
+  AND NOT EXISTS (SELECT 1 FROM identities_identity t JOIN sync_current r ON r.id = t.id
+                  WHERE t.source_id = %(source)s AND t.external_id = s.identity AND r.line IS NOT NULL)
   {unless_known}
+"""
+# A line that is as it was still hangs in the air when the line of its identity went missing.
+_LOST_IDENTITY = """
+SELECT r.line, '/identity', 'unknown-identity', 'is no identity of this reading'
+FROM {table} t JOIN sync_current r ON r.id = t.id AND r.line IS NOT NULL
+WHERE t.identity_id IN (
+    SELECT i.id FROM sync_current c JOIN identities_identity i ON i.id = c.id
+    WHERE c.kind = 'identity' AND c.line IS NULL
+      AND NOT EXISTS (SELECT 1 FROM sync_stage s WHERE s.kind = 'identity' AND s.external_id = i.external_id))
 """
 _UNLESS_KNOWN = """
   AND (NOT EXISTS (SELECT 1 FROM identities_identity t
@@ -102,12 +129,13 @@ def copy_rows(rows: Iterable[Row]) -> None:
                         row.digest,
                         row.last_used_at,
                         row.body,
+                        row.line_hash,
                     )
                 )
         cursor.execute(_INDEX)
 
 
-def find_faults(*, source_id: UUID, is_complete: bool) -> list[RowError]:
+def find_faults(*, source_id: UUID, is_complete: bool, most: int = MOST_ERRORS) -> list[RowError]:
     """What is wrong between the records: repeated objects, identities that nobody knows, retired strangers."""
     known = "" if is_complete else _UNLESS_KNOWN
     checks = [
@@ -116,19 +144,29 @@ def find_faults(*, source_id: UUID, is_complete: bool) -> list[RowError]:
         _UNKNOWN_IDENTITY.format(or_inventory="" if is_complete else " and not in the inventory", unless_known=known),
         *(_UNKNOWN_RETIRED.format(kind=kind, table=table) for kind, table in _TABLE_OF.items()),
     ]
+    if has_recognised():
+        checks += [_DUPLICATES_OF_RECOGNISED.format(kind=kind, table=table) for kind, table in _TABLE_OF.items()]
+        if is_complete:
+            checks += [_LOST_IDENTITY.format(table=table) for kind, table in _TABLE_OF.items() if kind != "identity"]
     union = " UNION ALL ".join(f"({check})" for check in checks)
     with connection.cursor() as cursor:
-        cursor.execute(f"{union} ORDER BY 1 LIMIT {MOST_ERRORS}", {"source": source_id})
+        cursor.execute(f"{union} ORDER BY 1 LIMIT {most}", {"source": source_id})
         return [RowError(*found) for found in cursor.fetchall()]
 
 
-def staged_lines(batch: int = 5_000) -> Iterator[bytes]:
-    """Everything staged, as the lines of a reading that says the same."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute("SELECT body::text FROM sync_stage ORDER BY line")
-        while found := cursor.fetchmany(batch):
-            for (body,) in found:
-                yield body.encode()
+def drop_lines(lines: Iterable[int]) -> None:
+    """Take these lines out again."""
+    numbers = list(lines)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sync_stage WHERE line = ANY(%s)", [numbers])
+        cursor.execute("UPDATE sync_current SET line = NULL WHERE line = ANY(%s)", [numbers])
+
+
+def has_recognised() -> bool:
+    """Whether lines were compared with those of the last reading before anything was staged."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM sync_current)")
+        return bool(cursor.fetchone()[0])
 
 
 def _execute(script: str, parameters: dict[str, Any] | None = None) -> None:

@@ -4,6 +4,9 @@ from uuid import UUID
 
 from django.db import connection
 
+# A change of so many rows makes statistics misleading.
+MANY = 10_000
+
 # Only what this run can have moved; used by nothing but the identities that it names.
 _TOUCHED = """
 DROP TABLE IF EXISTS pg_temp.sync_touched;
@@ -14,7 +17,10 @@ UNION SELECT c.identity_id FROM sync_diff d JOIN identities_credential c ON c.id
 UNION SELECT i.id FROM sync_diff d JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = d.old ->> 'identity' WHERE d.action = 'changed'
 UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
-      ON i.source_id = %(source)s AND i.external_id = s.identity WHERE s.kind = 'usage';
+      ON i.source_id = %(source)s AND i.external_id = s.identity WHERE s.kind = 'usage'
+UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
+      ON i.source_id = %(source)s AND i.external_id = s.external_id
+      WHERE s.kind = 'identity' AND s.last_used_at IS NOT NULL;
 ANALYZE sync_touched
 """
 _COUNTS = """
@@ -55,3 +61,24 @@ def write_totals(*, source_id: UUID) -> None:
         cursor.execute(_TOUCHED, {"source": source_id})
         cursor.execute(_COUNTS)
         cursor.execute(_TOTALS, {"source": source_id})
+
+
+def refresh_statistics(counts: dict[str, dict[str, int]]) -> None:
+    """Have the planner look at tables that a run changed a lot; else it takes a million new rows for none."""
+    tables = [
+        name
+        for kind, names in _TABLES_OF.items()
+        if counts[kind]["added"] + counts[kind]["changed"] >= MANY
+        for name in names
+    ]
+    if tables:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {', '.join([*tables, 'identities_change'])}")
+
+
+_TABLES_OF = {
+    "identity": ["identities_identity", "identities_identityversion"],
+    "credential": ["identities_credential"],
+    "grant": ["identities_grant", "identities_grantversion"],
+    "usage": ["identities_usage"],
+}

@@ -13,6 +13,7 @@ from django.db import connection
 from governance.kernel.permissions import Permission, describe
 from governance.kernel.privileges import CATALOGUE_VERSION, classes_of, is_privileged, segment_of
 from identities.sync import known
+from identities.sync.merge import NEW_ID
 
 BATCH = 2_000
 
@@ -27,10 +28,10 @@ UPDATE identities_grantversion v SET seen_until = greatest(v.seen_from, %(observ
 FROM sync_diff d
 WHERE d.kind = 'grant' AND (d.action = 'retired' OR d.has_new_version) AND v.grant_id = d.id AND v.seen_until IS NULL
 """
-_OPEN = """
+_OPEN = f"""
 INSERT INTO identities_grantversion (id, grant_id, number, permission, digest, valid_from, valid_until, plain, segment,
                                      privilege_classes, is_privileged, catalogue_version, seen_from, seen_until)
-SELECT gen_random_uuid(), d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', s.digest,
+SELECT {NEW_ID}, d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', s.digest,
        (s.body ->> 'valid_from')::timestamptz, (s.body ->> 'valid_until')::timestamptz, f.plain, f.segment,
        f.privilege_classes, f.is_privileged, %(catalogue)s, %(observed)s, NULL
 FROM sync_diff d
@@ -40,8 +41,7 @@ LEFT JOIN LATERAL (
     SELECT max(v.number) AS number FROM identities_grantversion v WHERE v.grant_id = d.id
 ) earlier ON true
 WHERE d.kind = 'grant' AND d.has_new_version
-ORDER BY s.external_id
-"""
+"""  # noqa: S608 - constants of this package
 
 
 def derive_facts() -> None:
