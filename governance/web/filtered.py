@@ -18,11 +18,13 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from psycopg.errors import QueryCanceled
 
-from governance.web.pagination import KeysetPage, KeysetPagination, SortKey, belongs_to, paginate
+from governance.web.pagination import LAST, KeysetPage, KeysetPagination, SortKey, belongs_to, paginate
 
 # So many rows are collected and sorted within about 100 ms.
 COLLECTED_BELOW = 30_000
-PATIENCE_MS = 300
+COLLECT_MS = 300
+# A walk that meets a page's rows at all meets them within a few milliseconds.
+WALK_MS = 100
 COUNTED_UP_TO = 1_000
 UNSORTED = (SortKey("pk"),)
 
@@ -45,8 +47,7 @@ def paginate_filtered(
     found = _tried(queryset, keys, cursor, size, is_gathered=is_small)
     if found is not None:
         return FilteredPage(found)
-    start = cursor if cursor == "last" else ""
-    found = _tried(queryset, UNSORTED, start, size)
+    found = _tried(queryset, UNSORTED, LAST if cursor == LAST else "", size)
     if found is not None:
         return FilteredPage(found, is_unsorted=True)
     # Neither walk met enough rows in time, so there are few of them, whatever was expected.
@@ -65,7 +66,7 @@ def expected_rows(queryset: QuerySet[Any]) -> int:
 def bounded_count(queryset: QuerySet[Any], upto: int = COUNTED_UP_TO) -> int | None:
     """How many rows there are, counted no further than `upto` + 1; None where even that takes too long."""
     try:
-        with patience(PATIENCE_MS):
+        with patience(COLLECT_MS):
             return queryset.order_by().values("pk")[: upto + 1].count()
     except OutOfPatience:
         return None
@@ -108,7 +109,7 @@ def _tried(
     queryset: QuerySet[Any], keys: Sequence[SortKey], cursor: str, size: int, *, is_gathered: bool = False
 ) -> KeysetPage | None:
     try:
-        with patience(PATIENCE_MS):
+        with patience(COLLECT_MS if is_gathered else WALK_MS):
             return paginate(queryset, keys, cursor=cursor, size=size, is_gathered=is_gathered)
     except OutOfPatience:
         return None

@@ -127,6 +127,9 @@ class Identity(models.Model):
             ),
             models.Index(F("grant_count").desc(), "id", name="identities_by_grants", condition=Q(retired_at=None)),
             models.Index(
+                F("credential_count").desc(), "id", name="identities_by_credentials", condition=Q(retired_at=None)
+            ),
+            models.Index(
                 F("last_seen_at").desc(nulls_last=True),
                 "id",
                 name="identities_by_last_use",
