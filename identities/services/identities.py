@@ -113,6 +113,24 @@ def assign_owner(
     )
 
 
+def take_source_value(*, identity: Identity, version: int, name: str, actor: Actor, now: datetime) -> Identity:
+    """Let the source's word hold again for owner, sponsor, purpose, environment or tags.
+
+    Only people here can answer for something: for owner and sponsor the person whom the source names takes over.
+    Raises what `edit_identity` raises; NotAnOwner also when nobody here has the address that the source names.
+    """
+    if name in ("owner", "sponsor"):
+        address = identity.source_owner if name == "owner" else identity.source_sponsor
+        value: Any = User.objects.filter(email__iexact=address, left_at=None).first()
+        if value is None:
+            raise NotAnOwner("Nobody here has the address that the source names, so nobody would answer.", field=name)
+    elif name in ("purpose", "environment", "tags"):
+        value = [] if name == "tags" else ""
+    else:
+        raise InvalidEdit(f"“{name[:40]}” is nothing that both a source and people speak about.", field="name")
+    return edit_identity(identity=identity, version=version, changes={name: value}, actor=actor, now=now)
+
+
 def import_owners(*, rows: Sequence[OwnerRow], actor: Actor, now: datetime, dry_run: bool = False) -> OwnerImport:
     """Assign owners from a list, all rows or none. One audit record per identity that changed."""
     if not actor.has_role(*EDITORS):

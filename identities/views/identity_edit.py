@@ -10,14 +10,23 @@ from django.core import signing
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
-from governance.kernel.errors import DomainError
+from governance.kernel.errors import DomainError, Forbidden
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.forms import IdentityForm, OwnersFileForm, show_refusal
 from identities.models import Identity
 from identities.selectors.inventory import access_identity
-from identities.services.identities import EDITORS, OwnerImport, OwnerRow, edit_identity, import_owners, require_editor
+from identities.services.identities import (
+    EDITORS,
+    OwnerImport,
+    OwnerRow,
+    edit_identity,
+    import_owners,
+    require_editor,
+    take_source_value,
+)
 from identities.views.requests import PageRequest
 
 EDITED = ("owner", "backup_owner", "sponsor", "team", "purpose", "environment", "tags")
@@ -57,6 +66,29 @@ def identity_edit(request: PageRequest, identity_id: UUID) -> HttpResponse:
         messages.success(request, "Saved. The next reading of the source leaves it as it is.")
         return redirect("identities:identity_detail", identity.pk)
     return _edit_page(request, identity, form, 422 if form.errors else 200)
+
+
+@require_POST
+@page()
+def identity_take_source(request: PageRequest, identity_id: UUID) -> HttpResponse:
+    """Let what the source says about one fact hold again."""
+    identity = access_identity(actor=request.actor, identity_id=identity_id)
+    version = request.POST.get("version", "")
+    try:
+        take_source_value(
+            identity=identity,
+            version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0,
+            name=request.POST.get("name", ""),
+            actor=request.actor,
+            now=timezone.now(),
+        )
+    except Forbidden:
+        raise
+    except DomainError as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, "The source's value holds again.")
+    return redirect("identities:identity_detail", identity.pk)
 
 
 @page(roles=EDITORS)
