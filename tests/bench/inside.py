@@ -208,61 +208,63 @@ def decide(campaign: str, number: int, rounds: int) -> dict[str, Any]:
 def bulk_audit(campaign: str, number: int, rounds: int) -> dict[str, Any]:
     """Rows per second of a bulk insert with one audit record each, and of the same insert alone, in turns.
 
-    The rows are a campaign's questions, written by `bulk_create` in chunks of a thousand in one transaction; the
-    transaction is sealed and committed. Also the rate of the records alone.
+    The rows are a campaign's questions, written in one transaction as an opening review writes them (`audited`,
+    `plain`), and by Django's `bulk_create` (`audited_orm`, `plain_orm`); the transaction is sealed and committed.
+    `alone`: the records without the rows.
     """
     from uuid import uuid4
 
-    from django.db import connection, transaction
+    from django.db import transaction
     from django.utils import timezone
 
     from governance.audit import log
     from governance.audit.actions import Verb
     from governance.kernel.actors import system_actor
+    from reviews.campaigns.opening import _copy_items
     from reviews.models import ReviewItem
 
     actor = system_actor("bench")
     read = list(ReviewItem.objects.filter(campaign=campaign).order_by("pk")[:number])
 
-    def fresh_campaign() -> Any:
-        drafted, _ = _draft("")
-        return drafted.pk
-
-    def records(items: list[Any]) -> Any:
-        now = timezone.now()
-        return (
-            log.Record(
-                verb=Verb.ITEM_ESCALATED,
-                actor=actor,
-                subject=log.Subject("review_item", str(item.pk), "item"),
-                now=now,
-                new={"assignee": str(item.assignee_id), "state": str(item.state)},
-                context={"campaign": str(item.campaign_id), "identity": str(item.identity_id), "kind": str(item.kind)},
-            )
-            for item in items
+    def record(item: Any, now: Any) -> Any:
+        return log.Record(
+            verb=Verb.ITEM_ESCALATED,
+            actor=actor,
+            subject=log.Subject("review_item", str(item.pk), "item"),
+            now=now,
+            new={"assignee": str(item.assignee_id), "state": str(item.state)},
+            context={"campaign": str(item.campaign_id), "identity": str(item.identity_id), "kind": str(item.kind)},
         )
 
-    def insert(*, is_audited: bool, has_rows: bool = True) -> float:
-        home = fresh_campaign() if has_rows else None
+    def by_orm(items: Any) -> None:
+        ReviewItem.objects.bulk_create(items, batch_size=1000)
+
+    def insert(write: Callable[[Any], None] | None, *, is_audited: bool) -> float:
+        home = _draft("")[0].pk if write else read[0].campaign_id
         for item in read:
-            item.pk, item.campaign_id, item._state.adding = uuid4(), home or item.campaign_id, True
+            item.pk, item.campaign_id, item._state.adding = uuid4(), home, True
+        now = timezone.now()
         began = time.perf_counter()
         with transaction.atomic():
-            if has_rows:
-                ReviewItem.objects.bulk_create(read, batch_size=1000)
+            if write:
+                write(read)
             if is_audited:
-                log.record_many(records(read))
-        seconds = time.perf_counter() - began
-        connection.queries_log.clear()
-        return len(read) / seconds
+                log.record_many(record(item, now) for item in read)
+        return len(read) / (time.perf_counter() - began)
 
-    insert(is_audited=True)
-    audited, plain, alone = [], [], []
+    ways: dict[str, Callable[[], float]] = {
+        "audited": lambda: insert(_copy_items, is_audited=True),
+        "plain": lambda: insert(_copy_items, is_audited=False),
+        "audited_orm": lambda: insert(by_orm, is_audited=True),
+        "plain_orm": lambda: insert(by_orm, is_audited=False),
+        "alone": lambda: insert(None, is_audited=True),
+    }
+    ways["audited"]()
+    found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        audited.append(insert(is_audited=True))
-        plain.append(insert(is_audited=False))
-        alone.append(insert(is_audited=True, has_rows=False))
-    return {"audited": audited, "plain": plain, "alone": alone, "rows": len(read)}
+        for name, way in ways.items():
+            found[name].append(way())
+    return {**found, "rows": len(read)}
 
 
 def as_of(number: int, rounds: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _independence(bench: Bench, listing: Listing, ours: Client, little: Client, 
 
 def _deep_page(bench: Bench, listing: Listing, first: Answer) -> tuple[str, str]:
     """The address of the page at 90 % depth, or why there is none."""
-    cursors = [unquote(html.unescape(found)) for found in _CURSOR.findall(first.text)]
+    cursors = [unquote(html.unescape(found)) for found in _CURSOR.findall(first.text) if found != "last"]
     if not cursors:
         return "", "the first page names no next one"
     found = bench.place.inside(bench.big, "cursor", given=cursors[0], depth=DEPTH)

@@ -285,15 +285,13 @@ class Reader(User):
         self.follow(1)
 
     def follow(self, pages: int) -> None:
-        """Read the feed on. At its end the same address is asked again, and what was seen already is left out."""
+        """Read the feed on, at most so many pages; an answer's `next` is kept for ever."""
         for _ in range(pages):
             document = self._page("API feed", self.feed)
-            last = self.seen[-1] if self.seen else 0
-            self.seen += [each["id"] for each in document.get("results", ()) if each["id"] > last]
-            following = _path(document.get("next"))
-            if not following or following == self.feed:
+            self.seen += [each["id"] for each in document.get("results", ())]
+            self.feed = _path(document.get("next")) or self.feed
+            if not document.get("has_more"):
                 return
-            self.feed = following
 
     def _page(self, kind: str, path: str) -> dict[str, Any]:
         answer = self.checked(kind, self.client.get(path))
