@@ -82,8 +82,14 @@ def campaign_detail(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     """One review: progress, who has how much to answer, its questions, its sources and its orders."""
     campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
     if request.headers.get("HX-Target") == "campaign-progress":
-        context = {"campaign": campaign, "is_asked_for": True, **_progress(campaign)}
-        return render_page(request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_progress.html")
+        context = {"campaign": campaign, **_progress(campaign)}
+        response = render_page(
+            request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_progress.html"
+        )
+        if not context["is_moving"]:
+            # Only a page that shows an earlier state asks: all of it is out of date now.
+            response["HX-Refresh"] = "true"
+        return response
     return _show(request, campaign)
 
 

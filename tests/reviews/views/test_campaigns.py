@@ -104,12 +104,15 @@ def test_an_opening_review_says_how_many_questions_are_written_without_counting_
     assert "svc-one" not in text, "half of the questions would look like all of them"
 
 
-def test_a_page_that_watched_the_opening_offers_the_questions_when_they_are_there(running, manager, browse):
+def test_a_page_that_watched_the_opening_loads_anew_when_all_questions_are_there(running, manager, browse):
     headers = {"HX-Request": "true", "HX-Target": "campaign-progress"}
     path = reverse("reviews:campaign_detail", args=[running.pk])
     client = browse(manager)
-    assert "Show the review as it is now" in client.get(path, headers=headers).content.decode()
-    assert "Show the review as it is now" not in client.get(path).content.decode()
+    Campaign.objects.update(state="opening")
+    assert "HX-Refresh" not in client.get(path, headers=headers)
+    Campaign.objects.update(state="open")
+    assert client.get(path, headers=headers)["HX-Refresh"] == "true"
+    assert "HX-Refresh" not in client.get(path)
 
 
 def test_the_page_costs_a_fixed_number_of_queries(make, manager, browse, django_assert_max_num_queries):
