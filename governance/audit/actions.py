@@ -52,6 +52,9 @@ class Verb(StrEnum):
         "identity.changed",
         "A person edited an identity's purpose, environment or other fields.",
     )
+    VIEW_SAVED = "view.saved", "Somebody kept a view of a list under a name."
+    VIEW_CHANGED = "view.changed", "Somebody renamed, shared or changed a saved view."
+    VIEW_DELETED = "view.deleted", "Somebody deleted a saved view."
 
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."

@@ -55,6 +55,7 @@ LOOK_OF = {
     "mail": "mail",
     "audit": "history",
     "inventory": "download",
+    "view": "bookmark",
 }
 BAD_ENDS = ("failed", "rejected", "drifted", "blocked", "partial", "reappeared", "still_effective", "sign_in_failed")
 
