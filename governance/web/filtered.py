@@ -2,9 +2,9 @@
 
 Two plans are good: walk along the order's index and pass what does not fit, when much fits; or collect what fits and
 sort it, when little does. PostgreSQL chooses as if what fits lay evenly in the order. It often does not: everything
-called "payments …" stands together in the middle of the alphabet, and the walk there takes seconds. So the choice is
-made here, by the number of rows that PostgreSQL expects, with a limit on the time; a list that cannot be had in order
-within it is given in no particular order, which is found fast because what fits lies evenly among random keys.
+called "payments …" stands together in the middle of the alphabet, and the walk there takes seconds. So a walk gets a
+few milliseconds, then what fits is collected; and a list that is too long to be sorted in time is given in no
+particular order, which is found fast because what fits does lie evenly among random keys.
 """
 
 import json
@@ -20,11 +20,10 @@ from psycopg.errors import QueryCanceled
 
 from governance.web.pagination import LAST, KeysetPage, KeysetPagination, SortKey, belongs_to, paginate
 
-# So many rows are collected and sorted within about 100 ms.
-COLLECTED_BELOW = 30_000
-COLLECT_MS = 300
+# So few rows are collected at once; up to so many, when a walk did not find its page in time.
+FEW, SOME = 2_000, 30_000
 # A walk that meets a page's rows at all meets them within a few milliseconds.
-WALK_MS = 100
+WALK_MS, COLLECT_MS = 60, 300
 COUNTED_UP_TO = 1_000
 UNSORTED = (SortKey("pk"),)
 
@@ -43,15 +42,27 @@ def paginate_filtered(
     """One page of a list that a filter narrows. Raises `BadCursor`."""
     if cursor and belongs_to(cursor, UNSORTED):
         return FilteredPage(paginate(queryset, UNSORTED, cursor=cursor, size=size), is_unsorted=tuple(keys) != UNSORTED)
-    is_small = expected_rows(queryset) <= COLLECTED_BELOW
-    found = _tried(queryset, keys, cursor, size, is_gathered=is_small)
-    if found is not None:
-        return FilteredPage(found)
-    found = _tried(queryset, UNSORTED, LAST if cursor == LAST else "", size)
-    if found is not None:
-        return FilteredPage(found, is_unsorted=True)
-    # Neither walk met enough rows in time, so there are few of them, whatever was expected.
+    for keys_tried, is_gathered, milliseconds in _attempts(queryset, keys):
+        # A place in the order is none in the other one, which starts anew.
+        place = cursor if keys_tried is keys or cursor == LAST else ""
+        try:
+            with patience(milliseconds):
+                page = paginate(queryset, keys_tried, cursor=place, size=size, is_gathered=is_gathered)
+            return FilteredPage(page, is_unsorted=keys_tried is not keys)
+        except OutOfPatience:
+            continue
+    # No walk met enough rows in time, so there are few of them, whatever was expected.
     return FilteredPage(paginate(queryset, keys, cursor=cursor, size=size, is_gathered=True))
+
+
+def _attempts(queryset: QuerySet[Any], keys: Sequence[SortKey]) -> Iterator[tuple[Sequence[SortKey], bool, int]]:
+    """(order, whether to collect first, milliseconds), the most promising first."""
+    expected = expected_rows(queryset)
+    if expected > FEW:
+        yield keys, False, WALK_MS
+    if expected <= SOME:
+        yield keys, True, COLLECT_MS
+    yield UNSORTED, False, WALK_MS
 
 
 def expected_rows(queryset: QuerySet[Any]) -> int:
@@ -103,16 +114,6 @@ def _set(timeout: str, jit: str) -> tuple[str, str]:
         )
         row = cursor.fetchone()
     return row[0], row[1]
-
-
-def _tried(
-    queryset: QuerySet[Any], keys: Sequence[SortKey], cursor: str, size: int, *, is_gathered: bool = False
-) -> KeysetPage | None:
-    try:
-        with patience(COLLECT_MS if is_gathered else WALK_MS):
-            return paginate(queryset, keys, cursor=cursor, size=size, is_gathered=is_gathered)
-    except OutOfPatience:
-        return None
 
 
 class FilteredPagination(KeysetPagination):

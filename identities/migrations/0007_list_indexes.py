@@ -42,4 +42,20 @@ class Migration(migrations.Migration):
                 name="identities_by_credentials",
             ),
         ),
+        migrations.AddIndex(
+            model_name="grant",
+            index=models.Index(
+                condition=models.Q(("retired_at__isnull", False)),
+                fields=["label", "id"],
+                name="identities_grant_retired",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="identity",
+            index=models.Index(
+                condition=models.Q(("retired_at__isnull", False)),
+                fields=["name", "id"],
+                name="identities_identity_retired",
+            ),
+        ),
     ]

@@ -80,10 +80,14 @@ class Grant(models.Model):
                 condition=Q(retired_at=None, is_privileged=True),
             ),
             models.Index(F("first_seen_at").desc(), "id", name="identities_grant_newest", condition=Q(retired_at=None)),
-            # Filters of which few grants may fit, where walking along the order would pass all others. Both columns have
-            # a few values only, so the entries are small and side by side: together about 3 s of a load of a million.
+            # Filters that few grants may fit, where walking along the order would pass all others. Both columns have a
+            # few values only, so the entries are small and side by side: together about 3 s of a load of a million.
             models.Index(fields=["segment"], name="identities_grant_segment", condition=Q(retired_at=None)),
             GinIndex(fields=["path"], opclasses=["jsonb_path_ops"], name="identities_grant_path"),
+            # The list of what is gone; written when a grant goes, not when it comes.
+            models.Index(
+                fields=["label", "id"], name="identities_grant_retired", condition=Q(retired_at__isnull=False)
+            ),
             models.Index(fields=["created_by"], name="identities_grant_creator", condition=Q(created_by__isnull=False)),
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="identities_grant_search"),
         ]

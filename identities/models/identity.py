@@ -135,6 +135,9 @@ class Identity(models.Model):
                 name="identities_by_last_use",
                 condition=Q(retired_at=None),
             ),
+            models.Index(
+                fields=["name", "id"], name="identities_identity_retired", condition=Q(retired_at__isnull=False)
+            ),
             models.Index(fields=["owner"], name="identities_identity_by_owner"),
             GinIndex(fields=["tags"], name="identities_identity_tags"),
             GinIndex(fields=["source_tags"], name="identities_identity_src_tags"),
