@@ -1,0 +1,83 @@
+"""The counters that lists sort by agree with a recount after every run."""
+
+import random
+from typing import Any
+
+import pytest
+from django.db.models import Count, Max, Q
+
+from identities.models import Grant, GrantVersion, Identity, Source, Usage
+
+pytestmark = pytest.mark.django_db
+ADMIN = {"dialect": "aws", "statements": [{"actions": ["*"], "resources": ["*"]}]}
+
+
+def recount() -> dict[str, tuple[int, int, int]]:
+    """By other means than the product: through the ORM, object by object."""
+    counted = Identity.objects.annotate(
+        held=Count("grants", filter=Q(grants__retired_at=None), distinct=True),
+        keys=Count("credentials", filter=Q(credentials__retired_at=None), distinct=True),
+    )
+    privileged = {
+        row["grant__identity"]: row["n"]
+        for row in GrantVersion.objects.filter(seen_until=None, grant__retired_at=None, is_privileged=True)
+        .values("grant__identity")
+        .annotate(n=Count("pk"))
+    }
+    return {each.external_id: (each.held, privileged.get(each.pk, 0), each.keys) for each in counted}
+
+
+def counters() -> dict[str, tuple[int, int, int]]:
+    rows = Identity.objects.values_list("external_id", "grant_count", "privileged_count", "credential_count")
+    return {name: (grants, privileged, credentials) for name, grants, privileged, credentials in rows}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_counters_follow_every_change(seed: int, make_source: Any, send: Any, records: Any) -> None:
+    chance = random.Random(seed)
+    source = make_source()
+    for _ in range(6):
+        names = sorted(chance.sample(range(6), 4))
+        said = [records.identity(f"i{n}") for n in names]
+        for m in range(8):
+            if chance.random() < 0.6:
+                more = {"permission": ADMIN} if chance.random() < 0.5 else {}
+                said.append(records.grant(f"g{m}", f"i{chance.choice(names)}", **more))
+            if chance.random() < 0.4:
+                said.append(records.credential(f"c{m}", f"i{chance.choice(names)}"))
+        send(source, said)
+
+        assert counters() == recount()
+        current = Identity.objects.filter(retired_at=None)
+        assert Source.objects.get().totals == {
+            "identities": current.count(),
+            "grants": Grant.objects.filter(retired_at=None).count(),
+            "privileged": Grant.objects.filter(retired_at=None, is_privileged=True).count(),
+            "credentials": sum(each.credential_count for each in current),
+        }
+
+
+def test_a_grant_says_what_its_current_version_says(make_source: Any, send: Any, records: Any) -> None:
+    source = make_source()
+    send(source, [records.identity("a"), records.grant("g", "a")])
+    before = Grant.objects.get()
+
+    send(source, [records.identity("a"), records.grant("g", "a", permission=ADMIN)])
+
+    after, version = Grant.objects.get(), GrantVersion.objects.get(seen_until=None)
+    assert (before.is_privileged, before.segment) == (False, "queues")
+    assert (after.is_privileged, after.segment) == (True, version.segment)
+
+
+def test_the_latest_use_is_kept_by_any_evidence(make_source: Any, send: Any, records: Any) -> None:
+    source = make_source()
+    send(source, [records.identity("a", last_used_at="2026-11-01T00:00:00Z")])
+    by_source = Identity.objects.get().last_seen_at
+
+    send(source, [records.usage("a")], mode="delta", end=False)
+    by_log = Identity.objects.get().last_seen_at
+    send(source, [records.identity("a", last_used_at="2026-11-22T00:00:00Z")])
+
+    assert by_source.isoformat() == "2026-11-01T00:00:00+00:00"
+    assert by_log == Usage.objects.aggregate(at=Max("last_seen_at"))["at"]
+    assert Identity.objects.get().last_seen_at.isoformat() == "2026-11-22T00:00:00+00:00"
