@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
@@ -167,12 +168,12 @@ def members_before(grants: Iterable[UUID], at: datetime) -> dict[tuple[UUID, str
     """`{(grant, "label"): "then"}`: label and path at a moment, of those grants where readings changed them since."""
     with connection.cursor() as cursor:
         cursor.execute(_MEMBERS, {"grants": list(grants), "at": at})
-        return {(grant, member): value for grant, member, value in cursor.fetchall()}
+        return {(grant, member): orjson.loads(value) for grant, member, value in cursor.fetchall()}
 
 
 # The earliest change after the moment says what a member was until then.
 _MEMBERS = """
-SELECT DISTINCT ON (c.object_id, member.name) c.object_id, member.name, c.old -> member.name
+SELECT DISTINCT ON (c.object_id, member.name) c.object_id, member.name, (c.old -> member.name)::text
 FROM identities_change c
 JOIN identities_syncrun r ON r.id = c.run_id
 CROSS JOIN (VALUES ('label'), ('path')) member(name)
