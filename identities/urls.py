@@ -3,10 +3,22 @@
 from django.urls import path
 
 from identities.api import changes as api_changes
+from identities.api import history as api_history
 from identities.api import inventory as api_inventory
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
-from identities.views import access, bulk, grants, identities, identity_edit, identity_page, runs, source_forms, sources
+from identities.views import (
+    access,
+    bulk,
+    grants,
+    history,
+    identities,
+    identity_edit,
+    identity_page,
+    runs,
+    source_forms,
+    sources,
+)
 
 app_name = "identities"
 urlpatterns = [
@@ -20,6 +32,10 @@ urlpatterns = [
     path("identities/of-person/<uuid:user_id>/", identities.person_panel, name="person_panel"),
     path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
     path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
+    path("identities/<uuid:identity_id>/history/", history.identity_history, name="identity_history"),
+    path("identities/<uuid:identity_id>/as-of/", history.identity_as_of, name="identity_as_of"),
+    path("history/", history.history, name="history"),
+    path("history/who-could/", history.history_who_could, name="history_who_could"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
     path("sources/", sources.source_list, name="source_list"),
@@ -36,4 +52,5 @@ api_urlpatterns = [
     *api_sources.urlpatterns,
     *api_syncs.urlpatterns,
     *api_changes.urlpatterns,
+    *api_history.urlpatterns,
 ]

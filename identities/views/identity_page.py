@@ -13,20 +13,17 @@ from governance.people.access import MAIL_LINK
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
-from identities.selectors.history import list_changes_of
 from identities.selectors.inventory import access_identity, list_current_grants
 from identities.selectors.sources import freshness_of
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
 from identities.views import grant_lines, questions
-from identities.views.change_lines import timeline_of
+from identities.views.identity_facts import facts_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
 from identities.views.requests import PageRequest
 
 MOST_GRANTS = 150
 MOST_GRANTS_AT_ALL = 5_000
-SHOWN_CHANGES = 8
-GROUPED_CHANGES = 200
 
 
 @require_safe
@@ -49,6 +46,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     use = use_of_grants(identity, versions, windows)
     lines = questions.credential_lines(credentials, facts.source, now)
     last_use = last_use_of(facts, now)
+    may_edit = _may_edit(request.actor, facts)
     context = {
         "identity": facts,
         "grant_count": grant_count,
@@ -56,10 +54,10 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "is_agent": identity.kind == IdentityKind.AI_AGENT,
         "environment": facts.environment_edited or facts.environment,
         "environment_label": label_of_environment(facts.environment_edited or facts.environment),
-        "source_environment_label": label_of_environment(facts.environment),
         "purpose": facts.purpose_edited or facts.purpose,
         "freshness": freshness_of(facts.source, now),
-        "may_edit": _may_edit(request.actor, facts),
+        "may_edit": may_edit,
+        "facts": facts_of(facts, actor=request.actor, may_edit=may_edit),
         "attributes": json.dumps(facts.attributes, indent=2, ensure_ascii=False) if facts.attributes else "",
         "credentials": lines,
         "trusts": trusts,
@@ -74,7 +72,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "custody": questions.CUSTODY_WORDS.get(facts.custody, ""),
         "times": questions.times(facts.source, credentials, versions, _spoken(last_use), now),
         "last_use": last_use,
-        "changes": timeline_of(list(list_changes_of(identity)[:GROUPED_CHANGES]))[:SHOWN_CHANGES],
+        "today": f"{now:%Y-%m-%d}",
     }
     return render_page(request, "identities/identity_detail.html", context)
 
