@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from tests.bench.report import percentile
 
+IDLE_SECONDS = 15.0
 _CSRF = re.compile(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"')
 
 
@@ -31,6 +32,7 @@ class Client:
 
     def __init__(self, port: int, *, token: str = "", scheme: str = "Bearer", timeout: float = 900) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self._used_at = 0.0
         self._headers = {"Authorization": f"{scheme} {token}"} if token else {}
         self.cookies: dict[str, str] = {}
 
@@ -49,6 +51,7 @@ class Client:
         sent = self._headers | dict(headers)
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self._refresh()
         began = time.perf_counter()
         try:
             self._connection.request(method, path, body, sent)
@@ -65,6 +68,7 @@ class Client:
 
     def stream(self, path: str, chunk: int = 256 * 1024) -> tuple[int, int]:
         """Read a download without keeping it: status and number of line ends."""
+        self._refresh()
         sent = self._headers | {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         try:
             self._connection.request("GET", path, None, sent)
@@ -79,6 +83,13 @@ class Client:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _refresh(self) -> None:
+        """Leave a connection that was silent for long: the server may be closing it right now."""
+        now = time.monotonic()
+        if now - self._used_at > IDLE_SECONDS:
+            self._connection.close()
+        self._used_at = now
 
 
 def sign_in(client: Client, email: str, password: str, *, path: str = "/accounts/login/", field: str = "login") -> None:
