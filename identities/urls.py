@@ -4,7 +4,9 @@ from django.urls import path
 
 from identities.api import changes as api_changes
 from identities.api import history as api_history
+from identities.api import grants as api_grants
 from identities.api import inventory as api_inventory
+from identities.api import runs as api_runs
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
 from identities.views import (
@@ -16,6 +18,7 @@ from identities.views import (
     identity_edit,
     identity_page,
     runs,
+    saved_views,
     source_forms,
     sources,
 )
@@ -32,11 +35,15 @@ urlpatterns = [
     path("identities/of-person/<uuid:user_id>/", identities.person_panel, name="person_panel"),
     path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
     path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
+    path("identities/<uuid:identity_id>/take-source/", identity_edit.identity_take_source, name="identity_take_source"),
     path("identities/<uuid:identity_id>/history/", history.identity_history, name="identity_history"),
     path("identities/<uuid:identity_id>/as-of/", history.identity_as_of, name="identity_as_of"),
     path("history/", history.history, name="history"),
     path("history/who-could/", history.history_who_could, name="history_who_could"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
+    path("saved-views/", saved_views.saved_view_list, name="saved_view_list"),
+    path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
+    path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
     path("sources/", sources.source_list, name="source_list"),
     path("sources/new/", source_forms.source_create, name="source_create"),
@@ -49,8 +56,10 @@ urlpatterns = [
 ]
 api_urlpatterns = [
     *api_inventory.urlpatterns,
+    *api_grants.urlpatterns,
     *api_sources.urlpatterns,
     *api_syncs.urlpatterns,
+    *api_runs.urlpatterns,
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
 ]

@@ -37,7 +37,7 @@ def actor_of(request: Request) -> Actor:
 
 def page_of(view: Any, request: Request, rows: QuerySet[Any], serializer: Any) -> Response:
     """One keyset page in the order that the view names in `keyset`."""
-    pages = KeysetPagination()
+    pages: KeysetPagination = getattr(view, "pagination_class", KeysetPagination)()
     found = pages.paginate_queryset(rows, request, view)
     return pages.get_paginated_response(serializer(found, many=True, context={"request": request}).data)
 

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from governance.people.models import Team, User
 from governance.web.etag import etag_for, require_match
+from governance.web.filtered import FilteredPagination
 from governance.web.pagination import KeysetPagination, SortKey
 from identities.api.edge import (
     InvalidParameter,
@@ -21,16 +22,14 @@ from identities.api.edge import (
     page_of,
     require_known_parameters,
 )
+from identities.api.filters import FILTERS, filter_of
 from identities.models import (
     Credential,
     Environment,
     Grant,
     GrantVersion,
     Identity,
-    IdentityKind,
-    IdentityStatus,
 )
-from identities.selectors.filters import PATHS, SEGMENTS, InventoryFilter
 from identities.selectors.history import list_versions, list_visible_credentials
 from identities.selectors.inventory import access_grant, access_identity, list_identities, with_facts
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
@@ -38,23 +37,7 @@ from identities.services.identities import InvalidEdit, NotAnOwner, edit_identit
 
 READ_WRITE = {"get": "inventory:read", "patch": "inventory:write"}
 PAGING = frozenset({"cursor", "limit"})
-FILTER_NAMES = frozenset(InventoryFilter.__slots__)
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
-_MANY = "Several, separated by commas, mean any of them."
-FILTERS = [
-    OpenApiParameter("q", str, description="Part of the name."),
-    OpenApiParameter("source", str, description="Short name of a source."),
-    OpenApiParameter("kind", str, enum=IdentityKind.values, description=_MANY),
-    OpenApiParameter("environment", str, enum=Environment.values, description=_MANY),
-    OpenApiParameter("status", str, enum=IdentityStatus.values, description=_MANY),
-    OpenApiParameter("owner", str, description="An e-mail address, or `none`."),
-    OpenApiParameter("privileged", str, enum=("yes", "no")),
-    OpenApiParameter("segment", str, enum=SEGMENTS, description=_MANY),
-    OpenApiParameter("unused_days", int, description="Not used for so many days, as far as it was watched."),
-    OpenApiParameter("team", UUID),
-    OpenApiParameter("path", str, enum=PATHS, description="Narrows grants in campaigns; lists all identities here."),
-    OpenApiParameter("retired", str, enum=("yes", "no"), description="`yes` lists those that are gone instead."),
-]
 
 
 class IdentityOut(serializers.ModelSerializer):
@@ -185,15 +168,13 @@ class IdentityList(APIView):
     """`/api/v1/identities/`"""
 
     required_scope = READ_WRITE
-    pagination_class = KeysetPagination
+    pagination_class = FilteredPagination
     keyset = (SortKey("name"), SortKey("pk"))
 
     @extend_schema(operation_id="identities_list", responses=IdentityOut(many=True), parameters=FILTERS)
     def get(self, request: Request) -> Response:
         """Identities by name, narrowed by the same filter as the page and the scope of a campaign."""
-        require_known_parameters(request, PAGING | FILTER_NAMES)
-        given = {name: str(value) for name, value in request.query_params.items() if name in FILTER_NAMES}
-        filters = InventoryFilter.parse(given)
+        filters = filter_of(request)
         found = list_identities(actor=actor_of(request), filters=filters, now=timezone.now())
         return page_of(self, request, with_last_use(found), IdentityOut)
 
