@@ -11,6 +11,7 @@ from identities.models import Environment, IdentityKind, IdentityStatus
 from identities.models.identity import MAX_TAG
 from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
 from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
+from identities.services.saved_views import LONGEST_NAME
 
 SEGMENT_LABELS = {
     "apis": "APIs",
@@ -250,6 +251,21 @@ class BulkEditForm(forms.Form):
 
 _PEOPLE = frozenset({"owner", "backup_owner"})
 _NOT_BOTH = "Either a person or nobody."
+
+
+class SavedViewForm(forms.Form):
+    """A view of a list under a name. What it shows travels in hidden fields."""
+
+    name = forms.CharField(max_length=LONGEST_NAME, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    is_shared = forms.BooleanField(
+        required=False,
+        label="Shared: everybody who may open the list finds it",
+        help_text="Each person still sees only what they may see.",
+    )
+    page = forms.CharField(required=False, max_length=20, widget=forms.HiddenInput)
+    filter = forms.CharField(required=False, max_length=4000, widget=forms.HiddenInput)
+    sort = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+    columns = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
 
 
 class OwnersFileForm(forms.Form):

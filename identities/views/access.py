@@ -15,12 +15,14 @@ from governance.web.htmx import render_page
 from governance.web.ndjson import stream_ndjson
 from governance.web.pagination import KeysetPage, SortKey, chunks
 from governance.web.tables import Column, Table
+from identities.models import SavedViewPage
 from identities.selectors.access import list_grants
 from identities.selectors.filters import InventoryFilter
 from identities.services.exports import record_export
 from identities.views.access_rows import FACTS, access_facts, access_rows
 from identities.views.lists import Listing, asked, found_page, list_context, push_address
 from identities.views.requests import PageRequest
+from identities.views.saved_views import views_row
 
 BY_LABEL = (SortKey("label"), SortKey("pk"))
 LISTING = Listing(
@@ -62,6 +64,9 @@ def access_list(request: PageRequest) -> HttpResponse:
         "is_unsorted": found.is_unsorted,
         "csv_url": reverse("identities:access_csv"),
         "ndjson_url": reverse("identities:access_ndjson"),
+        **views_row(
+            request, SavedViewPage.ACCESS, filter_text=wanted.filters.to_text(), can_save=wanted.problem is None
+        ),
     }
     status = wanted.problem.status if wanted.problem else 200
     response = render_page(

@@ -18,6 +18,7 @@ from governance.web.htmx import render_page
 from governance.web.ndjson import stream_ndjson
 from governance.web.pagination import KeysetPage, SortKey, chunks
 from governance.web.tables import Column, Table
+from identities.models import SavedViewPage
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_identities
 from identities.selectors.use import with_last_use
@@ -26,6 +27,7 @@ from identities.services.identities import EDITORS
 from identities.views.identity_rows import IdentityRow, facts_of, row_of
 from identities.views.lists import Listing, asked, found_page, list_context, push_address
 from identities.views.requests import PageRequest
+from identities.views.saved_views import views_row
 
 PANEL_ROWS = 20
 BY_NAME = (SortKey("name"), SortKey("pk"))
@@ -67,6 +69,13 @@ def identity_list(request: PageRequest) -> HttpResponse:
         "summary": summary,
         "is_unsorted": found.is_unsorted,
         "may_import": request.actor.has_role(*EDITORS),
+        "may_edit_many": request.actor.has_role(*EDITORS),
+        **views_row(
+            request,
+            SavedViewPage.IDENTITIES,
+            filter_text=wanted.filters.to_text(),
+            can_save=wanted.problem is None,
+        ),
         "csv_url": reverse("identities:identity_csv"),
         "ndjson_url": reverse("identities:identity_ndjson"),
     }

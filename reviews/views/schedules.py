@@ -59,7 +59,7 @@ def schedule_detail(request: PageRequest, schedule_id: UUID) -> HttpResponse:
 @page(roles=MANAGERS)
 def schedule_create(request: PageRequest) -> HttpResponse:
     """Plan a recurring review."""
-    form = ScheduleForm(request.POST or None, initial=schedule_initial(None))
+    form = ScheduleForm(request.POST or None, initial=schedule_initial(None) | _asked_scope(request))
     if request.method == "POST" and form.is_valid():
         try:
             schedule = create_schedule(actor=request.actor, now=timezone.now(), **form.draft())
@@ -130,6 +130,12 @@ def schedule_run(request: PageRequest, schedule_id: UUID) -> HttpResponse:
         return _show(request, schedule, refusal=refusal)
     messages.success(request, "Opening. Its questions appear as they are written.")
     return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
+
+
+def _asked_scope(request: PageRequest) -> dict[str, str]:
+    """A scope that a link brings along, from a saved view for example. The form says what is wrong with it, if any."""
+    scope = request.GET.get("scope", "")
+    return {"scope": scope[:1000]} if scope else {}
 
 
 def _act(request: PageRequest, schedule_id: UUID, call: Callable[..., Any], done: str) -> HttpResponse:

@@ -17,8 +17,8 @@ from governance.kernel.actors import Role
 from identities.models import Identity
 
 LIST = "/identities/"
-# Session, person, roles, sources of the filter, the page, the bounded count: whatever the number of rows.
-LIST_QUERIES = 6
+# Session, person, roles, sources of the filter, the page, the bounded count, saved views: whatever the number of rows.
+LIST_QUERIES = 7
 
 
 def names(response: Any) -> set[str]:
