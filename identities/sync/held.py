@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, Forbidden
 from governance.people.access import require_role
 from identities.models import Source, SyncRun, SyncState
@@ -31,7 +31,7 @@ def accept_held(*, run: SyncRun, actor: Actor, now: datetime) -> SyncRun:
     A program needs the scope inventory:write and must be another one than the sender: somebody else has to look.
     """
     require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
-    if actor.id == run.actor_id:
+    if actor.kind is ActorKind.API_CLIENT and actor.id == run.actor_id:
         raise Forbidden("Whoever sent this run can't let it through as well; somebody else has to look at it.")
     with source_lock(run.source_id, wait_seconds=settings.SYNC_WAIT_SECONDS):
         held = SyncRun.objects.select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()

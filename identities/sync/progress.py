@@ -5,7 +5,7 @@ once a second; a run that ends sooner never opens one.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -33,13 +33,15 @@ class Cancelled(DomainError):
 
 
 class Progress:
-    """Tells how far one run is. Both methods raise `Cancelled` when somebody asked for that.
+    """Tells how far one run is. `watch` and `phase` raise `Cancelled` when somebody asked for that.
 
-    Written as `{"phase": …, "records": lines so far, "bytes": read so far, "of_bytes": in all, "at": RFC 3339}`.
+    tell: somebody who waits for the run and is told the same. Written as
+    `{"phase": …, "records": lines so far, "bytes": read so far, "of_bytes": in all, "at": RFC 3339}`.
     """
 
-    def __init__(self, run_id: UUID) -> None:
+    def __init__(self, run_id: UUID, tell: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._run_id = run_id
+        self._listener = tell
         self._said_at = time.monotonic()
         self._said: dict[str, Any] = {"phase": "reading", "records": 0, "bytes": 0, "of_bytes": 0}
         self._connection: Any = None
@@ -71,6 +73,8 @@ class Progress:
         self._said_at = time.monotonic()
         if self._connection is None:
             self._connection = connection.copy()
+        if self._listener is not None:
+            self._listener(self._said)
         written = orjson.dumps({**self._said, "at": timezone.now().isoformat()}).decode()
         with self._connection.cursor() as cursor:
             cursor.execute(_WRITE, [written, self._run_id])

@@ -5,7 +5,7 @@ Whatever goes wrong, and whenever the process dies, the inventory is either as b
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,7 +82,7 @@ class Intake:
     """What one run brings.
 
     must_end: refuse it without an end record even where it isn't complete. skip_bad: apply what is good and keep what
-    isn't for the sender.
+    isn't for the sender. tell: whom to tell how far the run is.
     """
 
     body: Body
@@ -92,6 +92,7 @@ class Intake:
     skip_bad: bool = False
     is_dry: bool = False
     is_guarded: bool = True
+    tell: Callable[[dict[str, Any]], None] | None = None
     verb: Verb = Verb.SYNC_APPLIED
     began: float = field(default_factory=time.monotonic)
 
@@ -116,6 +117,7 @@ def receive(
     dry_run: bool = False,
     must_end: bool = False,
     skip_bad: bool = False,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> SyncRun:
     """Take in one reading that a client or a file brought; returns the run in the state in which it ended.
 
@@ -144,7 +146,8 @@ def receive(
             request_hash=request_hash,
         )
         with closing(lines if isinstance(lines, Body) else Body(lines)) as body:
-            return carry_out(run, Intake(body, actor, now, must_end=must_end, skip_bad=skip_bad, is_dry=dry_run))
+            intake = Intake(body, actor, now, must_end=must_end, skip_bad=skip_bad, is_dry=dry_run, tell=tell)
+            return carry_out(run, intake)
 
 
 def check_request(*, source: Source, mode: SyncMode, is_complete: bool, origin: SyncOrigin) -> None:
@@ -206,7 +209,7 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
 def _apply(run: SyncRun, intake: Intake) -> SyncRun:
     # Only what commits may show on the run: the caller's object must not look applied when the commit fails.
     applied = SyncRun.objects.select_related("source").get(pk=run.pk)
-    progress = Progress(run.pk)
+    progress = Progress(run.pk, intake.tell)
     try:
         with transaction.atomic(durable=True):
             staged = stage(applied, intake, progress)

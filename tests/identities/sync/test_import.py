@@ -55,3 +55,28 @@ def test_a_missing_file_or_source_is_said(make_source: Any, file: Path) -> None:
         call_command("import", make_source().slug, "/nowhere/at/all")
     with pytest.raises(CommandError, match="no such source"):
         call_command("import", "nowhere", str(file))
+
+
+def test_bad_records_can_be_skipped(file: Path, make_source: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    make_source()
+    file.write_text('{"type":"identity","id":"a","kind":"bot"}\n{"type":"identity","id":"b","kind":"ghost"}\n')
+
+    call_command("import", "aws-production", str(file), "--skip-bad")
+
+    assert list(Identity.objects.values_list("external_id", flat=True)) == ["a"]
+    assert "1 records were refused" in capsys.readouterr().err
+
+
+def test_a_long_import_says_how_far_it_is(
+    file: Path, make_source: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_source()
+    monkeypatch.setattr("identities.sync.progress.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("identities.sync.progress.EVERY_LINES", 10)
+    file.write_text("".join(f'{{"type":"identity","id":"i{n}","kind":"bot"}}\n' for n in range(30)))
+
+    call_command("import", "aws-production", str(file), "--verbosity", "2")
+
+    told = capsys.readouterr().err
+    assert "reading: 10 lines, " in told
+    assert "writing: 30 lines, 100 % of the file" in told
