@@ -62,8 +62,8 @@ class ApiTokenAuthentication(BaseAuthentication):
 class HasScope(BasePermission):
     """Let a program in whose token has the view's `required_scope`.
 
-    `required_scope` is a scope, or a mapping from action (or lower-case HTTP method) to scope. A view
-    without one is a mistake and fails loudly instead of being open.
+    `required_scope` is a scope, several of which one is enough, or a mapping from action (or lower-case HTTP method) to
+    these. A view without one is a mistake and fails loudly instead of being open.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -73,19 +73,20 @@ class HasScope(BasePermission):
         method = (request.method or "").lower()
         if method == "options" or not hasattr(view, method):
             return True  # a description of the endpoint, or 405
-        scope = required_scope(view, method)
-        self.message = f"The API token lacks the scope {scope}."
-        return scope in client.actor.scopes
+        scopes = required_scopes(view, method)
+        self.message = f"The API token lacks the scope {' or '.join(scopes)}."
+        return not client.actor.scopes.isdisjoint(scopes)
 
 
-def required_scope(view: Any, method: str) -> str:
-    """The scope that this view asks for this method. Raises `ImproperlyConfigured` when it names none."""
+def required_scopes(view: Any, method: str) -> tuple[str, ...]:
+    """The scopes of which this view asks one for this method. Raises `ImproperlyConfigured` when it names none."""
     declared = getattr(view, "required_scope", None)
     if isinstance(declared, Mapping):
         declared = declared.get(getattr(view, "action", None)) or declared.get(method)
-    if declared not in SCOPES:
+    scopes = (declared,) if isinstance(declared, str) else tuple(declared or ())
+    if not scopes or not SCOPES.issuperset(scopes):
         raise ImproperlyConfigured(f"{type(view).__name__} names no known scope for {method}.")
-    return declared
+    return scopes
 
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):

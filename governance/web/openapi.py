@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
 
-from governance.web.authentication import HasScope, required_scope
+from governance.web.authentication import HasScope, required_scopes
 from governance.web.pagination import KeysetPagination
 from governance.web.problems import MEDIA_TYPE
 
@@ -80,9 +80,12 @@ class ApiSchema(AutoSchema):
     ) -> dict[str, Any] | None:
         operation = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation and self._is_guarded():
-            scope = required_scope(self.view, method.lower())
-            operation["security"] = [{key: [scope] for key in entry} for entry in operation["security"]]
-            operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+            scopes = required_scopes(self.view, method.lower())
+            operation["security"] = [
+                {key: [scope] for key in entry} for entry in operation["security"] for scope in scopes
+            ]
+            words = " or ".join(f"`{scope}`" for scope in scopes)
+            operation["description"] = f"{operation.get('description', '')}\n\nScope: {words}.".strip()
             for status in self._refusals(operation):
                 operation["responses"].setdefault(status, {"$ref": f"#/components/responses/Problem{status}"})
         return operation

@@ -3,15 +3,14 @@
 import tempfile
 from hashlib import sha256
 from typing import IO, Any, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.http import UnreadablePostError
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,19 +20,19 @@ from governance.kernel.errors import DomainError
 from governance.web.pagination import SortKey
 from governance.web.problems import MEDIA_TYPE
 from identities.api.edge import (
-    OBJECT_KINDS,
     actor_of,
     choice_parameter,
     flag_parameter,
     page_of,
     require_known_parameters,
 )
-from identities.models import Change, ChangeAction, Source, SyncMode, SyncOrigin, SyncRun, SyncState
-from identities.selectors.inventory import access_source, access_sync_run
-from identities.sync.lines import TooLarge, UnreadableBody, read_lines
+from identities.api.runs import SyncRunDetailOut, SyncRunOut, errors_of, run_url
+from identities.models import SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.selectors.inventory import access_source
+from identities.selectors.runs import list_runs
+from identities.sync.lines import Body, TooLarge, UnreadableBody, read_lines
 from identities.sync.locks import SyncInProgress
 from identities.sync.receive import receive
-from identities.sync.runs import ERRORS_IN_ANSWER
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 EXAMPLES = {
@@ -47,6 +46,7 @@ EXAMPLES = {
 {"type":"end","records":1}
 """,
 }
+ON_ERROR = ("reject", "skip")
 CHUNK = 256 * 1024
 SPOOL_IN_MEMORY = 1024 * 1024
 STATUS_OF = {SyncState.APPLIED: 201, SyncState.HELD: 202, SyncState.DRY_RUN: 200}
@@ -76,56 +76,6 @@ class NdjsonParser(BaseParser):
         return stream
 
 
-class SyncRunOut(serializers.ModelSerializer):
-    """A run: `counts` say per kind what was added, changed, retired and left unchanged."""
-
-    source: Any = serializers.SlugRelatedField("slug", read_only=True)
-    url = serializers.SerializerMethodField()
-    changes_url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = SyncRun
-        fields = [
-            *("id", "source", "mode", "origin", "is_complete", "state", "started_at", "observed_at", "finished_at"),
-            *("records", "counts", "problem", "url", "changes_url"),
-        ]
-
-    def get_url(self, run: SyncRun) -> str:
-        return run_url(run)
-
-    def get_changes_url(self, run: SyncRun) -> str:
-        return run_url(run) + "changes/"
-
-
-class RowErrorOut(serializers.Serializer):
-    """Why one record was refused."""
-
-    line = serializers.IntegerField()
-    pointer = serializers.CharField()
-    code = serializers.CharField()
-    detail = serializers.CharField(source="reason")
-
-
-class SyncRunDetailOut(SyncRunOut):
-    """A run with the first hundred refused records."""
-
-    errors: Any = serializers.SerializerMethodField()
-
-    class Meta(SyncRunOut.Meta):
-        fields = [*SyncRunOut.Meta.fields, "errors"]
-
-    def get_errors(self, run: SyncRun) -> list[dict[str, Any]]:
-        return errors_of(run)
-
-
-class ChangeOut(serializers.ModelSerializer):
-    """One object that a run touched. For `changed`, `old` and `new` hold the members that differ."""
-
-    class Meta:
-        model = Change
-        fields = ["id", "object_kind", "object_id", "external_id", "action", "old", "new", "created_at"]
-
-
 class SyncList(APIView):
     """`/api/v1/sources/{slug}/syncs/`"""
 
@@ -143,7 +93,7 @@ class SyncList(APIView):
         """Runs of a source, newest first."""
         require_known_parameters(request, {"cursor", "limit", "state"})
         source = access_source(actor=actor_of(request), slug=slug)
-        found = SyncRun.objects.filter(source=source).select_related("source").defer("held_payload")
+        found = list_runs(source).select_related("source")
         if state := choice_parameter(request, "state", SyncState.values):
             found = found.filter(state=state)
         return page_of(self, request, found, SyncRunOut)
@@ -159,17 +109,25 @@ class SyncList(APIView):
             OpenApiParameter("mode", str, enum=SyncMode.values, default="snapshot"),
             OpenApiParameter("complete", bool, description="Everything is here; the rest is gone.", default=False),
             OpenApiParameter("dry_run", bool, description="Say what would happen; change nothing.", default=False),
+            OpenApiParameter(
+                "on_error",
+                str,
+                enum=ON_ERROR,
+                default="reject",
+                description="skip: apply the good records, keep the others for download, retire nothing by absence.",
+            ),
             OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
             OpenApiParameter("Content-Encoding", str, OpenApiParameter.HEADER, enum=["gzip"]),
         ],
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Send a reading: one record per line, applied whole or not at all."""
-        require_known_parameters(request, {"mode", "complete", "dry_run"})
+        """Send a reading: one record per line, applied whole or not at all, unless bad records may be skipped."""
+        require_known_parameters(request, {"mode", "complete", "dry_run", "on_error"})
         _require_ndjson(request)
         is_gzip = _is_gzip(request)
         mode = SyncMode(choice_parameter(request, "mode", SyncMode.values, SyncMode.SNAPSHOT))
         is_complete, is_dry = flag_parameter(request, "complete"), flag_parameter(request, "dry_run")
+        skips_bad = choice_parameter(request, "on_error", ON_ERROR, "reject") == "skip"
         key = _idempotency_key(request)
         source = access_source(actor=actor_of(request), slug=slug)
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
@@ -178,15 +136,16 @@ class SyncList(APIView):
             now = timezone.now()
             run = receive(
                 source=source,
-                lines=read_lines(spool, is_gzip=is_gzip),
+                lines=Body(spool, is_gzip=is_gzip),
                 mode=mode,
                 is_complete=is_complete,
                 origin=SyncOrigin.API,
                 actor=actor_of(request),
                 now=now,
                 idempotency_key=key,
-                request_hash=_request_hash(spool, is_gzip, mode, is_complete, is_dry) if key else "",
+                request_hash=_request_hash(spool, is_gzip, mode, is_complete, is_dry, skips_bad) if key else "",
                 dry_run=is_dry,
+                skip_bad=skips_bad,
                 must_end=is_open_ended,
             )
         # A run of this request began at this request's own microsecond.
@@ -197,53 +156,6 @@ class SyncList(APIView):
         if isinstance(exc, SyncInProgress):
             response["Retry-After"] = str(exc.details["retry_after"])
         return response
-
-
-class SyncDetail(APIView):
-    """`/api/v1/sources/{slug}/syncs/{id}/`"""
-
-    required_scope = "inventory:read"
-
-    @extend_schema(operation_id="syncs_retrieve", responses=SyncRunDetailOut)
-    def get(self, request: Request, slug: str, run_id: UUID) -> Response:
-        """One run, with its refused records."""
-        return Response(SyncRunDetailOut(_run(request, slug, run_id)).data)
-
-
-class SyncChanges(APIView):
-    """`/api/v1/sources/{slug}/syncs/{id}/changes/`"""
-
-    required_scope = "inventory:read"
-    keyset = (SortKey("pk"),)
-
-    @extend_schema(
-        operation_id="syncs_changes",
-        responses=ChangeOut(many=True),
-        parameters=[
-            OpenApiParameter("kind", str, enum=OBJECT_KINDS),
-            OpenApiParameter("action", str, enum=ChangeAction.values),
-        ],
-    )
-    def get(self, request: Request, slug: str, run_id: UUID) -> Response:
-        """What a run added, changed and retired."""
-        require_known_parameters(request, {"cursor", "limit", "kind", "action"})
-        changes = Change.objects.filter(run=_run(request, slug, run_id))
-        if kind := choice_parameter(request, "kind", OBJECT_KINDS):
-            changes = changes.filter(object_kind=kind)
-        if action := choice_parameter(request, "action", ChangeAction.values):
-            changes = changes.filter(action=action)
-        return page_of(self, request, changes, ChangeOut)
-
-
-def run_url(run: SyncRun) -> str:
-    """The run's own address."""
-    return reverse("api_sync_detail", args=[run.source.slug, run.pk])
-
-
-def errors_of(run: SyncRun) -> list[dict[str, Any]]:
-    """The first refused records of a run."""
-    found = run.row_errors.order_by("line", "pk")[:ERRORS_IN_ANSWER]
-    return [dict(each) for each in RowErrorOut(found, many=True).data]
 
 
 def _answer(run: SyncRun, *, is_replay: bool) -> Response:
@@ -263,14 +175,6 @@ def _answer(run: SyncRun, *, is_replay: bool) -> Response:
     if is_replay:
         response["Idempotency-Replayed"] = "true"
     return response
-
-
-def _run(request: Request, slug: str, run_id: UUID) -> SyncRun:
-    source: Source = access_source(actor=actor_of(request), slug=slug)
-    run = access_sync_run(actor=actor_of(request), run_id=run_id)
-    if run.source_id != source.pk:
-        raise exceptions.NotFound
-    return run
 
 
 def _require_ndjson(request: Request) -> None:
@@ -340,8 +244,4 @@ def _request_hash(spool: IO[bytes], is_gzip: bool, *parameters: object) -> str:
     return digest.hexdigest()
 
 
-urlpatterns = [
-    path("sources/<slug:slug>/syncs/", SyncList.as_view(), name="api_sync_list"),
-    path("sources/<slug:slug>/syncs/<uuid:run_id>/", SyncDetail.as_view(), name="api_sync_detail"),
-    path("sources/<slug:slug>/syncs/<uuid:run_id>/changes/", SyncChanges.as_view(), name="api_sync_changes"),
-]
+urlpatterns = [path("sources/<slug:slug>/syncs/", SyncList.as_view(), name="api_sync_list")]

@@ -18,7 +18,6 @@ from identities.models import (
     Identity,
     IdentityStatus,
     Source,
-    SyncRun,
 )
 from identities.selectors.conditions import (
     first_seen_condition,
@@ -155,19 +154,6 @@ def access_source(*, actor: Actor, slug: str) -> Source:
     if source is None:
         raise NotFound("There is no such source, or it is not yours to see.")
     return source
-
-
-def access_sync_run(*, actor: Actor, run_id: UUID | str) -> SyncRun:
-    """One run of a source that the actor may see, or NotFound."""
-    run = (
-        SyncRun.objects.filter(pk=run_id, source__in=list_sources(actor=actor).values("pk"))
-        .select_related("source")
-        .defer("held_payload")
-        .first()
-    )
-    if run is None:
-        raise NotFound("There is no such run, or it is not yours to see.")
-    return run
 
 
 def effective_owner_email(identity: Identity) -> str:

@@ -33,8 +33,3 @@ def list_sources_with_facts(*, actor: Actor) -> QuerySet[Source]:
         )
         .order_by("name", "pk")
     )
-
-
-def list_runs(source: Source) -> QuerySet[SyncRun]:
-    """The readings of a source, latest first."""
-    return SyncRun.objects.filter(source=source).defer("held_payload").order_by("-started_at", "-pk")

@@ -19,7 +19,7 @@ from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
 from identities.models import Change, ChangeAction, SyncRun, SyncState
 from identities.selectors.history import names_of
-from identities.selectors.inventory import access_sync_run
+from identities.selectors.runs import access_sync_run
 from identities.sync.held import accept_held, reject_held
 from identities.views.change_lines import KIND_NAMES, line_of
 from identities.views.requests import PageRequest

@@ -18,7 +18,8 @@ from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
 from identities.models import Source, SyncRun
 from identities.selectors.inventory import access_source
-from identities.selectors.sources import freshness_of, list_runs, list_sources_with_facts
+from identities.selectors.runs import list_runs
+from identities.selectors.sources import freshness_of, list_sources_with_facts
 from identities.services.secrets import is_reference
 from identities.services.sources import PUSH, request_read
 from identities.views.requests import PageRequest

@@ -3,6 +3,7 @@
 It is built once per module inside a transaction that is rolled back at the end; each request gets a savepoint of its own.
 """
 
+import gzip
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
@@ -147,6 +148,11 @@ def _run(source: Source) -> SyncRun:
         finished_at=now,
         records=1,
         counts={"identity": {"added": 1, "changed": 0, "retired": 0, "unchanged": 0}},
+        is_partial=True,
+        refused=1,
+        refused_payload=gzip.compress(
+            b'{"line":2,"pointer":"","code":"not-json","reason":"is no JSON","record":"{"}\n'
+        ),
     )
     identity = source.identities.get()
     Change.objects.create(

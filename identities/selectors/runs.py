@@ -1,0 +1,48 @@
+"""Who may see which reading, and the readings of a source."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from governance.kernel.actors import Actor, ActorKind
+from governance.kernel.errors import NotFound
+from identities.models import Source, SyncRowError, SyncRun
+from identities.selectors.inventory import list_sources, sees_everything
+
+# Bodies of readings: up to many megabytes, which only those who ask for them shall fetch.
+PAYLOADS = ("held_payload", "refused_payload")
+
+
+def list_runs(source: Source) -> QuerySet[SyncRun]:
+    """The readings of a source, latest first."""
+    return SyncRun.objects.filter(source=source).defer(*PAYLOADS).order_by("-started_at", "-pk")
+
+
+def access_sync_run(*, actor: Actor, run_id: UUID | str, source: Source | None = None) -> SyncRun:
+    """One run of a source that the actor may see, or NotFound. A program that may only send sees what it sent."""
+    runs = SyncRun.objects.filter(pk=run_id, source__in=list_sources(actor=actor).values("pk"))
+    if source is not None:
+        runs = runs.filter(source=source)
+    if _only_sends(actor):
+        runs = runs.filter(actor_id=actor.id)
+    run = runs.select_related("source").defer(*PAYLOADS).first()
+    if run is None:
+        raise NotFound("There is no such run, or it is not yours to see.")
+    return run
+
+
+def list_errors(run: SyncRun) -> QuerySet[SyncRowError]:
+    """Why records of the run were refused, in the order of its lines; the first thousand are kept."""
+    return run.row_errors.order_by("line", "pk")
+
+
+def refused_records(run: SyncRun) -> bytes:
+    """The refused records of a partial run with their reasons, as packed NDJSON. Raises `NotFound` without any."""
+    found = SyncRun.objects.filter(pk=run.pk).values_list("refused_payload", flat=True).first()
+    if not found:
+        raise NotFound("This run keeps no refused records: none was refused, or it was refused as a whole.")
+    return bytes(found)
+
+
+def _only_sends(actor: Actor) -> bool:
+    return actor.kind is ActorKind.API_CLIENT and not sees_everything(actor) and "inventory:write" not in actor.scopes
