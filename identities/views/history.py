@@ -1,5 +1,6 @@
 """Pages of the past: inventory and access at a date, who could do something, and the history of one identity."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -130,9 +131,7 @@ def identity_as_of(request: PageRequest, identity_id: UUID) -> HttpResponse:
             "grants": [lines.access_line(each) for each in held],
             "privileged": sum(each.version.is_privileged for each in held),
             "has_more": len(versions) > limit,
-            "memories": lines.memory_lines(
-                as_of.list_memories(actor=request.actor, at=at, slug=identity.source.slug), at
-            ),
+            **_known(as_of.list_memories(actor=request.actor, at=at, slug=identity.source.slug)),
             "all_url": _with({"at": str(request.GET.get("at", ""))}, grants="all"),
         }
     status = context["problem"].status if context["problem"] else 200
@@ -141,7 +140,7 @@ def identity_as_of(request: PageRequest, identity_id: UUID) -> HttpResponse:
 
 def _past(request: PageRequest, filters: PastFilter, at: datetime, *, is_access: bool, cursor: str) -> dict[str, Any]:
     memories = as_of.list_memories(actor=request.actor, at=at, slug=filters.source)
-    found = {"memories": lines.memory_lines(memories, at), "is_filtered": not filters.is_empty}
+    found = _known(memories) | {"is_filtered": not filters.is_empty}
     if not is_access:
         versions = as_of.list_identities_as_of(actor=request.actor, filters=filters, at=at)
         shown = paginate(versions, BY_NAME, cursor=cursor, size=PAGE_SIZE)
@@ -190,7 +189,7 @@ def _could(request: PageRequest, question: Question, at: datetime, answer: str, 
         "allowing": judged.count(allows=True),
         "depending": judged.count(allows=None) + judged.count(denies=None),
         "denying": judged.count(denies=True),
-        "memories": lines.memory_lines(as_of.list_memories(actor=request.actor, at=at), at),
+        **_known(as_of.list_memories(actor=request.actor, at=at)),
         "page": KeysetPage(
             [lines.could_line(each) for each in found.rows],
             write_place("could", found.last) if found.last else "",
@@ -198,6 +197,11 @@ def _could(request: PageRequest, question: Question, at: datetime, answer: str, 
         "is_full": found.is_full,
         "is_later_part": place is not None,
     }
+
+
+def _known(memories: Sequence[as_of.Memory]) -> dict[str, Any]:
+    told = lines.memory_lines(memories)
+    return {"memories": told, "unknown": lines.unknown_words(told)}
 
 
 def _date(text: str, now: datetime) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def access_line(access: PastAccess) -> AccessLine:
     return AccessLine(
         url=reverse("identities:grant_detail", args=[version.grant_id]),
         label=access.label,
-        sentences=[text[:1].upper() + text[1:] for text in version.plain] or [access.label],
+        sentences=_sayings(version.plain, access.path, access.label),
         is_privileged=version.is_privileged,
         path=path_words(access.path),
         identity=access.identity.name,
@@ -175,28 +175,42 @@ def could_line(could: Could) -> CouldLine:
     )
 
 
-def memory_lines(memories: Iterable[Memory], at: datetime) -> list[MemoryLine]:
+def memory_lines(memories: Iterable[Memory]) -> list[MemoryLine]:
     """Each source: known, not known yet, or never read whole."""
-    return [MemoryLine(each.name, *_memory(each, at)) for each in memories]
+    return [MemoryLine(each.name, *_memory(each)) for each in memories]
 
 
-def _memory(memory: Memory, at: datetime) -> tuple[str, datetime | None, datetime | None, str]:
+def unknown_words(memories: Sequence[MemoryLine]) -> str:
+    """One sentence about the sources of which the moment is not known, or nothing."""
+    unknown = [each for each in memories if each.tone == "unknown"]
+    hidden = [f"{each.name} ({each.says[:1].lower()}{each.says[1:]})" for each in unknown]
+    if not hidden:
+        return ""
+    named = hidden[:4] + ([f"{len(hidden) - 4} more"] if len(hidden) > 4 else [])
+    return f"What is missing here may have been there all the same: {join_words(named)}."
+
+
+def _memory(memory: Memory) -> tuple[str, datetime | None, datetime | None, str]:
     if memory.known_since is None:
-        says = "Never read completely: what is missing here may have been there all the same"
-        return "unknown", None, memory.read_at, says
+        return "unknown", None, memory.read_at, "Never read completely"
     if not memory.is_known:
         return "unknown", memory.known_since, memory.read_at, f"Not known before {_day(memory.known_since)}"
     return "success", memory.known_since, memory.read_at, f"Known since {_day(memory.known_since)}"
 
 
 def _reason(reason: Reason) -> tuple[str, str, str, str]:
-    said = reason.version.plain
-    what = "; ".join(said[:2]) or reason.label
+    what = "; ".join(_sayings(reason.version.plain, reason.path, reason.label)[:2])
     hangs = [f"only if {text}" for text in _each_of(reason.allowed_if)] if reason.allows is None else []
     if reason.denies is None:
         hangs += [f"refused if {text}" for text in _each_of(reason.denied_if)]
     url = reverse("identities:grant_detail", args=[reason.version.grant_id])
-    return url, what[:1].upper() + what[1:], path_words(reason.path), "; ".join(hangs)
+    return url, what, path_words(reason.path), "; ".join(hangs)
+
+
+def _sayings(plain: Sequence[str], path: Sequence[dict[str, Any]], label: str) -> list[str]:
+    """What it let the identity do; rights on things yet to come keep the source's own words, which say so."""
+    is_future = any(step.get("kind") == "default_privileges" for step in path)
+    return [label] if is_future or not plain else [text[:1].upper() + text[1:] for text in plain]
 
 
 def _each_of(texts: Sequence[str]) -> list[str]:
