@@ -22,9 +22,9 @@ from django.template.loader import get_template
 from django.urls import get_resolver
 
 logger = structlog.get_logger(__name__)
-# New objects before a young collection, young ones before a middle one, middle ones before a full one. A page makes
-# some ten thousand objects, nearly all of which die with it and need no collector.
-THRESHOLD = (25_000, 20, 50)
+# New objects before a young collection, young ones before a middle one, middle ones before a full one. The young stay
+# small, as Python has it: with 25,000 a single young collection took up to 50 ms. Only the full one becomes rarer.
+THRESHOLD = (700, 10, 50)
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 

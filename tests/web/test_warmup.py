@@ -48,8 +48,9 @@ def test_what_a_worker_loads_for_good_is_out_of_the_collectors_sight(warm: dict[
     assert int(str(warm["frozen"])) > 100_000
 
 
-def test_the_collector_is_called_less_often(warm: dict[str, object]) -> None:
+def test_full_collections_are_rarer_and_young_ones_stay_short(warm: dict[str, object]) -> None:
     assert warm["threshold"] == list(THRESHOLD)
+    assert THRESHOLD[0] <= 1_000 and THRESHOLD[2] > 10
 
 
 def test_addresses_and_templates_are_ready_before_the_first_request(warm: dict[str, object]) -> None:
