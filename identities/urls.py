@@ -2,11 +2,13 @@
 
 from django.urls import path
 
+from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
-from identities.api import history as api_history
 from identities.api import grants as api_grants
+from identities.api import history as api_history
 from identities.api import inventory as api_inventory
 from identities.api import runs as api_runs
+from identities.api import saved_views as api_saved_views
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
 from identities.views import (
@@ -55,7 +57,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
 ]
 api_urlpatterns = [
+    *api_bulk.urlpatterns,
     *api_inventory.urlpatterns,
+    *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
     *api_sources.urlpatterns,
     *api_syncs.urlpatterns,

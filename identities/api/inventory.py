@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance.people.models import Team, User
 from governance.web.etag import etag_for, require_match
 from governance.web.filtered import FilteredPagination
 from governance.web.pagination import KeysetPagination, SortKey
@@ -23,6 +22,7 @@ from identities.api.edge import (
     require_known_parameters,
 )
 from identities.api.filters import FILTERS, filter_of
+from identities.api.named import person_named, team_named
 from identities.models import (
     Credential,
     Environment,
@@ -30,10 +30,11 @@ from identities.models import (
     GrantVersion,
     Identity,
 )
+from identities.models.identity import MAX_TAG
 from identities.selectors.history import list_versions, list_visible_credentials
 from identities.selectors.inventory import access_grant, access_identity, list_identities, with_facts
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
-from identities.services.identities import InvalidEdit, NotAnOwner, edit_identity
+from identities.services.identities import MAX_TAGS, edit_identity
 
 READ_WRITE = {"get": "inventory:read", "patch": "inventory:write"}
 PAGING = frozenset({"cursor", "limit"})
@@ -42,6 +43,8 @@ IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=T
 
 class IdentityOut(serializers.ModelSerializer):
     """An identity. `environment` and `purpose` are what holds: a person's word, else the source's.
+
+    `tags` are people's, `source_tags` the source's; both hold.
 
     `last_seen_at` is the latest use by any evidence; `watched_since` says since when a log would have shown use. Both
     null means that its use is not observable, which is not the same as unused.
@@ -64,7 +67,7 @@ class IdentityOut(serializers.ModelSerializer):
         fields = [
             *("id", "source", "external_id", "kind", "name", "status", "custody", "environment", "source_environment"),
             *("purpose", "source_purpose", "owner", "source_owner", "source_sponsor", "acts_for"),
-            *("grants", "privileged_grants", "credentials"),
+            *("tags", "source_tags", "grants", "privileged_grants", "credentials"),
             *("last_seen_at", "watched_since", "created_at", "first_seen_at", "last_changed_at", "retired_at"),
         ]
 
@@ -92,6 +95,7 @@ class IdentityPatch(serializers.Serializer):
     team = serializers.CharField(required=False, allow_null=True, max_length=120)
     purpose = serializers.CharField(required=False, allow_blank=True, max_length=2000)
     environment = serializers.ChoiceField(["", *Environment.values], required=False)
+    tags = serializers.ListField(child=serializers.CharField(max_length=MAX_TAG), max_length=MAX_TAGS, required=False)
     reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
 
 
@@ -201,9 +205,9 @@ class IdentityDetail(APIView):
         reason = changes.pop("reason", "")
         for name in ("owner", "backup_owner", "sponsor"):
             if name in changes:
-                changes[name] = _person(changes[name], name)
+                changes[name] = person_named(changes[name], name)
         if "team" in changes:
-            changes["team"] = _team(changes["team"])
+            changes["team"] = team_named(changes["team"])
         edit_identity(
             identity=identity,
             version=identity.version,
@@ -300,24 +304,6 @@ def _identity(request: Request, identity_id: UUID) -> Response:
     facts = with_last_use(with_facts(Identity.objects.filter(pk=found.pk)))
     identity = facts.select_related("backup_owner", "sponsor", "team").get()
     return Response(IdentityDetailOut(identity).data, headers={"ETag": etag_for(identity.version)})
-
-
-def _person(email: str | None, field: str) -> User | None:
-    if email is None:
-        return None
-    person = User.objects.filter(email__iexact=email).first()
-    if person is None:
-        raise NotAnOwner(f"There is nobody with the address {email}.", field=field)
-    return person
-
-
-def _team(name: str | None) -> Team | None:
-    if name is None:
-        return None
-    team = Team.objects.filter(name=name).first()
-    if team is None:
-        raise InvalidEdit(f"There is no team called {name}.", field="team")
-    return team
 
 
 def _uuid(text: str) -> UUID:

@@ -25,7 +25,7 @@ from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK, PASSWORD, SCOPES, SESSION_AUTH_METHOD
 from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
-from identities.models import Change, Grant, Identity, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.models import Change, Grant, Identity, SavedView, Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from reviews.decisions import decide
 from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
@@ -52,6 +52,7 @@ class Belongings:
     team: Team
     token: ApiToken
     file: PeopleFile
+    view: SavedView
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
@@ -70,6 +71,7 @@ class Belongings:
             "team_id": self.team.pk,
             "token_id": self.token.pk,
             "file_id": self.file.pk,
+            "view_id": self.view.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -199,8 +201,23 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         name="people.csv", content=PEOPLE_CSV, uploaded_by=user, uploaded_at=timezone.now()
     )
     order = Order.objects.get(decision=decision)
+    view = SavedView.objects.create(page="identities", name="Mine", filter="privileged=yes", owner=user)
     return Belongings(
-        user, source, identity, grants[0], run, campaign, schedule, item, answered, decision, order, team, token, file
+        user,
+        source,
+        identity,
+        grants[0],
+        run,
+        campaign,
+        schedule,
+        item,
+        answered,
+        decision,
+        order,
+        team,
+        token,
+        file,
+        view,
     )
 
 
@@ -322,6 +339,15 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
             f"source,identity,owner\n{my.source.slug},{my.identity.external_id},{my.user.email}\n".encode()
         )
     },
+    "identities:identity_bulk": lambda my: {
+        "id": str(my.identity.pk),
+        "do": "add_tags",
+        "add_tags": "seen",
+        "step": "preview",
+    },
+    "identities:identity_take_source": lambda my: {"name": "purpose", "version": my.identity.version},
+    "identities:saved_view_list": lambda my: {"page": "identities", "name": "New", "filter": "privileged=yes"},
+    "identities:saved_view_edit": lambda my: {"name": "Renamed"},
     "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
     "identities:source_edit": lambda my: _SOURCE | {"version": my.source.version},
     "identities:sync_run_reject": lambda my: {"reason": "Broken."},
@@ -341,5 +367,8 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
     "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
+    "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
+    "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
+    "api_saved_view_detail": lambda my: {"name": "Renamed"},
     "api_item_decisions": lambda my: {"answer": "approve", "reason": "Needed."},
 }

@@ -49,6 +49,7 @@ WORDS = (
     *("rows", "purpose", "rrule", "preset", "starts_at", "time_zone", "duration_days", "item_kinds", "scope"),
     *("fallback_reviewer", "reviewer_rules", "deadline_policy", "interval_reason", "login", "password", "code", "key"),
     *("host", "port", "dbname", "user", "sslmode", "read_every_seconds", "max_retire_percent", "tab", "grant"),
+    *("do", "all", "filter", "digest", "add_tags", "remove_tags", "nobody", "tags", "is_shared", "columns"),
     *("assignee", "after", "identity", "mode", "complete", "dry_run", "id", "date", "file"),
 )
 TRACES = (b"Traceback (most", b'File "/', b"django.db", b"psycopg.", b"SECRET_KEY", b"only-for-tests")
