@@ -55,6 +55,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/", runs.sync_run_detail, name="sync_run_detail"),
     path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
+    path("runs/<uuid:run_id>/cancel/", runs.sync_run_cancel, name="sync_run_cancel"),
+    path("runs/<uuid:run_id>/would-change/", runs.sync_run_would_change, name="sync_run_would_change"),
+    path("runs/<uuid:run_id>/refused/", runs.sync_run_refused, name="sync_run_refused"),
 ]
 api_urlpatterns = [
     *api_bulk.urlpatterns,

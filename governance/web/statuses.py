@@ -37,6 +37,7 @@ STATUSES = {
     "held": Look("warn", "hand-stop", "Held for a person"),
     "rejected": Look("danger", "circle-x", "Rejected"),
     "failed": Look("danger", "alert-octagon", "Failed"),
+    "dry_run": Look("neutral", "test-pipe", "Dry run"),
     # use
     "used": Look("success", "activity", "Used"),
     "unused": Look("warn", "zzz", "Unused"),

@@ -81,7 +81,8 @@ class SyncRunOut(serializers.ModelSerializer):
         return run_url(run) + "changes/"
 
     def get_refused_url(self, run: SyncRun) -> str | None:
-        return run_url(run) + "refused/" if run.refused else None
+        has_refused = run.refused or (run.problem or {}).get("errors_found")
+        return run_url(run) + "refused/" if has_refused else None
 
 
 class RowErrorOut(serializers.Serializer):
@@ -216,7 +217,7 @@ class SyncRefused(APIView):
         responses={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, "One refused record per line.")},
     )
     def get(self, request: Request, slug: str, run_id: UUID) -> HttpResponseBase:
-        """The refused records of a partial run: line, pointer, code, reason, and the record, secrets left out."""
+        """What was refused: line, pointer, code, reason; of a partial run also the record, unless it holds a secret."""
         require_known_parameters(request, ())
         run = run_of(request, slug, run_id)
         accepted = request.headers.get("Accept-Encoding", "")

@@ -1,5 +1,7 @@
 """Who may see which reading, and the readings of a source."""
 
+import gzip
+import json
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -37,11 +39,18 @@ def list_errors(run: SyncRun) -> QuerySet[SyncRowError]:
 
 
 def refused_records(run: SyncRun) -> bytes:
-    """The refused records of a partial run with their reasons, as packed NDJSON. Raises `NotFound` without any."""
+    """Why records were refused, as packed NDJSON; of a partial run all of them, with what they were.
+
+    Of a run that was refused as a whole the first thousand, without the records: who sent them has them still.
+    Raises `NotFound` where nothing was refused.
+    """
     found = SyncRun.objects.filter(pk=run.pk).values_list("refused_payload", flat=True).first()
-    if not found:
-        raise NotFound("This run keeps no refused records: none was refused, or it was refused as a whole.")
-    return bytes(found)
+    if found:
+        return bytes(found)
+    lines = [json.dumps(each) for each in list_errors(run).values("line", "pointer", "code", "reason")]
+    if not lines:
+        raise NotFound("No record of this run was refused.")
+    return gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)
 
 
 def _only_sends(actor: Actor) -> bool:

@@ -1,7 +1,7 @@
-"""One reading of a source: what it changed, what was wrong with it, and what a person can do about a held one."""
+"""One reading of a source: how far it is, what it changed, what was wrong with it, and what can be done about it."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -10,23 +10,28 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
-from governance.people.models import User
 from governance.web.access import page
-from governance.web.htmx import render_page
+from governance.web.downloads import packed_ndjson
+from governance.web.htmx import is_fragment, render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
+from governance.web.templatetags.remit import number
 from identities.models import Change, ChangeAction, SyncRun, SyncState
 from identities.selectors.history import names_of
-from identities.selectors.runs import access_sync_run
+from identities.selectors.runs import access_sync_run, list_errors, refused_records
+from identities.sync.cancel import cancel_run
 from identities.sync.held import accept_held, reject_held
-from identities.views.change_lines import KIND_NAMES, line_of
+from identities.sync.preview import HeldPreview, preview_held
+from identities.views.change_lines import ChangeLine, line_of
 from identities.views.requests import PageRequest
+from identities.views.run_lines import COUNTED, count_lines, loser_line, progress_of, started_by, total_of
 
 SHOWN_ERRORS = 200
-COUNTED = ("added", "changed", "retired", "unchanged")
-COUNT_NAMES = {**KIND_NAMES, "usage": "Usage", "usage_window": "Usage window"}
+SHOWN_OF_EACH = 25
+PROGRESS = "run-progress"
 
 
 class RejectForm(forms.Form):
@@ -35,19 +40,15 @@ class RejectForm(forms.Form):
     reason = forms.CharField(label="Why is it turned away?", max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-@dataclass(frozen=True, slots=True)
-class CountLine:
-    """What became of the objects of one kind."""
-
-    kind: str
-    numbers: list[int]
-
-
 @require_safe
 @page()
 def sync_run_detail(request: PageRequest, run_id: UUID) -> HttpResponse:
-    """What one reading changed, by kind, with old and new."""
-    return _show(request, access_sync_run(actor=request.actor, run_id=run_id))
+    """What one reading changed, by kind, with old and new; while it runs, how far it is."""
+    run = access_sync_run(actor=request.actor, run_id=run_id)
+    asks_for_progress = is_fragment(request) and request.headers.get("HX-Target") == PROGRESS
+    if asks_for_progress and run.state != SyncState.RUNNING:
+        return HttpResponseClientRefresh()  # the whole page says how it ended
+    return _show(request, run, fragment="identities/_run_progress.html" if asks_for_progress else "")
 
 
 @require_POST
@@ -56,10 +57,11 @@ def sync_run_accept(request: PageRequest, run_id: UUID) -> HttpResponse:
     """Let a held reading through although it retires much."""
     run = access_sync_run(actor=request.actor, run_id=run_id)
     try:
-        accept_held(run=run, actor=request.actor, now=timezone.now())
+        applied = accept_held(run=run, actor=request.actor, now=timezone.now())
     except DomainError as refusal:
         return _show(request, run, refusal=refusal)
-    messages.success(request, "The reading is part of the inventory now.")
+    if applied.state == SyncState.APPLIED:
+        messages.success(request, "The reading is part of the inventory now.")
     return redirect("identities:sync_run_detail", run.pk)
 
 
@@ -79,32 +81,74 @@ def sync_run_reject(request: PageRequest, run_id: UUID) -> HttpResponse:
     return redirect("identities:sync_run_detail", run.pk)
 
 
+@require_POST
+@page(roles=[Role.ADMINISTRATOR])
+def sync_run_cancel(request: PageRequest, run_id: UUID) -> HttpResponse:
+    """Ask a running reading to stop."""
+    run = access_sync_run(actor=request.actor, run_id=run_id)
+    try:
+        cancel_run(run=run, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, access_sync_run(actor=request.actor, run_id=run_id), refusal=refusal)
+    messages.success(request, "It stops at its next step; nothing of it will be applied.")
+    return redirect("identities:sync_run_detail", run.pk)
+
+
+@require_safe
+@page()
+def sync_run_would_change(request: PageRequest, run_id: UUID) -> HttpResponse:
+    """What a held reading would change, found out on the spot."""
+    run = access_sync_run(actor=request.actor, run_id=run_id)
+    context: dict[str, Any] = {"run": run}
+    status = 200
+    try:
+        context |= _would_change(preview_held(run=run, now=timezone.now(), limit=SHOWN_OF_EACH + 1))
+    except DomainError as refusal:
+        context["refusal"], status = refusal, refusal.status
+    return render_page(
+        request,
+        "identities/sync_run_would_change.html",
+        context,
+        fragment="identities/_would_change.html",
+        # A fragment with an error status would not be shown.
+        status=200 if is_fragment(request) else status,
+    )
+
+
+@require_safe
+@page()
+def sync_run_refused(request: PageRequest, run_id: UUID) -> HttpResponse:
+    """The refused records with their reasons, as a file."""
+    run = access_sync_run(actor=request.actor, run_id=run_id)
+    accepted = request.headers.get("Accept-Encoding", "")
+    file = packed_ndjson(f"refused-{run.pk}.ndjson", refused_records(run), accept_encoding=accepted)
+    return cast(HttpResponse, file)
+
+
 def _show(
     request: PageRequest,
     run: SyncRun,
     *,
     form: RejectForm | None = None,
     refusal: DomainError | None = None,
+    fragment: str = "",
     status: int = 200,
 ) -> HttpResponse:
     chosen = request.GET.get("action", "")
     chosen = chosen if chosen in ChangeAction.values else ""
-    changes = Change.objects.filter(run=run)
-    if chosen:
-        changes = changes.filter(action=chosen)
-    found = paginate(changes, (SortKey("pk"),), cursor=request.GET.get("cursor", ""))
-    names = names_of(found.rows)
+    errors = list(list_errors(run)[:SHOWN_ERRORS])
     context = {
         "run": run,
-        "started_by": _started_by(run),
+        "progress": progress_of(run, request.actor, timezone.now()),
+        "started_by": started_by(run),
         "counts": count_lines(run),
         "counted": COUNTED,
-        "page": KeysetPage([line_of(change, names) for change in found.rows], found.next_cursor, found.previous_cursor),
+        "page": _changes(run, chosen, request.GET.get("cursor", "")),
         "tabs": _tabs(run, chosen),
-        "chosen": chosen,
-        "errors": list(run.row_errors.order_by("line", "pk")[:SHOWN_ERRORS]),
-        "errors_found": (run.problem or {}).get("errors_found", 0),
+        "errors": errors,
+        "errors_found": run.refused or (run.problem or {}).get("errors_found", len(errors)),
         "is_held": run.state == SyncState.HELD,
+        "problem_tone": "info" if run.state in (SyncState.CANCELLED, SyncState.DRY_RUN) else "danger",
         "may_decide": request.actor.has_role(Role.ADMINISTRATOR),
         "form": form or RejectForm(),
         "refusal": refusal,
@@ -113,39 +157,44 @@ def _show(
         request,
         "identities/sync_run_detail.html",
         context,
-        fragment="identities/_change_table.html",
+        fragment=fragment,
         status=refusal.status if refusal else status,
     )
 
 
-def count_lines(run: SyncRun) -> list[CountLine]:
-    """The counts of a run as a table: kinds as rows."""
-    lines = []
-    for kind, name in COUNT_NAMES.items():
-        counts: dict[str, Any] = run.counts.get(kind, {})
-        numbers = [counts.get(action, 0) for action in COUNTED]
-        if any(numbers):
-            lines.append(CountLine(name, numbers))
-    return lines
+def _changes(run: SyncRun, action: str, cursor: str) -> KeysetPage:
+    """One page of what the run changed. Nothing is counted, and nothing looked for that the counts say isn't there."""
+    if run.state != SyncState.APPLIED or (action and not total_of(run, action)):
+        return KeysetPage()
+    changes = Change.objects.filter(run=run)
+    if action:
+        changes = changes.filter(action=action)
+    found = paginate(changes, (SortKey("pk"),), cursor=cursor)
+    names = names_of(found.rows)
+    return KeysetPage([line_of(change, names) for change in found.rows], found.next_cursor, found.previous_cursor)
 
 
 def _tabs(run: SyncRun, chosen: str) -> list[dict[str, Any]]:
-    totals = {
-        action: sum(run.counts.get(kind, {}).get(action, 0) for kind in KIND_NAMES) for action in ChangeAction.values
-    }
-    tabs = [{"label": "All", "url": "?", "current": not chosen, "count": sum(totals.values())}]
+    totals = {action: total_of(run, action) for action in ChangeAction.values}
+    tabs = [{"label": "All", "url": "?", "current": not chosen, "count": number(sum(totals.values()))}]
     return tabs + [
-        {"label": label, "url": f"?action={action}", "current": action == chosen, "count": totals[action]}
+        {"label": label, "url": f"?action={action}", "current": action == chosen, "count": number(totals[action])}
         for action, label in ChangeAction.choices
     ]
 
 
-def _started_by(run: SyncRun) -> str:
-    """Who or what asked for the reading, in words."""
-    if run.actor_id.startswith("system:"):
-        return f"Remit {run.actor_id.removeprefix('system:')}"
-    try:
-        person = User.objects.filter(pk=UUID(run.actor_id)).first()
-    except ValueError:
-        return run.actor_id
-    return person.name if person else "an API client"
+def _would_change(preview: HeldPreview) -> dict[str, Any]:
+    names = names_of(preview.changes)
+    groups = []
+    for action, title in (("retired", "Would go"), ("changed", "Would change"), ("added", "Would come")):
+        found = [change for change in preview.changes if change.action == action]
+        total = sum(counts.get(action, 0) for counts in preview.counts.values())
+        if found:
+            lines = [_would_be(line_of(change, names)) for change in found[:SHOWN_OF_EACH]]
+            groups.append({"title": title, "lines": lines, "total": total, "more": max(0, total - len(lines))})
+    return {"losers": [loser_line(loser) for loser in preview.losers], "groups": groups}
+
+
+def _would_be(line: ChangeLine) -> ChangeLine:
+    """What would be new has no page yet."""
+    return replace(line, url="") if line.action == ChangeAction.ADDED else line

@@ -16,13 +16,14 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
-from identities.models import Source, SyncRun
+from identities.models import Source, SyncRun, SyncState
 from identities.selectors.inventory import access_source
 from identities.selectors.runs import list_runs
 from identities.selectors.sources import freshness_of, list_sources_with_facts
 from identities.services.secrets import is_reference
 from identities.services.sources import PUSH, request_read
 from identities.views.requests import PageRequest
+from identities.views.run_lines import progress_of, spoken_time
 
 READERS_OF_SOURCES = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 KIND_TITLES = {"postgresql": "PostgreSQL server", "push": "Pushed inventory"}
@@ -97,10 +98,11 @@ class RunRow:
     mode: str
     origin: str
     started_at: datetime
-    seconds: float | None
+    took: str
     records: int
     summary: str
     problem: str
+    is_partial: bool
 
 
 @require_safe
@@ -163,6 +165,7 @@ def _show(request: PageRequest, source: Source, *, refusal: DomainError | None =
         "may_read": request.actor.has_role(*READERS_OF_SOURCES) and not is_push and source.is_enabled,
         "identity_count": source.identities.filter(retired_at=None).count(),
         "identities_url": f"{reverse('identities:identity_list')}?source={source.slug}",
+        "running": [line for run in found.rows if (line := progress_of(run, request.actor, now))],
         "is_moving": source.next_read_at is not None and source.next_read_at <= now,
         "refusal": refusal,
     }
@@ -227,8 +230,17 @@ def _run_row(run: SyncRun) -> RunRow:
         mode=run.get_mode_display(),
         origin=run.get_origin_display(),
         started_at=run.started_at,
-        seconds=(run.finished_at - run.started_at).total_seconds() if run.finished_at else None,
+        took=_took(run),
         records=run.records,
-        summary=", ".join(changed) or "nothing changed",
+        summary=", ".join(changed) or ("" if run.state == SyncState.RUNNING else "nothing changed"),
         problem=str((run.problem or {}).get("detail", "")),
+        is_partial=run.is_partial,
     )
+
+
+def _took(run: SyncRun) -> str:
+    """How long a reading took, in tenths of a second where that says something; nothing while it runs."""
+    if run.finished_at is None:
+        return ""
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 60 else spoken_time(seconds)
