@@ -35,6 +35,8 @@ __all__ = [
 # The one cursor that can be written by hand: the end of the list.
 LAST = "last"
 _SALT = "remit.keyset"
+# Rows of a download that are read at once.
+CHUNK = 2_000
 
 
 class BadCursor(DomainError):
@@ -89,12 +91,13 @@ def paginate(
     )
 
 
-def chunks(queryset: QuerySet[Any], keys: Sequence[SortKey], *, size: int = 2_000) -> Iterator[list[Any]]:
+def chunks(queryset: QuerySet[Any], keys: Sequence[SortKey]) -> Iterator[list[Any]]:
     """The whole list in order, so many rows at a time, each a query of its own.
 
     For downloads: neither memory nor an open transaction grows with the list or with how slowly somebody reads it.
     """
     values: list[Any] | None = None
+    size = CHUNK
     while True:
         rows: list[Any] = []
         for stretch in stretches(queryset.model, keys, values, backwards=False):

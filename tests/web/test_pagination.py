@@ -10,10 +10,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from governance.people.models import User
-from governance.web.pagination import BadCursor, SortKey, paginate
+from governance.web.keyset import stretches
+from governance.web.pagination import LAST, BadCursor, SortKey, paginate
 
 BY_NAME = (SortKey("name"), SortKey("pk"))
 LAST_OUT_FIRST = (SortKey("left_at", descending=True, nullable=True), SortKey("pk"))
+FIRST_OUT_FIRST = (SortKey("left_at", nullable=True), SortKey("pk", descending=True))
+CROSSED = (SortKey("name", descending=True), SortKey("left_at", nullable=True), SortKey("pk"))
 
 
 @pytest.fixture
@@ -47,7 +50,14 @@ def walk(keys: tuple[SortKey, ...], size: int) -> tuple[list[User], str]:
 
 @pytest.mark.parametrize("size", [1, 3, 4, 13, 50])
 @pytest.mark.parametrize(
-    "keys", [BY_NAME, LAST_OUT_FIRST, (SortKey("name", descending=True), SortKey("pk", descending=True))]
+    "keys",
+    [
+        BY_NAME,
+        LAST_OUT_FIRST,
+        FIRST_OUT_FIRST,
+        CROSSED,
+        (SortKey("name", descending=True), SortKey("pk", descending=True)),
+    ],
 )
 def test_every_row_appears_exactly_once_in_order(people: list[User], keys: tuple[SortKey, ...], size: int) -> None:
     seen, _ = walk(keys, size)
@@ -57,7 +67,7 @@ def test_every_row_appears_exactly_once_in_order(people: list[User], keys: tuple
     assert len(seen) == len(people)
 
 
-@pytest.mark.parametrize("keys", [BY_NAME, LAST_OUT_FIRST])
+@pytest.mark.parametrize("keys", [BY_NAME, LAST_OUT_FIRST, FIRST_OUT_FIRST, CROSSED])
 def test_walking_back_shows_the_same_rows(people: list[User], keys: tuple[SortKey, ...]) -> None:
     forward, cursor = walk(keys, 4)
 
@@ -120,3 +130,34 @@ def test_something_else_that_we_signed_is_no_cursor(people: list[User]) -> None:
         paginate(User.objects.all(), BY_NAME, cursor=signing.dumps({"user": 1}), size=4)
     with pytest.raises(BadCursor):
         paginate(User.objects.all(), BY_NAME, cursor=signing.dumps({"user": 1}, salt="remit.keyset"), size=4)
+
+
+@pytest.mark.parametrize("keys", [BY_NAME, LAST_OUT_FIRST, FIRST_OUT_FIRST, CROSSED])
+@pytest.mark.parametrize("is_gathered", [False, True])
+def test_the_end_can_be_entered_directly(people: list[User], keys: tuple[SortKey, ...], is_gathered: bool) -> None:
+    forward, _ = walk(keys, 4)
+
+    page = paginate(User.objects.all(), keys, cursor=LAST, size=4, is_gathered=is_gathered)
+
+    assert page.rows == forward[-4:]
+    assert page.next_cursor == ""
+    before = paginate(User.objects.all(), keys, cursor=page.previous_cursor, size=4, is_gathered=is_gathered)
+    assert before.rows == forward[-8:-4]
+
+
+def test_one_condition_enters_the_index_at_the_right_place(people: list[User]) -> None:
+    """Not "this column or that one", which PostgreSQL answers by passing everything before."""
+    (stretch,) = stretches(User, BY_NAME, ["Name 2", str(uuid.UUID(int=2))], backwards=False)
+
+    sql = str(User.objects.filter(stretch.condition).query)
+
+    assert '("people_user"."name", "people_user"."id") > (' in sql
+    assert " OR " not in sql
+
+
+def test_ties_of_a_crossed_order_are_read_as_a_stretch_of_their_own(people: list[User]) -> None:
+    keys = (SortKey("name", descending=True), SortKey("pk"))
+
+    found = list(stretches(User, keys, ["Name 2", str(uuid.UUID(int=2))], backwards=False))
+
+    assert [" OR " in str(User.objects.filter(each.condition).query) for each in found] == [False, False]

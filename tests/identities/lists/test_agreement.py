@@ -1,0 +1,172 @@
+"""One filter text means the same everywhere: on the pages, over the API, in a saved view and as a campaign's scope."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from governance.kernel.actors import system_actor
+from identities.models import Grant, Identity
+from identities.selectors.access import list_grants
+from identities.selectors.filters import InventoryFilter
+from identities.selectors.inventory import list_identities, list_population_grants
+
+pytestmark = pytest.mark.django_db
+SYSTEM = system_actor("test")
+
+
+def kinds_of(g: Grant) -> set[str]:
+    return {step["kind"] for step in g.path} or {"direct"}
+
+
+def environment_of(i: Identity) -> str:
+    return i.environment_edited or i.environment
+
+
+def tags_of(i: Identity) -> set[str]:
+    return {*i.tags, *i.source_tags}
+
+
+# (filter, which identities, which grants); {owner} and {team} are filled in. `p` is the population.
+CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
+    ("", lambda i, p: True, lambda g, p: True),
+    ("q=LEDGER", lambda i, p: "ledger" in i.name, lambda g, p: True),
+    ("q=größe", lambda i, p: "Größe" in i.name, lambda g, p: True),
+    ("q=ROLE/1", lambda i, p: "role/1" in i.external_id, lambda g, p: True),
+    ("q=le%25r", lambda i, p: False, lambda g, p: True),
+    ("access=read table", lambda i, p: True, lambda g, p: g.label.startswith("READ")),
+    ("access=GRANT-01", lambda i, p: True, lambda g, p: "grant-01" in g.external_id),
+    ("source=clouds", lambda i, p: i.source.slug == "clouds", lambda g, p: True),
+    ("source=-clouds,nowhere", None, None),
+    ("source=clouds,nowhere", lambda i, p: i.source.slug == "clouds", lambda g, p: True),
+    ("kind=bot,ai_agent", lambda i, p: i.kind in {"bot", "ai_agent"}, lambda g, p: True),
+    ("kind=-bot", lambda i, p: i.kind != "bot", lambda g, p: True),
+    ("environment=development", lambda i, p: environment_of(i) == "development", lambda g, p: True),
+    ("environment=-production,-unknown", lambda i, p: environment_of(i) in {"staging", "development"}, lambda g, p: True),
+    ("status=disabled", lambda i, p: i.status == "disabled", lambda g, p: True),
+    ("owner=none", lambda i, p: i.owner is None, lambda g, p: True),
+    ("owner=-none", lambda i, p: i.owner is not None, lambda g, p: True),
+    ("owner={owner}", lambda i, p: i.owner == p.owner, lambda g, p: True),
+    ("owner=-{owner}", lambda i, p: i.owner != p.owner, lambda g, p: True),
+    ("owner=nobody@example.org", lambda i, p: False, lambda g, p: True),
+    ("team={team}", lambda i, p: i.team == p.team, lambda g, p: True),
+    ("team=none", lambda i, p: i.team is None, lambda g, p: True),
+    ("team=-{team}", lambda i, p: i.team != p.team, lambda g, p: True),
+    ("tag=pci", lambda i, p: "pci" in tags_of(i), lambda g, p: True),
+    ("tag=eu,absent", lambda i, p: "eu" in tags_of(i), lambda g, p: True),
+    ("tag=-pci", lambda i, p: "pci" not in tags_of(i), lambda g, p: True),
+    ("privileged=yes", lambda i, p: True, lambda g, p: g.is_privileged),
+    ("privileged=no", lambda i, p: True, lambda g, p: not g.is_privileged),
+    ("segment=queues,admin", lambda i, p: True, lambda g, p: g.segment in {"queues", "admin"}),
+    ("segment=-databases", lambda i, p: True, lambda g, p: g.segment != "databases"),
+    ("path=role", lambda i, p: True, lambda g, p: "role" in kinds_of(g)),
+    ("path=direct", lambda i, p: True, lambda g, p: "direct" in kinds_of(g)),
+    ("path=public", lambda i, p: True, lambda g, p: "public" in kinds_of(g)),
+    ("path=-role,-direct", lambda i, p: True, lambda g, p: not kinds_of(g) & {"role", "direct"}),
+    ("standing=yes", lambda i, p: True, lambda g, p: g.pk not in p.ends),
+    ("standing=no", lambda i, p: True, lambda g, p: g.pk in p.ends),
+    ("unused_days=90", lambda i, p: i.last_seen_at is None or (p.now - i.last_seen_at).days >= 90, lambda g, p: True),
+    ("unused_days=300", lambda i, p: i.last_seen_at and (p.now - i.last_seen_at).days >= 300, lambda g, p: True),
+    ("retired=no", lambda i, p: True, lambda g, p: True),
+    (
+        "kind=bot,workload&privileged=yes&segment=databases&standing=yes",
+        lambda i, p: i.kind in {"bot", "workload"},
+        lambda g, p: g.is_privileged and g.segment == "databases" and g.pk not in p.ends,
+    ),
+    (
+        "owner=none&access=table&path=role&environment=-production&tag=-pci",
+        lambda i, p: i.owner is None and environment_of(i) != "production" and "pci" not in tags_of(i),
+        lambda g, p: "role" in kinds_of(g),
+    ),
+]  # fmt: skip
+NEGATIVE = re.compile(r"privileged=no|standing=no|(segment|path)=-")
+
+
+def said(text: str, population: Any) -> str:
+    return text.format(owner=population.owner.email, team=population.team.pk)
+
+
+@pytest.mark.parametrize(("text", "which", "what"), CASES, ids=[case[0] or "everything" for case in CASES])
+def test_every_list_and_a_campaign_agree_with_what_the_words_say(
+    text: str, which: Any, what: Any, population: Any, reader: Client, program: Any
+) -> None:
+    text, now = said(text, population), timezone.now()
+    if which is None:
+        assert reader.get(f"/access/?{text}").status_code == 400
+        assert program(f"/api/v1/grants/?{text}").status_code == 400
+        return
+    facts = SimpleNamespace(owner=population.owner, team=population.team, ends=population.ends, now=now)
+    present = {i: held for i, held in population.identities.items() if i.retired_at is None and which(i, facts)}
+    grants = {g.external_id for held in present.values() for g in held if what(g, facts)}
+    of_campaign = {
+        g.external_id
+        for held in present.values()
+        for g in held
+        if what(g, facts) and ("public" not in kinds_of(g) or "path=public" in text)
+    }
+    holders = {i.name for i, held in present.items() if "&" not in text or any(what(g, facts) for g in held)}
+    if re.search(r"(privileged|standing|segment|path|access)=", text) and not NEGATIVE.search(text):
+        holders = {i.name for i, held in present.items() if any(what(g, facts) for g in held)}
+    elif NEGATIVE.search(text):
+        # "No" of an identity: it holds nothing of what the grants' list leaves out.
+        holders = {i.name for i, held in present.items() if all(what(g, facts) for g in held)}
+
+    assert api_of(program, "grants", text, "external_id") == grants
+    assert on_page(reader, "/access/", text) == {g.label for g in population.grants if g.external_id in grants}
+    assert api_of(program, "identities", text, "name") == holders
+    assert on_page(reader, "/identities/", text) == holders
+    filters = InventoryFilter.parse(text)
+    population_of = list_population_grants(filters=filters, actor=None, now=now)
+    assert {version.grant.external_id for version in population_of} == of_campaign
+    saved = InventoryFilter.parse(filters.to_text())
+    assert saved == filters
+    assert {g.external_id for g in list_grants(actor=SYSTEM, filters=saved, now=now)} == grants
+
+
+def test_new_days_asks_of_whatever_is_listed(population: Any) -> None:
+    filters, now = InventoryFilter.parse("new_days=7"), timezone.now()
+    new = {g.external_id for g in population.grants if (now - g.first_seen_at).days < 7 and g.retired_at is None}
+
+    assert {g.external_id for g in list_grants(actor=SYSTEM, filters=filters, now=now)} == new
+    assert {version.grant.external_id for version in list_population_grants(filters=filters, actor=None, now=now)} == {
+        g for g in new if "public" not in kinds_of(Grant.objects.get(external_id=g))
+    }
+    assert {i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)} == {
+        i.name for i in population.identities if (now - i.first_seen_at).days < 7
+    }
+
+
+def test_what_is_gone_is_listed_only_when_asked_for(population: Any) -> None:
+    filters, now = InventoryFilter.parse("retired=yes&access=table"), timezone.now()
+
+    assert {g.external_id for g in list_grants(actor=SYSTEM, filters=filters, now=now)} == {
+        g.external_id for g in population.grants if g.retired_at
+    }
+    assert [i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)] == [
+        i.name for i in population.identities if i.retired_at
+    ]
+    assert not list_population_grants(filters=filters, actor=None, now=now)
+
+
+def api_of(program: Any, what: str, text: str, member: str) -> set[str]:
+    response = program(f"/api/v1/{what}/?limit=1000&{text}")
+    assert response.status_code == 200, response.content
+    return {row[member] for row in response.json()["results"]}
+
+
+def on_page(reader: Client, path: str, text: str) -> set[str]:
+    """The names of the rows on all pages."""
+    seen: set[str] = set()
+    url = f"{path}?{text}"
+    while url:
+        response = reader.get(url)
+        assert response.status_code == 200, response.content
+        seen |= {getattr(row, "label", "") or row.name for row in response.context["page"].rows}
+        following = re.search(r'rel="next" href="([^"]+)"', response.content.decode())
+        url = path + unescape(following.group(1)) if following else ""
+    return seen
