@@ -3,23 +3,11 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from governance.kernel.actors import Actor
-from identities.models import Change, Credential, Grant, GrantVersion, Identity, TrustRelation
+from identities.models import Change, Credential, Grant, GrantVersion, Identity
 from identities.selectors.inventory import sees_everything, visible_identities
-
-
-def list_changes_of(identity: Identity) -> QuerySet[Change]:
-    """What readings changed about one identity and everything that hangs on it, latest first."""
-    about = Q(object_kind="identity", object_id=identity.pk)
-    for kind, parts in (
-        ("grant", Grant.objects.filter(identity=identity)),
-        ("credential", Credential.objects.filter(identity=identity)),
-        ("trust", TrustRelation.objects.filter(identity=identity)),
-    ):
-        about |= Q(object_kind=kind, object_id__in=parts.values("pk"))
-    return Change.objects.filter(about).select_related("run").defer("run__held_payload").order_by("-pk")
 
 
 def names_of(changes: Iterable[Change]) -> dict[UUID, str]:

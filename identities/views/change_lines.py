@@ -1,9 +1,8 @@
 """What a reading changed, in words: one object, what it was and what it became."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +11,11 @@ from django.urls import reverse
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission, describe
 from identities.models import Change, ChangeAction
-from identities.selectors.history import names_of
 
 KIND_NAMES = {"identity": "Identity", "credential": "Credential", "grant": "Grant", "trust": "Trust relation"}
 TONES = {ChangeAction.ADDED: "info", ChangeAction.CHANGED: "warn", ChangeAction.RETIRED: "neutral"}
 ICONS = {ChangeAction.ADDED: "plus", ChangeAction.CHANGED: "pencil", ChangeAction.RETIRED: "archive"}
 MOST_LINES = 12
-SAID_ONE_BY_ONE = 2
 LONGEST_VALUE = 300
 
 Line = tuple[str, str]
@@ -59,39 +56,6 @@ def line_of(change: Change, names: Mapping[UUID, str]) -> ChangeLine:
         icon=ICONS[action],
         detail=_detail(change, action),
         lines=lines,
-    )
-
-
-def timeline_of(changes: Sequence[Change]) -> list[ChangeLine]:
-    """Latest first. Many like changes of one reading become one line that leads to the reading."""
-    names = names_of(changes)
-    lines: list[ChangeLine] = []
-    for (_, action, _), same in groupby(changes, key=lambda each: (each.run_id, each.action, each.object_kind)):
-        group = list(same)
-        if len(group) <= SAID_ONE_BY_ONE:
-            lines += [_short(line_of(change, names)) for change in group]
-        else:
-            lines.append(_many(group, ChangeAction(action)))
-    return lines
-
-
-def _short(line: ChangeLine) -> ChangeLine:
-    """The name of something new says enough where it stands among others."""
-    return line if line.action == ChangeAction.CHANGED else replace(line, detail="")
-
-
-def _many(group: list[Change], action: ChangeAction) -> ChangeLine:
-    change = group[0]
-    kind = KIND_NAMES.get(change.object_kind, change.object_kind)
-    return ChangeLine(
-        kind=kind,
-        name="",
-        action=action.value,
-        at=change.created_at,
-        title=f"{len(group)} {kind.lower()}s {action.value}",
-        url=reverse("identities:sync_run_detail", args=[change.run_id]),
-        tone=TONES[action],
-        icon=ICONS[action],
     )
 
 

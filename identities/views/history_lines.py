@@ -199,7 +199,8 @@ def _memory(memory: Memory) -> tuple[str, datetime | None, datetime | None, str]
 
 
 def _reason(reason: Reason) -> tuple[str, str, str, str]:
-    what = "; ".join(_sayings(reason.version.plain, reason.path, reason.label)[:2])
+    first, *others = _sayings(reason.version.plain, reason.path, reason.label)[:2]
+    what = "; ".join([first, *(text[:1].lower() + text[1:] for text in others)])
     hangs = [f"only if {text}" for text in _each_of(reason.allowed_if)] if reason.allows is None else []
     if reason.denies is None:
         hangs += [f"refused if {text}" for text in _each_of(reason.denied_if)]

@@ -14,7 +14,7 @@ from governance.kernel.actors import Role
 from identities.models import Grant, Identity, UsageWindow
 
 # Session, person, roles, identity twice (visible, with facts), grants, credentials, trust, windows, use, changes, and their names.
-PAGE_QUERIES = 13
+PAGE_QUERIES = 11
 
 
 def url_of(identity: Identity) -> str:
@@ -146,10 +146,10 @@ def test_what_changed_is_told(inventory: Any, push_again: Any, snapshot: Any, ad
     records[4]["permission"] = records[5]["permission"]
     push_again(inventory.payments, records)
 
-    (latest, *_) = admin.get(url_of(inventory.etl)).context["changes"]
+    (latest, *_) = admin.get(f"{url_of(inventory.etl)}history/").context["events"]
 
     assert latest.title == "Grant changed: ALL on payments"
-    assert latest.detail == "permission"
+    assert ("removed", "read, add, delete and empty every row of table payments in database ledger") in latest.lines
 
 
 def test_the_page_costs_the_same_for_one_grant_and_for_many(
