@@ -35,7 +35,7 @@ test: test-environment chromium ## run all tests on a real PostgreSQL, real brok
 	@exec $(PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
 
 bench: test-environment ## measure Remit beside its peers (SIZE=full: a million grants; ONLY=name,name)
-	@exec $(PYTHON) -m tests.bench --size $(SIZE) --only "$(ONLY)"
+	@exec $(PYTHON) -m tests.bench --size $(SIZE) --only "$(ONLY)" $(if $(PROFILE),--profile)
 
 soak: test-environment ## mixed load for MINUTES=30, then kill -9, restart and recount
 	@exec $(PYTHON) -m tests.bench.load --minutes $(MINUTES)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.estate import Variant
 from tests.bench.lists import measure_identity, measure_lists, measure_search, measure_warm_up
 from tests.bench.measures import (
     SIZES,
@@ -78,6 +79,8 @@ def main() -> int:
                 rows += [row for row in _run(measure, names, bench) if row.name in wanted]
                 # What is there is kept, whatever happens to the rest.
                 report.write_json(options.output, rows)
+        if options.profile:
+            _profile(bench, options.output.parent)
     finally:
         place.stop()
     print(f"\nSize {options.size}: {SIZES[options.size].grants:,} grants, {time.monotonic() - began:.0f} s\n")
@@ -94,12 +97,30 @@ def _run(measure: Callable[[Bench], list[Row]], names: tuple[str, ...], bench: B
         return [report.broken(name, f"{type(error).__name__}: {error}"[:400], TARGETS[name]) for name in names]
 
 
+def _profile(bench: Bench, folder: Path) -> None:
+    """Where the time of pages goes, and of a first reading, as text files beside the report."""
+    (identity,) = bench.place.fetch(
+        bench.big,
+        "SELECT identity_id FROM identities_grant WHERE retired_at IS NULL GROUP BY 1 HAVING count(*) = 20 LIMIT 1",
+    )[0]
+    pages = {"access": "/access/", "search": "/access/?q=ledger+data+0375", "identity": f"/identities/{identity}/"}
+    for name, path in pages.items():
+        text = bench.place.inside(bench.big, "profile_page", path=path)["text"]
+        (folder / f"profile-{name}.txt").write_text(text)
+    file = folder.absolute() / "profile-sync.pstats"
+    bench.place.inside(
+        bench.place.fresh("bench_profile"), "sync", file=str(bench.files[Variant.FIRST]), profile=str(file)
+    )
+    bench.say(f"profiles written to {folder}/profile-*")
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure Remit beside its peers.")
     parser.add_argument("--size", choices=SIZES, default="quick")
     parser.add_argument(
         "--only", type=lambda text: set(text.split(",")) - {""}, default=set(), help="names, with commas"
     )
+    parser.add_argument("--profile", action="store_true", help="also say where the time of pages and readings goes")
     parser.add_argument("--folder", help="where the throw-away server lives (default: below .bench)")
     parser.add_argument("--output", type=Path, default=OUTPUT / "latest.json")
     options = parser.parse_args()

@@ -4,7 +4,6 @@ Each task is a function with keyword arguments; its result is printed as one lin
 """
 
 import gc
-import gzip
 import json
 import resource
 import sys
@@ -383,12 +382,35 @@ def fill_baselines(product: str) -> dict[str, Any]:
     return {"token": token.key, "source": str(source_id), "identity": str(identity_id), "grants": grants}
 
 
-def gzipped(file: str, to: str) -> dict[str, Any]:
-    """Pack a file as a client would."""
-    with Path(file).open("rb") as plain, gzip.open(to, "wb", compresslevel=6) as packed:
-        while data := plain.read(1 << 20):
-            packed.write(data)
-    return {"bytes": Path(to).stat().st_size}
+def profile_page(path: str, number: int = 60) -> dict[str, Any]:
+    """Where a page's time goes: the functions with the most own and the most total time, as text; and its queries."""
+    import cProfile
+    import pstats
+    from io import StringIO
+
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    from governance.people.models import User
+
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(User.objects.get(email=KEEPER), backend="allauth.account.auth_backends.AuthenticationBackend")
+    for _ in range(5):
+        answer = client.get(path)
+    with CaptureQueriesContext(connection) as captured:
+        client.get(path)
+    queries = list(captured)  # the next request forgets them
+    profile = cProfile.Profile()
+    profile.runcall(lambda: [client.get(path) for _ in range(number)])
+    text = StringIO()
+    stats = pstats.Stats(profile, stream=text)
+    stats.sort_stats("tottime").print_stats(25)
+    stats.sort_stats("cumtime").print_stats(70)
+    spent = sum(float(query["time"]) for query in queries) * 1000
+    head = f"{path}: status {answer.status_code}, {len(queries)} queries in {spent:.0f} ms, {len(answer.content):,} bytes\n"
+    each = "\n".join(f"{float(query['time']) * 1000:6.1f} ms  {query['sql'][:160]}" for query in queries)
+    return {"text": f"{head}{each}\n{text.getvalue()}"}
 
 
 def _profiled(call: Callable[[], Any], file: str) -> Any:
