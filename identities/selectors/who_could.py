@@ -287,7 +287,8 @@ def _as_reached(finding: Finding, path: str) -> Finding:
 def _explained(found: Sequence[_Held], at: datetime) -> list[Could]:
     """Load what the page says about each. Three queries."""
     shown = {held.place: held.telling[:REASONS] for held in found}
-    identities = IdentityVersion.objects.select_related("source", "owner").in_bulk([held.identity for held in found])
+    versions_then = IdentityVersion.objects.select_related("source", "owner", "team", "identity")
+    identities = versions_then.in_bulk([held.identity for held in found])
     versions = GrantVersion.objects.select_related("grant", "grant__source").in_bulk(
         [piece.version for pieces in shown.values() for piece in pieces]
     )

@@ -206,3 +206,15 @@ def test_the_endpoints_refuse_what_nobody_could_mean(estate, api, path, given):
 def test_the_endpoints_need_their_scope(estate, api):
     for path in ("identities", "access", "who-could"):
         assert get(api("sync:write"), path)[0] == 403
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_cost_the_same_for_one_row_and_for_many(
+    source, read_at, day, identity, grant, admin, path, django_assert_max_num_queries
+):
+    records = [r for n in range(30) for r in (identity(f"i{n}"), grant(f"g{n}", f"i{n}", "postgresql", READ))]
+    read_at(source, day(1), records)
+    admin.get(path)
+
+    with django_assert_max_num_queries(15):
+        assert admin.get(path).content.decode().count("<tr data-row") == 30
