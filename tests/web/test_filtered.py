@@ -19,7 +19,7 @@ BY_NAME = (SortKey("name"), SortKey("pk"))
 class Slow(Func):
     """True, after a while for every row."""
 
-    template = "(pg_sleep(0.02) IS NOT NULL OR %(expressions)s)"
+    template = "(pg_sleep(0.02) IS NOT NULL AND %(expressions)s)"
     output_field = BooleanField()
 
 
