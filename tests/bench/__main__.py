@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import shutil
+import signal
 import sys
 import time
 import traceback
@@ -66,6 +68,9 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"  {time.monotonic() - began:6.0f} s  {text}", flush=True)
 
+    # Told to end, what was started is ended and removed as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _remove_leftovers()
     folder = Path(options.folder or OUTPUT / f"place-{os.getpid()}").absolute()
     place = Place(folder, say)
     rows: list[Row] = []
@@ -87,6 +92,14 @@ def main() -> int:
     print(report.as_table(rows))
     print(f"\nWritten to {options.output}")
     return 1 if any(row.is_broken for row in rows) else 0
+
+
+def _remove_leftovers() -> None:
+    """What a run left that was killed; PostgreSQL ends with the process that started it."""
+    for folder in OUTPUT.glob("place-*"):
+        number = folder.name.rpartition("-")[2]
+        if number.isdigit() and not Path("/proc", number).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(measure: Callable[[Bench], list[Row]], names: tuple[str, ...], bench: Bench) -> list[Row]:
