@@ -39,7 +39,7 @@ CHANGE_FILTERS = [
 ]
 
 
-class ProgressOut(serializers.Serializer):
+class SyncProgressOut(serializers.Serializer):
     """How far a running run is. `of_bytes` is 0 where the whole is not known."""
 
     phase = serializers.CharField()
@@ -70,7 +70,7 @@ class SyncRunOut(serializers.ModelSerializer):
             *("url", "changes_url", "refused_url"),
         ]
 
-    @extend_schema_field(ProgressOut(allow_null=True))
+    @extend_schema_field(SyncProgressOut(allow_null=True))
     def get_progress(self, run: SyncRun) -> dict[str, Any] | None:
         return run.progress
 

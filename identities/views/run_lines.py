@@ -113,6 +113,12 @@ def loser_line(loser: Loser) -> LoserLine:
     )
 
 
+def origin_of(run: SyncRun) -> str:
+    """Where the reading came from, as it stands within a sentence: "sent through the API"."""
+    words = run.get_origin_display()
+    return words[0].lower() + words[1:]
+
+
 def started_by(run: SyncRun) -> str:
     """Who or what asked for the reading, in words."""
     if run.actor_id.startswith("system:"):

@@ -27,10 +27,10 @@ from identities.sync.held import accept_held, reject_held
 from identities.sync.preview import HeldPreview, preview_held
 from identities.views.change_lines import ChangeLine, line_of
 from identities.views.requests import PageRequest
-from identities.views.run_lines import COUNTED, count_lines, loser_line, progress_of, started_by, total_of
+from identities.views.run_lines import COUNTED, count_lines, loser_line, origin_of, progress_of, started_by, total_of
 
 SHOWN_ERRORS = 200
-SHOWN_OF_EACH = 25
+SHOWN_OF_EACH = 10
 PROGRESS = "run-progress"
 
 
@@ -141,6 +141,7 @@ def _show(
         "run": run,
         "progress": progress_of(run, request.actor, timezone.now()),
         "started_by": started_by(run),
+        "origin": origin_of(run),
         "counts": count_lines(run),
         "counted": COUNTED,
         "page": _changes(run, chosen, request.GET.get("cursor", "")),
@@ -192,7 +193,7 @@ def _would_change(preview: HeldPreview) -> dict[str, Any]:
         if found:
             lines = [_would_be(line_of(change, names)) for change in found[:SHOWN_OF_EACH]]
             groups.append({"title": title, "lines": lines, "total": total, "more": max(0, total - len(lines))})
-    return {"losers": [loser_line(loser) for loser in preview.losers], "groups": groups}
+    return {"losers": [loser_line(loser) for loser in preview.losers[:SHOWN_OF_EACH]], "groups": groups}
 
 
 def _would_be(line: ChangeLine) -> ChangeLine:

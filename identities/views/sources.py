@@ -23,7 +23,7 @@ from identities.selectors.sources import freshness_of, list_sources_with_facts
 from identities.services.secrets import is_reference
 from identities.services.sources import PUSH, request_read
 from identities.views.requests import PageRequest
-from identities.views.run_lines import progress_of, spoken_time
+from identities.views.run_lines import origin_of, progress_of, spoken_time
 
 READERS_OF_SOURCES = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 KIND_TITLES = {"postgresql": "PostgreSQL server", "push": "Pushed inventory"}
@@ -228,7 +228,7 @@ def _run_row(run: SyncRun) -> RunRow:
         url=reverse("identities:sync_run_detail", args=[run.pk]),
         state=run.state,
         mode=run.get_mode_display(),
-        origin=run.get_origin_display(),
+        origin=origin_of(run),
         started_at=run.started_at,
         took=_took(run),
         records=run.records,

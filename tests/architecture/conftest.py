@@ -26,6 +26,7 @@ from governance.people.access import MAIL_LINK, PASSWORD, SCOPES, SESSION_AUTH_M
 from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import Change, Grant, Identity, SavedView, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.sync.feed import take_feed_number
 from reviews.decisions import decide
 from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
@@ -86,6 +87,8 @@ class World:
     event_id: Any
     link: str
     readable: Source  # one that Remit reads by itself
+    held: SyncRun  # waits for a person
+    running: SyncRun
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -165,7 +168,26 @@ def _run(source: Source) -> SyncRun:
         action="added",
         new={"name": identity.name},
     )
+    take_feed_number(run)
     return run
+
+
+def _unfinished_runs() -> tuple[SyncRun, SyncRun]:
+    """One that is held, because all that its source has would go, and one under way."""
+    source, now = make.make_source(kind="push"), timezone.now()
+    make.make_grant(make.make_identity(source))
+    lines = b'{"type":"identity","id":"new","kind":"bot"}\n{"type":"end","records":1}\n'
+    plain: dict[str, Any] = {"source": source, "mode": "snapshot", "origin": "api", "actor_id": "system:test"}
+    plain |= {"started_at": now, "observed_at": now}
+    held = SyncRun.objects.create(
+        **plain,
+        is_complete=True,
+        state=SyncState.HELD,
+        held_payload=gzip.compress(lines),
+        problem={"code": "too-many-retired", "title": "Waits", "status": 202, "detail": "All of it would go."},
+    )
+    said = {"phase": "reading", "records": 1, "bytes": 1, "of_bytes": 2, "at": now.isoformat()}
+    return held, SyncRun.objects.create(**plain, progress=said)
 
 
 def _belongings(user: User, other: User, *, asked: User) -> Belongings:
@@ -244,6 +266,7 @@ def build_world() -> World:
         AuditEvent.objects.values_list("pk", flat=True).first(),
         make_link(people["owner"], now=timezone.now()),
         make.make_source(kind="postgresql"),
+        *_unfinished_runs(),
     )
     for name, user in people.items():
         world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)

@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
+
+from identities.models import SyncRun
+from tests.identities.views.conftest import payments_records, push
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +95,54 @@ def test_the_native_form_is_one_click_away(open_at: Callable[..., Any], shown: A
     page.click(".grant summary:has-text('Native form')")
 
     assert page.is_visible("text=TRUNCATE")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_reading_in_every_state_is_accessible(
+    open_at: Callable[..., Any], shown: Any, size: dict[str, int], dark: bool
+) -> None:
+    payments = shown.inventory.payments
+    bad = {"type": "identity", "id": "x", "kind": "spaceship"}
+    partial = push(payments, [*payments_records(), bad], skip_bad=True)
+    rejected = push(payments, [bad], state="rejected")
+    held = push(payments, [{"type": "identity", "id": "new", "kind": "bot"}], state="held")
+    now = timezone.now()
+    running = SyncRun.objects.create(
+        source=payments,
+        mode="snapshot",
+        origin="api",
+        actor_id="system:test",
+        started_at=now,
+        observed_at=now,
+        progress={"phase": "reading", "records": 7, "bytes": 1, "of_bytes": 3, "at": now.isoformat()},
+    )
+    page = open_at("/sources/payments/", dark=dark, **size)
+    for run in (partial, rejected, held, running):
+        page.goto(f"{shown.site}/runs/{run.pk}/")
+        if run == held:
+            page.get_by_role("heading", name="Who would lose most").wait_for()
+        assert violations(page) == [], run.state
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{run.state} scrolls sideways"
+
+
+def test_the_page_of_a_running_reading_renews_itself_until_it_is_over(open_at: Callable[..., Any], shown: Any) -> None:
+    now = timezone.now()
+    run = SyncRun.objects.create(
+        source=shown.inventory.payments,
+        mode="snapshot",
+        origin="api",
+        actor_id="system:test",
+        started_at=now,
+        observed_at=now,
+    )
+    page = open_at(f"/runs/{run.pk}/")
+    page.get_by_text("Beginning").wait_for()
+    SyncRun.objects.filter(pk=run.pk).update(progress={"phase": "writing", "records": 12})
+    page.get_by_text("Writing what changed").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the reading").click()
+    page.get_by_text("Stopping at its next step").wait_for()
+    SyncRun.objects.filter(pk=run.pk).update(state="applied", finished_at=now)
+
+    page.get_by_text("Nothing changed").wait_for()
