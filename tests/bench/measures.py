@@ -218,7 +218,7 @@ def measure_sync(bench: Bench) -> list[Row]:
         bench.row("sync_unchanged_over_copy", ours["unchanged"], bare["unchanged"], unit="grants/s", note=f"{rows}; COPY into a bare table"),
         bench.row("sync_1pct_over_copy", ours["one_percent"], bare["one_percent"], unit="grants/s", note="0.8 % changed, 0.1 % gone, 0.1 % new"),
         bench.row("sync_50pct_over_copy", ours["half"], bare["half"], unit="grants/s", note="40 % changed, 5 % gone, 5 % new"),
-        bench.row("sync_peak_memory_mb", [max(peaks)], unit="MB", note="largest ru_maxrss of any of these runs"),
+        bench.row("sync_peak_memory_mb", [max(peaks)], unit="MB", note="the most memory of any of these runs"),
     ]  # fmt: skip
 
 
