@@ -11,7 +11,7 @@ from tests.reviews import conftest as make
 
 pytestmark = pytest.mark.django_db
 # Session, person and roles, then one query per panel; never one per row.
-MOST_QUERIES = 16
+MOST_QUERIES = 18
 
 
 def test_an_empty_installation_says_what_to_do_first(signed_in: Callable[..., Client]) -> None:
@@ -75,7 +75,7 @@ def test_progress_seen_by_an_owner_counts_the_whole_review(signed_in: Callable[.
 
 
 def test_use_that_nobody_can_observe_is_counted_apart(signed_in: Callable[..., Client]) -> None:
-    make.make_identity(name="used", last_used_at=make.datetime.now(make.UTC))
+    make.make_identity(name="used", last_seen_at=make.datetime.now(make.UTC))
     make.make_identity(name="unwatched")
     silent = make.make_identity(name="silent while watched")
     make.make_window(silent.source, silent, days=400)
@@ -97,3 +97,22 @@ def test_the_number_of_queries_does_not_grow_with_the_data(
 
     with django_assert_max_num_queries(MOST_QUERIES):
         client.get("/")
+
+
+def test_a_large_inventory_is_not_counted_by_the_page(
+    signed_in: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Totals come from the readings, tiles stop counting, and the charts look at a part and say so."""
+    monkeypatch.setattr("governance.console.overview.MOST_COUNTED", 2)
+    monkeypatch.setattr("governance.console.overview.SAMPLED", 3)
+    source = make.make_source(totals={"identities": 4_000, "grants": 90_000})
+    for _ in range(5):
+        make.make_identity(source, privileged_count=1)
+
+    response = signed_in(make.make_person(Role.AUDITOR)).get("/")
+
+    shown = {tile["label"]: (tile["shown"], tile.get("note", "")) for tile in response.context["tiles"]}
+    assert shown["Identities"] == ("4\u202f000", "hold 90\u202f000 grants")
+    assert shown["With privileged access"] == shown["Nobody accountable"] == ("2+", "")
+    assert sum(segment.value for segment in response.context["use"]) == 3
+    assert "Of 3 identities chosen at random." in response.content.decode()
