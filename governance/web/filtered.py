@@ -87,30 +87,31 @@ class OutOfPatience(Exception):
 @contextmanager
 def patience(milliseconds: int) -> Iterator[None]:
     """Limit each statement inside. Raises `OutOfPatience`; nothing else of an outer transaction is lost."""
-    inside = connection.in_atomic_block
+    is_inner = connection.in_atomic_block
     try:
         with transaction.atomic():
-            # Compiling a plan takes longer than any of these statements may.
-            before = _set(str(milliseconds), "off")
+            before = _set({**_PLANNED_FOR, "statement_timeout": str(milliseconds)})
             yield
-            if inside:
-                _set(*before)
+            if is_inner:
+                _set(before)
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise OutOfPatience from error
         raise
 
 
-def _set(timeout: str, jit: str) -> tuple[str, str]:
+# Short statements over data that is mostly in memory: compiling them would take longer than running them, and one
+# reader's list should not take all processors.
+_PLANNED_FOR = {"jit": "off", "max_parallel_workers_per_gather": "0", "random_page_cost": "1.1"}
+
+
+def _set(values: dict[str, str]) -> dict[str, str]:
     """For this transaction; returns what held before."""
+    asked = ", ".join(["current_setting(%s)"] * len(values) + ["set_config(%s, %s, true)"] * len(values))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('statement_timeout'), current_setting('jit'),"
-            " set_config('statement_timeout', %s, true), set_config('jit', %s, true)",
-            [timeout, jit],
-        )
+        cursor.execute(f"SELECT {asked}", [*values, *(part for pair in values.items() for part in pair)])
         row = cursor.fetchone()
-    return row[0], row[1]
+    return dict(zip(values, row, strict=False))
 
 
 class FilteredPagination(KeysetPagination):

@@ -37,7 +37,7 @@ LISTING = Listing(
     table=Table(
         [
             Column("name", "Identity", sort="name", essential=True),
-            Column("source", "Source", sort="source__name"),
+            Column("source", "Source"),
             Column("environment", "Environment"),
             Column("owner", "Owner"),
             Column("privileged", "Privileged", sort="privileged_count", numeric=True, is_crossed=True),
