@@ -163,20 +163,22 @@ FROM sync_stage s
 WHERE s.kind = '{kind}' AND t.source_id = %(source)s AND t.external_id = s.external_id
   AND t.line_hash IS DISTINCT FROM s.line_hash
 """
+# What is no part of an object's content.
+_UNCHANGING = "ARRAY['type', 'id', 'last_used_at']"
 _CHANGES = """
 INSERT INTO identities_change (run_id, object_kind, object_id, external_id, action, old, new, created_at)
 SELECT %(run)s, d.kind, d.id, d.external_id, d.action,
        CASE WHEN d.action = 'changed' THEN differing.old ELSE d.old END,
        CASE WHEN d.action = 'changed' THEN differing.new
-            WHEN d.action = 'added' THEN s.body - 'type' - 'id' - 'last_used_at' END,
+            WHEN d.action = 'added' THEN s.body - {unchanging} END,
        %(now)s
 FROM sync_diff d
 LEFT JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id AND d.action <> 'retired'
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(n.key, d.old -> n.key) AS old, jsonb_object_agg(n.key, n.value) AS new
-    FROM jsonb_each(s.body - 'type' - 'id' - 'last_used_at') n
+    FROM jsonb_each(CASE WHEN d.action = 'changed' THEN s.body - {unchanging} END) n
     WHERE n.value IS DISTINCT FROM d.old -> n.key
-) differing ON d.action = 'changed'
+) differing ON true
 WHERE d.kind = '{kind}'
 """
 _OWNERS = """
@@ -210,7 +212,7 @@ def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime
             cursor.execute(_RETIRE.format(table=merged.table, kind=merged.kind), parameters)
             if merged.kind in unchanged:
                 cursor.execute(_same_again(merged), parameters)
-            cursor.execute(_CHANGES.format(kind=merged.kind), parameters)
+            cursor.execute(_CHANGES.format(kind=merged.kind, unchanging=_UNCHANGING), parameters)
 
 
 def resolve_people(*, source_id: UUID) -> None:

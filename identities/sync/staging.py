@@ -53,9 +53,9 @@ FROM STDIN"""
 _INDEX = "CREATE INDEX ON sync_stage (kind, external_id); ANALYZE sync_stage"
 
 _DUPLICATES = """
-SELECT unnest((array_agg(line ORDER BY line))[2:]) AS line, '/id', 'duplicate',
-       'says the same as line ' || min(line) || ': each object stands once in a reading'
-FROM sync_stage GROUP BY kind, key HAVING count(*) > 1
+SELECT s.line, '/id', 'duplicate', 'says the same as line ' || d.first || ': each object stands once in a reading'
+FROM (SELECT kind, key, min(line) AS first FROM sync_stage GROUP BY kind, key HAVING count(*) > 1) d
+JOIN sync_stage s ON s.kind = d.kind AND s.key = d.key AND s.line <> d.first
 """
 # The other of the two lines is as it was and was therefore not staged.
 _DUPLICATES_OF_RECOGNISED = """

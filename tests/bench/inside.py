@@ -5,7 +5,6 @@ Each task is a function with keyword arguments; its result is printed as one lin
 
 import gc
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
