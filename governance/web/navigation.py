@@ -28,7 +28,7 @@ class Place:
 
 PLACES = (
     Place("Overview", "console:overview", "/", "layout-dashboard", "o"),
-    Place("Identities", "identities:identity_list", "/identities/", "robot", "i"),
+    Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/",)),
     Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
