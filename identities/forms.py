@@ -167,6 +167,12 @@ class TagsField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return self.clean(data) != (initial or [])
+        except forms.ValidationError:
+            return True
+
     def clean(self, value: Any) -> list[str]:
         text = super().clean(value)
         try:
@@ -197,13 +203,17 @@ class IdentityForm(forms.Form):
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
     def clean_owner(self) -> User | None:
-        return _person(self.cleaned_data["owner"])
+        return self._named("owner")
 
     def clean_backup_owner(self) -> User | None:
-        return _person(self.cleaned_data["backup_owner"])
+        return self._named("backup_owner")
 
     def clean_sponsor(self) -> User | None:
-        return _person(self.cleaned_data["sponsor"])
+        return self._named("sponsor")
+
+    def _named(self, field: str) -> User | None:
+        # Whoever left may still stand there while somebody edits another field.
+        return _person(self.cleaned_data[field]) if field in self.changed_data else None
 
 
 BULK_ACTIONS = {
@@ -231,6 +241,9 @@ class BulkEditForm(forms.Form):
         self.action = action
         wanted = {action, "reason"} | ({"nobody"} if action in _PEOPLE else set())
         self.fields = {name: field for name, field in self.fields.items() if name in wanted}
+        if action in _PEOPLE:
+            self.fields[action].required = not (data and data.get("nobody"))
+            self.fields[action].error_messages["required"] = "Name a person, or choose nobody."
 
     def clean_owner(self) -> User | None:
         return _person(self.cleaned_data["owner"])
@@ -240,8 +253,8 @@ class BulkEditForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        if self.action in _PEOPLE and self.action in data and bool(data[self.action]) == data.get("nobody", False):
-            self.add_error(self.action, "Name a person, or choose nobody." if not data[self.action] else _NOT_BOTH)
+        if data.get("nobody") and data.get(self.action):
+            self.add_error(self.action, "Either a person or nobody.")
         return data
 
     def wish(self) -> dict[str, Any]:
@@ -250,7 +263,6 @@ class BulkEditForm(forms.Form):
 
 
 _PEOPLE = frozenset({"owner", "backup_owner"})
-_NOT_BOTH = "Either a person or nobody."
 
 
 class SavedViewForm(forms.Form):

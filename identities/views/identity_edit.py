@@ -55,7 +55,7 @@ def identity_edit(request: PageRequest, identity_id: UUID) -> HttpResponse:
             edit_identity(
                 identity=identity,
                 version=data["version"],
-                changes={name: data[name] for name in EDITED},
+                changes={name: data[name] for name in EDITED if name in form.changed_data},
                 actor=request.actor,
                 now=timezone.now(),
                 reason=data["reason"],
