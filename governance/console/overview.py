@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +27,7 @@ from reviews.models import Campaign, Order, ReviewItem
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
 
 DORMANT = timedelta(days=90)
-# Tiles count no further, and the charts look at no more than so many.
+# Tiles count no further, and the charts look at about so many.
 MOST_COUNTED = 10_000
 SAMPLED = 10_000
 MOST_CAMPAIGNS = 6
@@ -86,14 +87,15 @@ def overview(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     identities = visible_identities(actor)
     sources = list(list_sources(actor=actor).order_by("name"))
-    facts, sample = _inventory(identities, sources if sees_everything(actor) else []), _sample(identities, now)
+    facts = _inventory(identities, sources if sees_everything(actor) else [])
+    sample = _sample(identities, facts["total"], now)
     context = {
         "has_inventory": facts["total"] > 0,
         "sees_all": sees_everything(actor),
         "tiles": _tiles(facts, actor),
         "use": _use(sample),
         "kinds": _kinds(sample),
-        "sampled": sample.total if sample.total < facts["total"] else None,
+        "sampled": sample.total if facts["total"] > SAMPLED else None,
         "campaigns": _campaigns(actor),
         "sources": [_source_line(source, now) for source in sources],
         "events": _events(actor),
@@ -123,13 +125,19 @@ def _counted(count: int) -> str:
     return f"{number(MOST_COUNTED)}+" if count > MOST_COUNTED else number(count)
 
 
-def _sample(identities: QuerySet[Identity], now: datetime) -> Sample:
-    """Kinds and use of all identities, or, of many, of some that their random keys choose."""
-    chosen = identities.filter(retired_at=None).order_by("pk").values("pk")[:SAMPLED]
+# Always the same blocks, so that the charts stand still while nothing changes.
+_ON_RANDOM_BLOCKS = "SELECT id FROM identities_identity TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
+
+
+def _sample(identities: QuerySet[Identity], total: int, now: datetime) -> Sample:
+    """Kinds and use of all identities, or, of many, of those that stand on blocks chosen at random."""
+    present = identities.filter(retired_at=None)
+    if total > SAMPLED:
+        present = present.filter(pk__in=RawSQL(_ON_RANDOM_BLOCKS, [100 * SAMPLED / total]))  # noqa: S611 - a constant
     limit = now - DORMANT
     silent = Q(last_seen_at=None, watched_since__isnull=False, watched_since__lte=limit)
     counted = (
-        with_last_use(Identity.objects.filter(pk__in=chosen))
+        with_last_use(present)
         .values("kind")
         .annotate(
             total=Count("pk"),

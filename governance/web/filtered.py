@@ -3,8 +3,8 @@
 Two plans are good: walk along the order's index and pass what does not fit, when much fits; or collect what fits and
 sort it, when little does. PostgreSQL chooses as if what fits lay evenly in the order. It often does not: everything
 called "payments …" stands together in the middle of the alphabet, and the walk there takes seconds. So a walk gets a
-few milliseconds, then what fits is collected; and a list that is too long to be sorted in time is given in no
-particular order, which is found fast because what fits does lie evenly among random keys.
+few milliseconds, then what fits is collected; and a list that is too long to be sorted in time is given in the order
+of its keys, which nobody sees a sense in, but which rarely follows the alphabet.
 """
 
 import json

@@ -114,5 +114,6 @@ def test_a_large_inventory_is_not_counted_by_the_page(
     shown = {tile["label"]: (tile["shown"], tile.get("note", "")) for tile in response.context["tiles"]}
     assert shown["Identities"] == ("4\u202f000", "hold 90\u202f000 grants")
     assert shown["With privileged access"] == shown["Nobody accountable"] == ("2+", "")
-    assert sum(segment.value for segment in response.context["use"]) == 3
-    assert "Of 3 identities chosen at random." in response.content.decode()
+    looked_at = sum(segment.value for segment in response.context["use"])
+    assert looked_at < 4_000
+    assert f"Of {looked_at} identities, chosen at random." in response.content.decode()

@@ -13,6 +13,8 @@ PLACES = (
     "/inbox/",
     "/identities/",
     "/identities/?privileged=yes&owner=none",
+    "/access/",
+    "/access/?privileged=yes&kind=-bot",
     "/reviews/",
     "/reviews/schedules/",
     "/reviews/schedules/new/",

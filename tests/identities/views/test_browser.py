@@ -42,6 +42,9 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
     for path in (
         "/identities/",
         "/identities/?kind=nope",
+        "/access/",
+        "/access/?kind=-bot&privileged=yes&cursor=last",
+        "/access/?access=nothing-like-this",
         "/identities/?q=etl&privileged=yes&unused_days=30",
         "/identities/?q=nothing-like-this",
         f"/identities/{inventory.etl.pk}/",
@@ -146,3 +149,22 @@ def test_the_page_of_a_running_reading_renews_itself_until_it_is_over(open_at: C
     SyncRun.objects.filter(pk=run.pk).update(state="applied", finished_at=now)
 
     page.get_by_text("Nothing changed").wait_for()
+
+
+def test_access_is_searched_while_typing_and_paged_by_keys(
+    open_at: Callable[..., Any], shown: Any, browser_problems: list[str]
+) -> None:
+    page = open_at("/access/", **DESKTOP)
+
+    page.fill("#list-search", "al")  # too short to ask for
+    page.wait_for_timeout(500)
+    assert page.locator("#list-table tbody tr").count() == 2
+    page.fill("#list-search", "all on")
+    page.locator("#list-table tbody tr").nth(1).wait_for(state="detached")
+
+    assert page.url.endswith("/access/?access=all+on")
+    page.keyboard.press("Escape")
+    page.locator("body").click(position={"x": 700, "y": 5})
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/grants/{shown.inventory.all_grant.pk}/")
