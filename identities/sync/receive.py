@@ -355,7 +355,8 @@ def _reject(run: SyncRun, intake: Intake, faulty: _Faulty) -> SyncRun:
 
 
 def _hold(run: SyncRun, intake: Intake, held: _Held) -> SyncRun:
-    run.is_partial = held.staged.refused is not None
+    refused = held.staged.refused
+    run.is_partial = refused is not None
     return _end(
         run,
         intake,
@@ -363,7 +364,7 @@ def _hold(run: SyncRun, intake: Intake, held: _Held) -> SyncRun:
         _held_problem(run, held.losses),
         records=held.staged.records,
         counts=held.counts,
-        held_payload=intake.body.packed(),
+        held_payload=intake.body.packed(left_out=refused.left_out if refused else frozenset()),
     )
 
 

@@ -287,8 +287,10 @@ def test_a_reader_who_polls_during_interleaved_commits_sees_each_change_exactly_
 
     readers = [pool.submit(in_thread, lambda limit=limit: poll(limit)) for limit in (1, 3, 50)]
     writers = [pool.submit(in_thread, lambda source=source: write(source)) for source in sources]
-    written = [pk for writer in writers for pk in writer.result(60)]
-    is_over.set()
+    try:
+        written = [pk for writer in writers for pk in writer.result(60)]
+    finally:
+        is_over.set()
     order = follow(Position(), limit=1000)[0]
 
     assert sorted(order) == sorted(written)

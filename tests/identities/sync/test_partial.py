@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from identities.models import Grant, Identity, Source, SyncRun, SyncState
+from governance.kernel.actors import system_actor
+from identities.models import Grant, Identity, Source, SyncMode, SyncRun, SyncState
 from identities.sync import refused
+from identities.sync.held import accept_held
 
 pytestmark = pytest.mark.django_db
 SECRET = "ghp_" + "a1B2" * 9
@@ -78,6 +80,38 @@ def test_a_secret_is_named_and_not_kept(make_source: Any, send: Any, records: An
     kept = refused_of(run)
     assert [(each["line"], each["code"], "record" in each) for each in kept] == [(2, "secret", False)]
     assert SECRET not in json.dumps(kept)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        json.dumps({"type": "identity", "id": "x", "kind": "ghost", "attributes": {"note": SECRET}}),
+        json.dumps({"type": "identity", "id": "x", "kind": "ghost", "attributes": {"db_password": SECRET[4:]}}),
+        f'{{"type":"identity","id":"x","note":"{SECRET}"',
+        f'{{"type":"identity","id":"x","api_key" : "{SECRET[4:]}"',
+        f'{{"password":"{SECRET[4:]}","password":"","type":"identity"}}',
+        '{"type":"identity","id":"x","kind":"ghost","attributes":{"note":"\\u0067hp_' + SECRET[4:] + '"}}',
+        '{"type":"identity","id":"x","a":' + "[" * 900 + '"\\u0067hp_' + SECRET[4:] + '"' + "]" * 900 + "}",
+    ],
+    ids=["shaped", "named", "shaped, no JSON", "named, no JSON", "named twice", "escaped", "deep"],
+)
+@pytest.mark.parametrize("is_held", [False, True], ids=["applied", "held"])
+def test_a_secret_behind_another_fault_is_not_kept_either(
+    line: str, is_held: bool, make_source: Any, send: Any, records: Any
+) -> None:
+    source = make_source(max_retire_percent=0)
+    send(source, [records.identity("a")])
+    last = records.retire("identity", "a") if is_held else records.identity("b")
+    lines = [line.encode(), json.dumps(last).encode(), b'{"type":"end","records":2}']
+
+    run = send(source, [], lines=lines, mode=SyncMode.DELTA, skip_bad=True)
+
+    kept = gzip.decompress(bytes(run.held_payload if is_held else run.refused_payload))
+    assert run.state == (SyncState.HELD if is_held else SyncState.APPLIED) and run.is_partial
+    assert SECRET[4:].encode() not in kept
+    if is_held:
+        applied = accept_held(run=run, actor=system_actor("test"), now=run.finished_at)
+        assert (applied.state, applied.refused) == (SyncState.APPLIED, 1)
 
 
 @pytest.mark.parametrize(
