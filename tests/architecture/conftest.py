@@ -22,11 +22,25 @@ from django.utils import timezone
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
+from governance.kernel.permissions import Permission
 from governance.people.access import MAIL_LINK, PASSWORD, SCOPES, SESSION_AUTH_METHOD
 from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
-from identities.models import Change, Grant, Identity, SavedView, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.models import (
+    Change,
+    Grant,
+    GrantVersion,
+    Identity,
+    SavedView,
+    Source,
+    SyncMode,
+    SyncOrigin,
+    SyncRun,
+    SyncState,
+)
+from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
+from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
 from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
@@ -243,6 +257,14 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     )
 
 
+def _remember() -> None:
+    """What readings would have written about the past."""
+    Source.objects.update(last_complete_at=timezone.now())
+    write_versions_in("SELECT id FROM identities_identity", {}, at=timezone.now() - timedelta(days=100))
+    held = {bytes(version.digest): version.permission for version in GrantVersion.objects.all()}
+    write_known_permissions(known_row(digest, Permission.from_json(document)) for digest, document in held.items())
+
+
 def build_world() -> World:
     """Everybody, and everything of theirs."""
     stranger = make.make_person(*Role)
@@ -258,6 +280,7 @@ def build_world() -> World:
         for name, user in people.items()
     }
     theirs = _belongings(stranger, second, asked=stranger)
+    _remember()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals what was recorded
     world = World(

@@ -72,7 +72,8 @@ def address(operation: Operation, world: World) -> str:
         values |= {"slug": run.source.slug, "run_id": run.pk}
     if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
         values["item_id"] = things.answered.pk
-    return operation.path.format(**values)
+    asked = "?action=SELECT&resource=table:ledger/public/payments&dialect=postgresql"
+    return operation.path.format(**values) + (asked if str(operation) == "history_who_could" else "")
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:

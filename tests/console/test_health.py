@@ -49,7 +49,7 @@ def test_waiting_migrations_are_counted() -> None:
     from django.db.migrations.recorder import MigrationRecorder
 
     before = health.check_records()["migrations"]
-    MigrationRecorder.Migration.objects.filter(app="governance", name="0001_message_queue").delete()
+    MigrationRecorder.Migration.objects.filter(app="governance", name="0002_message_queue_notify_once").delete()
 
     after = health.check_records()["migrations"]
 

@@ -148,7 +148,7 @@ def accepted(governed):
         is_delta=False, is_complete=True, observed_at=datetime.now(UTC), default_environment="production",
         most_records=1_000_000, must_end=True,
     )  # fmt: skip
-    for _ in reader.rows(lines):
+    for _ in reader.rows(enumerate(lines, start=1)):
         pass
     return reader.errors
 
