@@ -116,7 +116,7 @@ def _profile(bench: Bench, folder: Path) -> None:
         bench.big,
         "SELECT identity_id FROM identities_grant WHERE retired_at IS NULL GROUP BY 1 HAVING count(*) = 20 LIMIT 1",
     )[0]
-    pages = {"access": "/access/", "search": "/access/?q=ledger+data+0375", "identity": f"/identities/{identity}/"}
+    pages = {"access": "/access/", "search": "/access/?access=ledger+data+0375", "identity": f"/identities/{identity}/"}
     for name, path in pages.items():
         text = bench.place.inside(bench.big, "profile_page", path=path)["text"]
         (folder / f"profile-{name}.txt").write_text(text)
