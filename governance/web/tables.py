@@ -50,6 +50,11 @@ class BoundTable:
     sort_keys: tuple[SortKey, ...]
     sort: str
 
+    @property
+    def shows(self) -> dict[str, bool]:
+        """For templates: asking by name per cell is many times cheaper than comparing with every column's name."""
+        return dict.fromkeys(self.shown, True)
+
 
 class Table:
     """Columns plus a default order, e.g. `Table([...], default_sort="-exposure")`.

@@ -52,9 +52,7 @@ class Migration(migrations.Migration):
             model_name="change",
             index=models.Index(
                 condition=models.Q(
-                    models.Q(("action", "changed"), ("object_kind", "grant"), ("old__has_key", "identity")),
-                    models.Q(("action", "added"), ("object_kind", "grant"), ("old__isnull", False)),
-                    _connector="OR",
+                    ("action__in", ["added", "changed"]), ("object_kind", "grant"), ("old__has_key", "identity")
                 ),
                 fields=["object_id", "id"],
                 name="identities_change_of_hands",

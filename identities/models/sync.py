@@ -125,8 +125,7 @@ class Change(models.Model):
             models.Index(
                 fields=["object_id", "id"],
                 name="identities_change_of_hands",
-                condition=Q(object_kind="grant", action="changed", old__has_key="identity")
-                | Q(object_kind="grant", action="added", old__isnull=False),
+                condition=Q(object_kind="grant", action__in=["added", "changed"], old__has_key="identity"),
             ),
         ]
 

@@ -10,10 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
-# The two conditions on `c` are those of the index identities_change_of_hands: hung on another identity while it was
-# there, or seen again after it was gone (its holder may be another then).
-CHANGED_HANDS = """((c.action = 'changed' AND c.object_kind = 'grant' AND c.old ? 'identity')
-    OR (c.action = 'added' AND c.object_kind = 'grant' AND c.old IS NOT NULL))"""
+# The conditions on `c` are those of the index identities_change_of_hands: hung on another identity while it was there,
+# or seen again with another holder after it was gone.
+CHANGED_HANDS = "(c.action IN ('added', 'changed') AND c.object_kind = 'grant' AND c.old ? 'identity')"
 # Asked first and alone: mostly there is none, and the planner expects far more of them than there are.
 _CANDIDATES = f"""
 SELECT DISTINCT c.object_id

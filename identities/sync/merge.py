@@ -109,7 +109,7 @@ INSERT INTO sync_diff (kind, id, external_id, action, has_new_version, old)
 SELECT s.kind, coalesce(t.id, {new_id}), s.external_id,
        CASE WHEN t.id IS NULL OR t.retired_at IS NOT NULL THEN 'added' ELSE 'changed' END,
        {has_new_version},
-       CASE WHEN t.retired_at IS NOT NULL THEN jsonb_build_object('retired_at', t.retired_at)
+       CASE WHEN t.retired_at IS NOT NULL THEN jsonb_build_object('retired_at', t.retired_at){holder}
             WHEN t.id IS NOT NULL THEN {old} END
 FROM sync_stage s
 LEFT JOIN {table} t ON t.source_id = %(source)s AND t.external_id = s.external_id
@@ -131,6 +131,10 @@ _IS_ABSENT = """NOT EXISTS (
 _UNRECOGNISED = "sync_current c JOIN {table} t ON t.id = c.id AND c.kind = '{kind}' AND c.line IS NULL"
 _IS_NAMED = """EXISTS (
     SELECT 1 FROM sync_stage s WHERE s.kind = 'retire_{kind}' AND s.external_id = t.external_id)"""
+# Who held it before it was gone, where that is another: the past asks for those alone (selectors/holders.py).
+_OTHER_HOLDER = """
+                || CASE WHEN o.external_id <> s.identity THEN jsonb_build_object('identity', o.external_id)
+                        ELSE '{}' END"""
 # What hangs on an identity goes with it, unless this very reading hangs it on another.
 _WITH_IDENTITY = """({is_named} OR (
     NOT EXISTS (SELECT 1 FROM sync_stage s WHERE s.kind = '{kind}' AND s.external_id = t.external_id)
@@ -290,6 +294,7 @@ def _diff(merged: _Merged) -> str:
         joins=_joins(merged),
         has_new_version=has_new_version,
         new_id=NEW_ID,
+        holder=_OTHER_HOLDER if merged.has_identity else "",
     )
 
 
