@@ -5,6 +5,7 @@ among those that changed, however many grants hold it.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -77,6 +78,8 @@ def write_versions(*, observed_at: datetime) -> None:
     known.write_known_permissions()
 
 
+# Clients that push often push the same permissions again and again.
+@lru_cache(maxsize=8_192)
 def _facts(written: str) -> tuple[str, str, list[str], bool]:
     permission = Permission.from_json(orjson.loads(written))
     classes = sorted(each.value for each in classes_of(permission))
