@@ -325,8 +325,10 @@ def _upsert(merged: _Merged) -> str:
         joins += "\nJOIN sync_facts f ON f.digest = s.digest"
         extra += [("segment", "f.segment"), ("is_privileged", "f.is_privileged")]
         updates += ["segment", "is_privileged"]
+    assignments = [f"{column} = EXCLUDED.{column}" for column in updates]
     if merged.has_last_use:
         extra.append(("last_used_at", "s.last_used_at"))
+        assignments.append("last_used_at = greatest(t.last_used_at, EXCLUDED.last_used_at)")
     return _UPSERT.format(
         table=merged.table,
         kind=merged.kind,
@@ -336,5 +338,5 @@ def _upsert(merged: _Merged) -> str:
         record=", ".join(f"{member} {sql_type}" for _, member, sql_type in merged.columns),
         extra_columns="".join(f"{column}, " for column, _ in extra),
         extra_values="".join(f"{value}, " for _, value in extra),
-        updates=", ".join(f"{column} = EXCLUDED.{column}" for column in updates),
+        updates=", ".join(assignments),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db.models import Count, Max, Q
 
-from identities.models import Grant, GrantVersion, Identity, Source, Usage
+from identities.models import Credential, Grant, GrantVersion, Identity, Source, Usage
 
 pytestmark = pytest.mark.django_db
 ADMIN = {"dialect": "aws", "statements": [{"actions": ["*"], "resources": ["*"]}]}
@@ -81,3 +81,23 @@ def test_the_latest_use_is_kept_by_any_evidence(make_source: Any, send: Any, rec
     assert by_source.isoformat() == "2026-11-01T00:00:00+00:00"
     assert by_log == Usage.objects.aggregate(at=Max("last_seen_at"))["at"]
     assert Identity.objects.get().last_seen_at.isoformat() == "2026-11-22T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("said", [{"purpose": "Sends invoices"}, {}], ids=["changed", "otherwise the same"])
+def test_a_later_use_is_kept_whether_or_not_something_else_changed(
+    said: dict[str, str], make_source: Any, send: Any, records: Any
+) -> None:
+    source = make_source()
+    early, late = "2026-11-01T00:00:00Z", "2026-11-22T00:00:00Z"
+    send(source, [records.identity("a", last_used_at=early), records.credential("c", "a", last_used_at=early)])
+
+    storage = {"storage": "vault"} if said else {}
+    later = [
+        records.identity("a", last_used_at=late, **said),
+        records.credential("c", "a", last_used_at=late, **storage),
+    ]
+    send(source, later)
+
+    kept = Identity.objects.get(), Credential.objects.get()
+    assert [each.last_used_at.isoformat() for each in kept] == ["2026-11-22T00:00:00+00:00"] * 2
+    assert kept[0].last_seen_at == kept[0].last_used_at
