@@ -1,6 +1,6 @@
 """Forms of the inventory pages: shapes only, the rules stand in the use cases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -57,7 +57,7 @@ PATH_LABELS = {
     "resource_policy": "By a policy on the resource",
     "trust": "By trust",
 }
-_PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
+PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
 _STANDING = {"yes": "Without an end", "no": "With an end"}
 _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": "Mine"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
@@ -70,7 +70,7 @@ _SPOKEN: dict[str, Any] = {
     "environment": {"unknown": "Environment unknown"} | dict(Environment.choices),
     "owner": _OWNERS,
     "status": dict(IdentityStatus.choices),
-    "privileged": _PRIVILEGED,
+    "privileged": PRIVILEGED,
     "standing": _STANDING,
     "unused_days": "Not used for {} days",
     "new_days": "First seen within {} days",
@@ -85,6 +85,22 @@ _SPOKEN: dict[str, Any] = {
 def _search(label: str) -> forms.CharField:
     widget = forms.TextInput(attrs={"type": "search", "minlength": SHORTEST_SEARCH, "autocomplete": "off"})
     return forms.CharField(required=False, label=label, max_length=MAX_TEXT, widget=widget)
+
+
+def offer(
+    form: forms.Form,
+    choices: Mapping[str, list[tuple[str, str]]],
+    *,
+    empty: Mapping[str, str] | None = None,
+    spoken: Callable[[str, str], str] = lambda name, value: value,
+) -> None:
+    """Give the fields of a filter bar their choices, each behind one that asks for nothing."""
+    for name, known in choices.items():
+        # A value from a link (an address, two kinds, 45 days) stays chosen instead of silently falling away.
+        given = form.data.get(name, "")
+        linked = [(given, spoken(name, given))] if given and given not in dict(known) else []
+        field: Any = form.fields[name]
+        field.choices = [("", (empty or {}).get(name, f"Any {field.label.lower()}")), *known, *linked]
 
 
 class FilterForm(forms.Form):
@@ -113,7 +129,7 @@ class FilterForm(forms.Form):
             "kind": list(IdentityKind.choices),
             "environment": list(Environment.choices),
             "owner": list(_OWNERS.items()),
-            "privileged": list(_PRIVILEGED.items()),
+            "privileged": list(PRIVILEGED.items()),
             "segment": [(name, SEGMENT_LABELS[name]) for name in SEGMENTS],
             "path": list(PATH_LABELS.items()),
             "standing": list(_STANDING.items()),
@@ -131,12 +147,7 @@ class FilterForm(forms.Form):
             "new_days": "Any time",
             "privileged": "Privileged or not",
         }
-        for name, known in choices.items():
-            # A value from a link (an address, two kinds, 45 days) stays chosen instead of silently falling away.
-            given = data.get(name, "")
-            linked = [(given, label_of_filter(name, given))] if given and given not in dict(known) else []
-            field: Any = self.fields[name]
-            field.choices = [("", empty.get(name, f"Any {field.label.lower()}")), *known, *linked]
+        offer(self, choices, empty=empty, spoken=label_of_filter)
 
 
 def _address(label: str, help_text: str = "") -> forms.EmailField:

@@ -168,7 +168,7 @@ WHERE s.kind = '{kind}' AND t.source_id = %(source)s AND t.external_id = s.exter
   AND t.line_hash IS DISTINCT FROM s.line_hash
 """
 # What is no part of an object's content.
-_UNCHANGING = "ARRAY['type', 'id', 'last_used_at']"
+UNCHANGING = "ARRAY['type', 'id', 'last_used_at']"
 _CHANGES = """
 INSERT INTO identities_change (run_id, object_kind, object_id, external_id, action, old, new, created_at)
 SELECT %(run)s, d.kind, d.id, d.external_id, d.action,
@@ -216,7 +216,7 @@ def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime
             cursor.execute(_RETIRE.format(table=merged.table, kind=merged.kind), parameters)
             if merged.kind in unchanged:
                 cursor.execute(_same_again(merged), parameters)
-            cursor.execute(_CHANGES.format(kind=merged.kind, unchanging=_UNCHANGING), parameters)
+            cursor.execute(_CHANGES.format(kind=merged.kind, unchanging=UNCHANGING), parameters)
 
 
 def resolve_people(*, source_id: UUID) -> None:

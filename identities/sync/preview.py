@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from governance.kernel.actors import system_actor
 from governance.kernel.errors import Conflict
+from identities.diff import changed_members
 from identities.models import Change, ChangeAction, SyncRun, SyncState
 from identities.sync import merge, receive
 from identities.sync.held import NotHeld
@@ -20,15 +21,15 @@ from identities.sync.progress import Progress
 MOST_LOSERS = 20
 
 # Within each action: identities, then what is privileged, then the rest.
-_CHANGES = """
-SELECT d.kind, d.id, d.external_id, d.action, d.old::text, (s.body - 'type' - 'id' - 'last_used_at')::text
+_CHANGES = f"""
+SELECT d.kind, d.id, d.external_id, d.action, d.old::text, (s.body - {merge.UNCHANGING})::text
 FROM sync_diff d
 LEFT JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id AND d.action <> 'retired'
 LEFT JOIN identities_grant g ON d.kind = 'grant' AND g.id = d.id
 WHERE d.action = %(action)s AND %(kind)s IN ('', d.kind)
 ORDER BY d.kind <> 'identity', NOT coalesce(g.is_privileged, false), d.kind, d.external_id
 LIMIT %(most)s
-"""
+"""  # noqa: S608 - a constant of this package
 _LOSERS = """
 SELECT i.id, i.name, i.external_id, i.grant_count,
        EXISTS (SELECT 1 FROM sync_diff d WHERE d.kind = 'identity' AND d.action = 'retired' AND d.id = i.id),
@@ -110,7 +111,7 @@ def preview_held(
                 changes=[change for action in wanted for change in _changes(action, kind, limit, now)],
             )
             transaction.set_rollback(True)
-    except receive._Faulty as faulty:
+    except receive.Faulty as faulty:
         raise CannotPreview("Some of its records no longer fit the inventory. Turn it away and read anew.") from faulty
     finally:
         progress.close()
@@ -135,8 +136,7 @@ def _change(
     old: Any = json.loads(was) if was else None
     new: Any = json.loads(becomes) if becomes else None
     if action == ChangeAction.CHANGED:
-        differing = [name for name in new if new[name] != old.get(name)]
-        old, new = {name: old.get(name) for name in differing}, {name: new[name] for name in differing}
+        old, new = changed_members(old, new)
     return Change(
         object_kind=kind, object_id=pk, external_id=external_id, action=action, old=old, new=new, created_at=now
     )

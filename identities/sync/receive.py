@@ -62,7 +62,9 @@ class DatabaseFailed(DomainError):
     title = "The database gave up"
 
 
-class _Faulty(Exception):
+class Faulty(Exception):
+    """Some records are refused; `errors` says which and why."""
+
     def __init__(self, errors: list[RowError], records: int) -> None:
         super().__init__()
         self.errors = errors
@@ -177,7 +179,7 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
     """Apply a begun run and end it, whatever happens. The caller holds the source's lock."""
     try:
         return _apply(run, intake)
-    except _Faulty as faulty:
+    except Faulty as faulty:
         return _reject(run, intake, faulty)
     except _Held as held:
         return _hold(run, intake, held)
@@ -216,7 +218,7 @@ def _apply(run: SyncRun, intake: Intake) -> SyncRun:
             progress.phase("comparing")
             merge.compare(source_id=applied.source_id, is_complete=staged.is_complete)
             counts = merge.count(source_id=applied.source_id)
-            losses = losses_of(applied, counts)
+            losses = _losses(applied, counts)
             if losses and intake.is_guarded and not intake.is_dry:
                 raise _Held(losses, counts, staged)
             counts |= _write(applied, intake.now, counts, progress)
@@ -242,7 +244,7 @@ class Staged:
 
 
 def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
-    """Read, check and stage. Raises `_Faulty` when records are refused and may not be skipped."""
+    """Read, check and stage. Raises `Faulty` when records are refused and may not be skipped."""
     reader = RecordReader(
         is_delta=run.mode == SyncMode.DELTA,
         is_complete=run.is_complete,
@@ -258,7 +260,7 @@ def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
         lines = recognise.unrecognised(intake.body, reader, run.source, run.mode, progress)
         staging.copy_rows(reader.rows(lines))
     except TooManyErrors:
-        raise _Faulty(reader.errors[:MOST_ERRORS], reader.records) from None
+        raise Faulty(reader.errors[:MOST_ERRORS], reader.records) from None
     if intake.skip_bad and reader.is_whole:
         errors = refused.drop_faulty(reader.errors, source_id=run.source_id, is_complete=run.is_complete)
         if errors:
@@ -267,11 +269,11 @@ def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
     # Faults between records are looked for only among sound ones: the rest would be consequences.
     errors = reader.errors or staging.find_faults(source_id=run.source_id, is_complete=run.is_complete)
     if errors:
-        raise _Faulty(errors[:MOST_ERRORS], reader.records)
+        raise Faulty(errors[:MOST_ERRORS], reader.records)
     return Staged(reader.records, run.is_complete)
 
 
-def losses_of(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]:
+def _losses(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]:
     """The kinds of which more would go than the source allows."""
     found = [
         guard.Loss(
@@ -344,7 +346,7 @@ def _check_references() -> None:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
-def _reject(run: SyncRun, intake: Intake, faulty: _Faulty) -> SyncRun:
+def _reject(run: SyncRun, intake: Intake, faulty: Faulty) -> SyncRun:
     many = len(faulty.errors)
     error = SyncRejected(
         f"{many:,} problem{'s' if many != 1 else ''} found in {faulty.records:,} record"

@@ -1,14 +1,13 @@
 """The filter bar of pages of the past: shapes only, `PastFilter` reads what it sends."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django import forms
 
+from identities.forms import PRIVILEGED, offer
 from identities.models import Environment, IdentityKind, IdentityStatus
 
 _OWNERS = {"none": "Nobody accountable", "me": "Mine"}
-_PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
 
 
 class PastFilterForm(forms.Form):
@@ -29,11 +28,6 @@ class PastFilterForm(forms.Form):
             "environment": list(Environment.choices),
             "owner": list(_OWNERS.items()),
             "status": list(IdentityStatus.choices),
-            "privileged": list(_PRIVILEGED.items()),
+            "privileged": list(PRIVILEGED.items()),
         }
-        for name, known in choices.items():
-            # A value from a link (an address, two kinds) stays chosen instead of silently falling away.
-            given = data.get(name, "")
-            linked = [(given, given)] if given and given not in dict(known) else []
-            field: Any = self.fields[name]
-            field.choices = [("", f"Any {field.label.lower()}"), *known, *linked]
+        offer(self, choices)
