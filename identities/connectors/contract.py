@@ -6,7 +6,9 @@ engine asks which of them a connector has (`capabilities_of`). A new capability 
 on an old one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +61,31 @@ class SourceChanged(NotPossible):
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a kind of source, as forms, API and documents show it.
+
+    kind: text, integer, flag, choice, list (of texts) or reference (where a secret is: `env:NAME`, `file:/path`).
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    kind: str = "text"
+    required: bool = False
+    default: Any = None
+    choices: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried when a connection was tested. state: ok, warning or failed."""
+
+    title: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """kind: the connector's name in URLs and tables. coverage: which facts the system can report at all."""
 
@@ -84,10 +111,15 @@ class GrantRef:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One native operation. text: exactly what will be executed or sent, fit to be shown to a person."""
+    """One native operation. text: exactly what will be executed or sent, fit to be shown to a person.
+
+    call: the same operation for the connector, where its text alone does not say it. A connector that executes a
+    call first compares the text that it would print for it, so that what ran is what was shown.
+    """
 
     text: str
     note: str = ""
+    call: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +129,9 @@ class Plan:
     action: one of revoke, narrow, quarantine, deactivate, restore.
     pre_image: the native state the plan was made for, and `pre_hash` its sha256 (hex). `post_hash` is the state the
     plan leads to, so that a second execution recognises its own work. `inverse` are the steps that undo it.
+    stages: for a plan that is no single transaction, the hash of the native state after each of its first steps; the
+    last is `post_hash`. An execution that was cut off goes on from the stage it finds. Steps beyond are follow-ups
+    that may be repeated (ending sessions).
     removes: (action, resource) samples that must no longer be possible afterwards; `keeps` must stay possible.
     side_effects: plain sentences about anybody else who is touched. Empty means: nobody.
     """
@@ -114,6 +149,7 @@ class Plan:
     side_effects: Sequence[str] = ()
     irreversible: bool = False
     summary: str = ""
+    stages: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -126,6 +162,12 @@ class Plan:
         for name in ("removes", "keeps"):
             values[name] = tuple((action, resource) for action, resource in values[name])
         return cls(**values)
+
+
+def image_hash(image: Any) -> str:
+    """The sha256 (hex) of a native state, the same for equal JSON values in whatever order their keys stand."""
+    written = json.dumps(image, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(written.encode()).hexdigest()
 
 
 class ExecutionState(StrEnum):
@@ -178,6 +220,13 @@ class Connector(Protocol):
 
         Raises SourceUnreachable or ReadIncomplete; whatever was yielded before then must be thrown away.
         """
+        ...
+
+
+@runtime_checkable
+class Checker(Protocol):
+    def check(self) -> Iterable[Check]:
+        """Sign in and try what the connector needs, changing nothing. Problems are checks that failed, not errors."""
         ...
 
 

@@ -1,10 +1,11 @@
-"""Which connector speaks for which kind of source."""
+"""Which connector speaks for which kind of source, and which files are understood."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
+from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
 
 
@@ -56,3 +57,16 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     if kind not in _KINDS:
         raise UnknownKind(f"There is no connector of kind {kind!r}. There are {', '.join(_KINDS)}.")
     return _KINDS[kind](settings, secrets)
+
+
+_FORMATS: tuple[FileFormat, ...] = ()
+
+
+def formats() -> tuple[FileFormat, ...]:
+    """Every format of file that can be imported beside Remit's own records."""
+    return _FORMATS
+
+
+def recognise(head: bytes) -> FileFormat | None:
+    """The format of a file that begins like this; None where no format knows it."""
+    return next((each for each in _FORMATS if each.recognises(head)), None)

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from governance.kernel.errors import DomainError
 from identities.connectors.contract import SourceUnreachable
+from identities.connectors.settings import BadSettings
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
@@ -18,13 +18,6 @@ _KNOWN = {
     "host", "port", "dbname", "databases", "user", "password", "sslmode", "sslrootcert",
     "connect_timeout", "statement_timeout", "lock_timeout",
 }  # fmt: skip
-
-
-class BadSettings(DomainError):
-    """A source's settings name something unknown or have the wrong form; the message names the setting."""
-
-    code = "bad-source-settings"
-    title = "The source's settings cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
