@@ -50,6 +50,7 @@ class Soak:
             for user in users:
                 user.start()
             self._sleep(self.minutes * 60)
+            self._wait_for_work(users)
             self._kill(tree)
             self.stopping.set()
             for user in [*users, watch]:
@@ -106,6 +107,14 @@ class Soak:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and len(self.log.errors) < 1000:
             time.sleep(0.2)
+
+    def _wait_for_work(self, users: list[User]) -> None:
+        """Until two pushes are under way at the same time: a kill between requests would show nothing."""
+        pushers = [user for user in users if isinstance(user, Pusher)]
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while sum(pusher.pending is not None for pusher in pushers) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
 
     def _kill(self, tree: Tree) -> None:
         """Every process of the product at once; from here on broken connections are no errors."""
