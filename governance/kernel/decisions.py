@@ -7,10 +7,10 @@ from enum import StrEnum
 from functools import lru_cache
 
 from governance.kernel import dialects
-from governance.kernel.conditions import Context, evaluate
-from governance.kernel.dialects import Dialect, Language
+from governance.kernel.conditions import Context, canonical, evaluate
+from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
-from governance.kernel.patterns import Pattern
+from governance.kernel.sets import CompiledSet, Depends, Membership
 from governance.kernel.statements import Condition, PatternSet, Statement
 
 
@@ -22,114 +22,16 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Depends:
-    """Membership that hangs on what some opaque patterns mean: (certain or one of includes) and none of excludes."""
-
-    certain: bool
-    includes: frozenset[str]
-    excludes: frozenset[str]
-
-
-Membership = bool | Depends
-
-
-class _Side:
-    """The union of some languages, arranged so that many literals cost one look-up."""
-
-    __slots__ = ("_known", "fixed", "languages", "loose", "opaque")
-
-    def __init__(self, languages: Iterable[Language]) -> None:
-        self.languages = tuple(dict.fromkeys(languages))
-        exact = [pattern for each in self.languages if not each.opaque for pattern in each.patterns]
-        self.fixed = frozenset(pattern.prefix for pattern in exact if pattern.is_literal)
-        self.loose = tuple(pattern for pattern in exact if not pattern.is_literal)
-        self.opaque = tuple(each for each in self.languages if each.opaque)
-        self._known = frozenset(self.languages)
-
-    def has(self, text: str) -> bool:
-        return text in self.fixed or any(pattern.matches(text) for pattern in self.loose)
-
-    def maybe(self, text: str) -> frozenset[str]:
-        return frozenset(each.opaque for each in self.opaque if each.may_contain(text))
-
-    def covers(self, language: Language) -> bool:
-        return language in self._known or any(each.covers(language) for each in self.languages)
-
-    def may_overlap(self, language: Language) -> bool:
-        return any(each.may_overlap(language) for each in self.languages)
-
-    def apart(self, other: "_Side") -> bool:
-        """Whether nothing of the other side can be in this one; literals are looked up, not compared one by one."""
-        if self.fixed & other.fixed:
-            return False
-        mine, theirs = self._open_patterns(), other._open_patterns()
-        return not (
-            any(pattern.matches(text) for pattern in mine for text in other.fixed)
-            or any(pattern.matches(text) for pattern in theirs for text in self.fixed)
-            or any(pattern.may_overlap(their) for pattern in mine for their in theirs)
-        )
-
-    def _open_patterns(self) -> list[Pattern]:
-        return [*self.loose, *(pattern for each in self.opaque for pattern in each.patterns)]
-
-
-class CompiledSet:
-    """A pattern set that can be asked."""
-
-    def __init__(self, source: PatternSet, include: Iterable[Language], exclude: Iterable[Language]) -> None:
-        self.source = source
-        self.include = _Side(include)
-        self.exclude = _Side(exclude)
-
-    def membership(self, text: str) -> Membership:
-        """Whether a (folded) text is in the set."""
-        certain = self.include.has(text)
-        maybe = frozenset() if certain or not self.include.opaque else self.include.maybe(text)
-        if not (certain or maybe) or (self.exclude.languages and self.exclude.has(text)):
-            return False
-        doubts = self.exclude.maybe(text) if self.exclude.opaque else frozenset()
-        return certain if not (maybe or doubts) else Depends(certain, maybe, doubts)
-
-    def covers(self, other: "CompiledSet") -> bool:
-        """Whether the other set is seen to lie inside this one, pattern by pattern. Sound, not complete."""
-        if self.source == other.source and self.include.languages == other.include.languages:
-            return self.exclude.languages == other.exclude.languages
-        if not all(self.include.covers(each) for each in other.include.languages):
-            return False
-        return all(other.exclude.covers(each) or not other.include.may_overlap(each) for each in self.exclude.languages)
-
-    def apart(self, other: "CompiledSet") -> bool:
-        """Whether the two sets are seen to have nothing in common. Sound, not complete."""
-        if self.include.apart(other.include):
-            return True
-        inside = all(self.exclude.covers(each) for each in other.include.languages)
-        return inside or all(other.exclude.covers(each) for each in self.include.languages)
-
-    def targets(self) -> list[Pattern]:
-        """The patterns whose union bounds the set from above."""
-        return list(dict.fromkeys(pattern for language in self.include.languages for pattern in language.patterns))
-
-    def patterns(self) -> list[Pattern]:
-        """Every pattern that decides about membership."""
-        sides = (*self.include.languages, *self.exclude.languages)
-        return list(dict.fromkeys(pattern for language in sides for pattern in language.patterns))
-
-
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A compiled statement."""
+    """A compiled statement. is_plain: whether it holds in every context and at every time."""
 
     statement: Statement
     actions: CompiledSet
     resources: CompiledSet
     conditions: frozenset[Condition]
     until: datetime | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds in every context and at every time."""
-        return not self.conditions and self.until is None
+    is_plain: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,19 +63,26 @@ def _compile_resources(dialect: str, source: PatternSet, removing: bool) -> Comp
     )
 
 
+@lru_cache(maxsize=16_384)
 def compile_statement(dialect: str, statement: Statement) -> Rule:
     """The rule of one statement as written, without what the source adds to it."""
     removing = statement.effect == "deny"
-    conditions = {
-        Condition(each.operator, each.key.lower(), tuple(sorted(set(each.values)))) for each in statement.conditions
-    }
+    conditions = (
+        frozenset(filter(None, (canonical(each, denies=removing) for each in statement.conditions)))
+        if statement.conditions
+        else _NONE
+    )
     return Rule(
         statement,
         _compile_actions(dialect, statement.actions, removing),
         _compile_resources(dialect, statement.resources, removing),
-        frozenset(conditions),
+        conditions,
         statement.until,
+        is_plain=not conditions and statement.until is None,
     )
+
+
+_NONE: frozenset[Condition] = frozenset()
 
 
 @lru_cache(maxsize=2_048)

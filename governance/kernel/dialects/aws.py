@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from governance.kernel import variables
+from governance.kernel.conditions import values_of
 from governance.kernel.dialects.aws_actions import (
     ADMIN,
     KNOWN,
@@ -16,11 +18,8 @@ from governance.kernel.dialects.aws_actions import (
     segment_of_service,
 )
 from governance.kernel.dialects.interface import Dialect, Language, join_words
-from governance.kernel.patterns import Pattern, Token, exact, glob
+from governance.kernel.patterns import Pattern, glob
 from governance.kernel.statements import Condition, PatternSet, Statement
-
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
-
 
 class AWS(Dialect):
     name = "aws"
@@ -28,16 +27,16 @@ class AWS(Dialect):
     known_actions = KNOWN
     known_resources = ("arn:aws:s3:::example/example", "arn:aws:s3:::example", "arn:aws:example:eu-west-1:1:example")
 
+    @lru_cache(maxsize=65_536)  # noqa: B019 - the dialects are singletons
     def action(self, text: str, *, removing: bool = False) -> Language:
         return Language((glob(text.lower()),))
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 - the dialects are singletons
+    @lru_cache(maxsize=65_536)  # noqa: B019
     def resource(self, text: str, *, removing: bool = False) -> Language:
         """A policy variable may stand for anything: the pattern is bounded from above, equal texts are equal."""
-        if not _VARIABLE.search(text):
-            return Language((glob(text),))
-        bound = _VARIABLE.sub("*", text)
-        return Language((glob(bound),), opaque=f"resource {text}")
+        if not variables.is_open(text):
+            return Language((variables.bound(text) if "${" in text else glob(text),))
+        return Language((variables.bound(text),), opaque=f"resource {text}", template=text)
 
     def fold_action(self, text: str) -> str:
         return text.lower()
@@ -46,18 +45,22 @@ class AWS(Dialect):
         return None if "${" in resource else super().exact_resource(resource)
 
     def resolve(self, opaque: str, text: str, context: Mapping[str, Any] | None) -> bool | None:
-        """Put the context's values in place of the variables; an unset variable leaves it open."""
-        values = {key.lower(): value for key, value in (context or {}).items()}
-        tokens: list[Token] = []
-        rest = opaque.removeprefix("resource ")
-        while found := _VARIABLE.search(rest):
-            name = found.group()[2:-1]
-            value = name if name in ("*", "?", "$") else values.get(name.lower())
-            if not isinstance(value, str):
-                return None
-            tokens += [*glob(rest[: found.start()]).tokens, *exact(value).tokens]
-            rest = rest[found.end() :]
-        return Pattern((*tokens, *glob(rest).tokens)).matches(text)
+        """Put the context's values in place of the variables; a pattern with one that is not set matches nothing."""
+        if context is None:
+            return None
+
+        def lookup(name: str) -> str | None:
+            found = values_of(context, name)
+            return found[0] if found and len(found) == 1 else None
+
+        pattern = variables.filled(opaque.removeprefix("resource "), lookup)
+        return pattern is not None and pattern.matches(text)
+
+    def implies(self, first: str, second: str) -> bool:
+        return variables.covers(second.removeprefix("resource "), first.removeprefix("resource "))
+
+    def solve(self, opaque: str, action: str, resource: str, known: Mapping[str, str]) -> dict[str, str] | None:
+        return variables.solved(opaque.removeprefix("resource "), resource, known)
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         pattern = glob(action.lower())
@@ -213,7 +216,7 @@ def _principals(value: Any, where: str) -> tuple[str, ...]:
 def expiry_of(statement: Statement) -> datetime | None:
     """The moment a `DateLessThan aws:CurrentTime` condition ends the statement, if it has a plain one."""
     for condition in statement.conditions:
-        if condition.operator == "DateLessThan" and condition.key.lower() == "aws:currenttime":
+        if condition.operator == "DateLessThan" and condition.key.lower() == "aws:currenttime" and condition.values:
             try:
                 moment = datetime.fromisoformat(condition.values[0])
             except ValueError:

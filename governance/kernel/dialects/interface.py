@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from governance.kernel import variables
 from governance.kernel.patterns import Pattern, exact, glob
 from governance.kernel.statements import Statement
 
@@ -14,14 +15,18 @@ class Language:
 
     opaque: empty where the union is exact. Otherwise a name for "whatever this text means": the union is then only
     an upper bound, and two languages can be compared only where their names are equal.
+    template: a text with policy variables, where that is what makes it opaque; two templates can be compared.
     """
 
     patterns: tuple[Pattern, ...]
     opaque: str = ""
+    template: str = ""
 
     def covers(self, other: "Language") -> bool:
         if self.opaque:
-            return self.opaque == other.opaque
+            if self.opaque == other.opaque:
+                return True
+            return bool(self.template and other.template) and variables.covers(self.template, other.template)
         return all(any(own.covers(theirs) for own in self.patterns) for theirs in other.patterns)
 
     def may_overlap(self, other: "Language") -> bool:
@@ -63,6 +68,17 @@ class Dialect:
 
     def resolve(self, opaque: str, text: str, context: Mapping[str, Any] | None) -> bool | None:
         """Whether a text is in the language of this opaque name, where a context can tell; else None."""
+        return None
+
+    def implies(self, first: str, second: str) -> bool:
+        """Whether the language of the first opaque name is seen to lie inside that of the second, in every context."""
+        return False
+
+    def solve(self, opaque: str, action: str, resource: str, known: Mapping[str, str]) -> dict[str, str] | None:
+        """Values of context keys with which the request is in the language of this name, if some are found.
+
+        known: what is settled already.
+        """
         return None
 
     def action_fault(self, text: str) -> str:
