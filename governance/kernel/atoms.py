@@ -1,7 +1,7 @@
 """What two conditions on the same key have to do with each other, whatever the context is.
 
 A condition whose values hold policy variables is a yes-or-no of its own wherever its key is set. Some of these are
-known to belong together: a test and its negation, a list of values and a longer one, an equality and the glob around it.
+known to belong together: a test and its negation, values and more values, an equality and the glob around it.
 """
 
 from dataclasses import dataclass
@@ -75,6 +75,11 @@ def implies(first: Condition, second: Condition) -> bool:
         if values is not None:
             contexts = [context_of(first.key, value) for value in values]
             return all(evaluate(second, each) is True for each in contexts if evaluate(first, each) is not False)
+    return _implies_by_form(first, second)
+
+
+def _implies_by_form(first: Condition, second: Condition) -> bool:
+    """The same where values are not all known: by what is said of a missing key, and by the atoms."""
     mine, theirs = parse_operator(first.operator), parse_operator(second.operator)
     if mine is None or theirs is None:
         return False

@@ -141,18 +141,18 @@ def evaluate(condition: Condition, context: Context | None) -> bool | None:
 def _of_values(operator: Operator, hits: list[bool | None]) -> bool | None:
     """The outcome over all values of the key."""
     if not operator.qualifier:
-        return _negated(_any(hits), negated=operator.negated)
-    each = [_negated(hit, negated=operator.negated) for hit in hits]
+        return _turned(_any(hits), negated=operator.negated)
+    each = [_turned(hit, negated=operator.negated) for hit in hits]
     if operator.qualifier == "ForAnyValue":
         return _any(each)
-    return _negated(_any([_negated(hit, negated=True) for hit in each]), negated=True)
+    return _turned(_any([_turned(hit, negated=True) for hit in each]), negated=True)
 
 
 def _any(hits: list[bool | None]) -> bool | None:
     return True if True in hits else None if None in hits else False
 
 
-def _negated(hit: bool | None, *, negated: bool) -> bool | None:
+def _turned(hit: bool | None, *, negated: bool) -> bool | None:
     return None if hit is None else hit != negated
 
 

@@ -216,8 +216,8 @@ def _solved(atom: Atom, known: dict[str, str], *, is_free: bool) -> Known:
                 return dict(found)
     for wanted in atom.values:
         named = dict.fromkeys(variables.variables_in(wanted), "example")
-        filled = variables.filled(wanted, lambda name, named=named: known.get(name) or named.get(name), wild=atom.operator.is_wild)
+        values = {**named, **known}
+        filled = variables.filled(wanted, values.get, wild=atom.operator.is_wild)
         if filled is not None:
-            return {**{name: text for name, text in named.items() if name not in known}, atom.key: filled.sample()}
+            return {**{name: values[name] for name in named}, atom.key: filled.sample()}
     return {}
-

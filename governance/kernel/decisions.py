@@ -10,7 +10,7 @@ from governance.kernel import dialects
 from governance.kernel.conditions import Context, canonical, evaluate
 from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
-from governance.kernel.sets import CompiledSet, Depends, Membership
+from governance.kernel.sets import CompiledSet, Membership
 from governance.kernel.statements import Condition, PatternSet, Statement
 
 

@@ -28,9 +28,7 @@ class Effective:
         """Everything that has to permit a request."""
         return (self.permission, *self.ceilings)
 
-    def matches(
-        self, action: str, resource: str, context: Context | None = None, at: datetime | None = None
-    ) -> Answer:
+    def matches(self, action: str, resource: str, context: Context | None = None, at: datetime | None = None) -> Answer:
         """Parameters as of `decisions.matches`."""
         answers = {matches(part, action, resource, context, at) for part in self.parts}
         if Answer.NO in answers:

@@ -206,7 +206,7 @@ class _Search:
 
         Most refutations are found here, before the many ways are counted in which patterns overlap.
         """
-        places = list(islice(own.resources.targets(), 4))
+        places = own.resources.targets()
         seen: set[object] = set()
         tries = 0
         for target in own.actions.targets():
@@ -219,12 +219,22 @@ class _Search:
             if key in seen or self._settled_by_resources(own, member, concerned):
                 continue
             seen.add(key)
-            for place in places:
+            for place in self._likely_places(places, [rule for rule, _ in concerned[1]]):
                 tries += 1
-                finding = self._try(own, self._spelled(own, text, None), place.sample())
+                finding = self._try(own, self._spelled(own, text, None), place)
                 if finding is not None or tries >= MAX_TRIES:
                     return finding
         return None
+
+    def _likely_places(self, places: list[Pattern], allows: list[Rule]) -> Iterator[str]:
+        """Resources that no single pattern of these rules holds, else just the first; by two names each."""
+        if len(places) > 1:
+            outside = (each for each in places if not any(rule.resources.include.has_all_of(each) for rule in allows))
+            places = list(islice(outside, 3)) or places[:1]
+        for place in places:
+            yield place.sample()
+            if not place.is_literal:
+                yield place.sample("other")
 
     def _try(self, own: Rule, action: str, resource: str) -> CounterExample | None:
         at_home = own.resources.membership(resource)
@@ -340,7 +350,9 @@ class _Search:
             if not point.violates(case):
                 continue
             violated = True
-            for context in (point.context, space.concrete(point, action, resource)) if space.opaque else (point.context,):
+            for context in (
+                (point.context, space.concrete(point, action, resource)) if space.opaque else (point.context,)
+            ):
                 example = CounterExample(action, resource, context, point.at)
                 if self._is_real(example):
                     return example

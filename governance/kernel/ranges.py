@@ -23,7 +23,7 @@ _ANYTHING = Pattern((ANY,))
 def representative_values(conditions: Iterable[Condition]) -> list[Value] | None:
     """Values of one key (None: the key is missing) such that every value behaves like one of them.
 
-    All conditions are `decidable`. None where they compare different kinds of values or there are too many combinations.
+    All conditions are `decidable`. None where they compare different kinds of values or there are too many.
     """
     return _representatives(tuple(conditions))
 

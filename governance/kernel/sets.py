@@ -100,9 +100,10 @@ class Side:
     def covers(self, language: Language) -> bool:
         if language in self._known or any(each.covers(language) for each in self.opaque):
             return True
-        return all(self._covers(pattern) for pattern in language.patterns)
+        return all(self.has_all_of(pattern) for pattern in language.patterns)
 
-    def _covers(self, pattern: Pattern) -> bool:
+    def has_all_of(self, pattern: Pattern) -> bool:
+        """Whether the pattern is seen to lie inside one of this side."""
         if pattern.is_literal:
             return self.has(pattern.prefix)
         return any(own.covers(pattern) for own in self._loose.beginning_within(pattern.prefix))

@@ -21,6 +21,7 @@ from governance.kernel.dialects.interface import Dialect, Language, join_words
 from governance.kernel.patterns import Pattern, glob
 from governance.kernel.statements import Condition, PatternSet, Statement
 
+
 class AWS(Dialect):
     name = "aws"
     title = "AWS IAM"
