@@ -23,6 +23,10 @@ from governance.kernel.variables import is_open
 Context = Mapping[str, str | list[str] | None]
 
 
+class PartlyKnown(dict[str, str | list[str] | None]):
+    """A context of which only these keys are known: any other may be set or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """An operator taken apart. sort: which kind of values it compares."""
@@ -131,7 +135,7 @@ def evaluate(condition: Condition, context: Context | None) -> bool | None:
         return None
     given = values_of(context, condition.key)
     if given is None:
-        return if_missing(operator, condition)
+        return None if isinstance(context, PartlyKnown) else if_missing(operator, condition)
     if operator.sort == "null":
         wanted = [boolean(value) for value in condition.values]
         return None if None in wanted else False in wanted
@@ -166,7 +170,7 @@ def _hit(operator: Operator, value: str, condition: Condition, context: Context)
         pattern = _filled(operator, wanted, context)
         if pattern is None:
             # Nothing is equal to what is not there; whether something is unequal to it is left open.
-            found.append(None if operator.negated else False)
+            found.append(None if operator.negated or isinstance(context, PartlyKnown) else False)
         elif isinstance(pattern, str):
             found.append(_compare(operator, value, pattern))
         else:

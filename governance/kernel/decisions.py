@@ -133,30 +133,42 @@ def stand_of(
     program = compile_permission(permission)
     request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
     return Stand(
-        allows=_any(_applies(program, rule, request, context, at) for rule in program.allows),
-        denies=_any(_applies(program, rule, request, context, at) for rule in program.denies),
+        allows=any_of(_applies(program, rule, request, context, at) for rule in program.allows),
+        denies=any_of(_applies(program, rule, request, context, at) for rule in program.denies),
     )
 
 
 def together(stands: Iterable[Stand]) -> Answer:
     """The answer of several permissions of one holder: any may allow, and a deny of any of them wins."""
     listed = list(stands)
-    denied = _any(each.denies for each in listed)
-    allowed = _any(each.allows for each in listed)
+    denied = any_of(each.denies for each in listed)
+    allowed = any_of(each.allows for each in listed)
     if denied is True or allowed is False:
         return Answer.NO
     return Answer.YES if allowed and denied is False else Answer.UNKNOWN
 
 
-def undecided(permission: Permission, action: str, resource: str, at: datetime | None = None) -> list[Rule]:
-    """The rules of which, without a context, nobody can say whether they apply to this request."""
+def concerning(
+    permission: Permission,
+    action: str,
+    resource: str,
+    context: Context | None = None,
+    at: datetime | None = None,
+) -> list[tuple[Rule, bool | None]]:
+    """The rules that apply to a request (True) or may do so (None). Parameters as in `matches`."""
     program = compile_permission(permission)
     request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
-    rules = (*program.allows, *program.denies)
-    return [rule for rule in rules if _applies(program, rule, request, None, at) is None]
+    answers = ((rule, _applies(program, rule, request, context, at)) for rule in (*program.allows, *program.denies))
+    return [(rule, answer) for rule, answer in answers if answer is not False]
 
 
-def _any(results: Iterable[bool | None]) -> bool | None:
+def undecided(permission: Permission, action: str, resource: str, at: datetime | None = None) -> list[Rule]:
+    """The rules of which, without a context, nobody can say whether they apply to this request."""
+    return [rule for rule, answer in concerning(permission, action, resource, None, at) if answer is None]
+
+
+def any_of(results: Iterable[bool | None]) -> bool | None:
+    """Or of three values: None where it hangs on what is not known."""
     doubt = False
     for result in results:
         if result:
@@ -165,7 +177,8 @@ def _any(results: Iterable[bool | None]) -> bool | None:
     return None if doubt else False
 
 
-def _all(results: Iterable[bool | None]) -> bool | None:
+def all_of(results: Iterable[bool | None]) -> bool | None:
+    """And of three values."""
     doubt = False
     for result in results:
         if result is False:
@@ -183,7 +196,7 @@ def _applies(
     in_resources = rule.resources.membership(request[1])
     if in_resources is False:
         return False
-    return _all(
+    return all_of(
         [
             _resolve(program.dialect, in_actions, request[0], context),
             _resolve(program.dialect, in_resources, request[1], context),
@@ -196,6 +209,6 @@ def _applies(
 def _resolve(dialect: Dialect, member: Membership, text: str, context: Context | None) -> bool | None:
     if isinstance(member, bool):
         return member
-    included = _any([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
-    excluded = _any(dialect.resolve(name, text, context) for name in member.excludes)
-    return _all([included, None if excluded is None else not excluded])
+    included = any_of([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
+    excluded = any_of(dialect.resolve(name, text, context) for name in member.excludes)
+    return all_of([included, None if excluded is None else not excluded])

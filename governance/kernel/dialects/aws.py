@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from governance.kernel import variables
-from governance.kernel.conditions import values_of
+from governance.kernel.conditions import PartlyKnown, values_of
 from governance.kernel.dialects.aws_actions import (
     ADMIN,
     KNOWN,
@@ -55,7 +55,9 @@ class AWS(Dialect):
             return found[0] if found and len(found) == 1 else None
 
         pattern = variables.filled(opaque.removeprefix("resource "), lookup)
-        return pattern is not None and pattern.matches(text)
+        if pattern is None:
+            return None if isinstance(context, PartlyKnown) else False
+        return pattern.matches(text)
 
     def implies(self, first: str, second: str) -> bool:
         return variables.covers(second.removeprefix("resource "), first.removeprefix("resource "))
