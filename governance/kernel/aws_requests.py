@@ -65,7 +65,7 @@ class Decision:
 
     reason: `explicit_deny`, `allowed`, `undecided`, or what did not allow: `identity`, `boundary`, `session`,
     `service_control`, `resource_control`, `resource`.
-    where: the kind of policy that decides, in the same words. statement: the one that decides, if it is not the lack of one.
+    where: the kind of policy that decides, in the same words. statement: the one that decides, unless a lack does.
     """
 
     answer: Answer
