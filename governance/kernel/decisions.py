@@ -91,7 +91,7 @@ def compile_permission(permission: Permission) -> Program:
     dialect = dialects.get(permission.dialect)
     spelled = [each for statement in permission.statements for each in dialect.spelled(statement)]
     added = [each for statement in spelled for each in dialect.implications(statement)]
-    rules = [compile_statement(permission.dialect, each) for each in dict.fromkeys([*spelled, *added])]
+    rules = list(dict.fromkeys(compile_statement(permission.dialect, each) for each in [*spelled, *added]))
     return Program(
         dialect,
         tuple(rule for rule in rules if rule.statement.effect == "allow"),

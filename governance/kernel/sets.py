@@ -74,21 +74,20 @@ def _starting(ordered: list[str], prefix: str) -> Iterator[str]:
 class Side:
     """The union of some languages, arranged so that many literals cost one look-up."""
 
-    __slots__ = ("_bounds", "_known", "_loose", "_ordered", "fixed", "languages", "opaque")
+    __slots__ = ("_bounds", "_loose", "_ordered", "fixed", "languages", "opaque")
 
     def __init__(self, languages: Iterable[Language]) -> None:
-        self.languages = tuple(dict.fromkeys(languages))
+        self.languages = tuple(languages)
+        self.opaque = tuple([each for each in self.languages if each.opaque])
         exact = [pattern for each in self.languages if not each.opaque for pattern in each.patterns]
-        self.fixed = frozenset(pattern.prefix for pattern in exact if pattern.is_literal)
-        self.opaque = tuple(each for each in self.languages if each.opaque)
-        loose = tuple(pattern for pattern in exact if not pattern.is_literal)
+        self.fixed = frozenset([pattern.prefix for pattern in exact if pattern.is_literal])
+        loose = tuple([pattern for pattern in exact if not pattern.is_literal])
         self._loose = _ByPrefix(loose)
         self._bounds = (
             _ByPrefix((*loose, *(pattern for each in self.opaque for pattern in each.patterns)))
             if self.opaque
             else self._loose
         )
-        self._known = frozenset(self.languages)
         self._ordered: list[str] | None = None
 
     def has(self, text: str) -> bool:
@@ -98,7 +97,7 @@ class Side:
         return frozenset(each.opaque for each in self.opaque if each.may_contain(text))
 
     def covers(self, language: Language) -> bool:
-        if language in self._known or any(each.covers(language) for each in self.opaque):
+        if self.opaque and any(each.covers(language) for each in self.opaque):
             return True
         return all(self.has_all_of(pattern) for pattern in language.patterns)
 
