@@ -13,11 +13,16 @@ class Effective:
     """A permission under ceilings: a request passes when the permission and *every* ceiling permit it.
 
     A ceiling grants nothing. A permissions boundary is one ceiling; of service control policies, each level of the
-    organisation is one (`union` of the policies attached there). Taking a ceiling away widens.
+    organisation is one (`union` of the policies attached there). Taking a ceiling away widens. All are of one dialect;
+    raises ValueError otherwise.
     """
 
     permission: Permission
     ceilings: tuple[Permission, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(each.dialect != self.permission.dialect for each in self.ceilings):
+            raise ValueError("a permission and its ceilings are of one dialect")
 
     @property
     def dialect(self) -> str:

@@ -9,6 +9,7 @@ representatives are complete, so finding none that violates is a proof; where a 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import islice
 
 from governance.kernel.atoms import Known, implies
@@ -243,9 +244,10 @@ class _Search:
         context = likely_context([own])
         for name in (each for doubt in _open(at_home) for each in doubt.includes):
             context |= self.wide.dialect.solve(name, action, resource, {}) or {}
-        example = CounterExample(action, resource, context, self._some_moment())
+        example = CounterExample(action, resource, context, self._some_moment)
         return example if self._is_real(example) else None
 
+    @cached_property
     def _some_moment(self) -> datetime | None:
         """A moment before anything ends, where something does."""
         rules = (*self.narrow.allows, *self.narrow_denies, *self.wide.allows, *self.wide.denies)

@@ -78,10 +78,21 @@ class Side:
 
     def __init__(self, languages: Iterable[Language]) -> None:
         self.languages = tuple(languages)
-        self.opaque = tuple([each for each in self.languages if each.opaque])
-        exact = [pattern for each in self.languages if not each.opaque for pattern in each.patterns]
-        self.fixed = frozenset([pattern.prefix for pattern in exact if pattern.is_literal])
-        loose = tuple([pattern for pattern in exact if not pattern.is_literal])
+        fixed: list[str] = []
+        open_: list[Pattern] = []
+        opaque: list[Language] = []
+        for each in self.languages:
+            if each.opaque:
+                opaque.append(each)
+                continue
+            for pattern in each.patterns:
+                if pattern.is_literal:
+                    fixed.append(pattern.prefix)
+                else:
+                    open_.append(pattern)
+        self.fixed = frozenset(fixed)
+        self.opaque = tuple(opaque)
+        loose = tuple(open_)
         self._loose = _ByPrefix(loose)
         self._bounds = (
             _ByPrefix((*loose, *(pattern for each in self.opaque for pattern in each.patterns)))
@@ -140,6 +151,9 @@ class Side:
         yield from (text for text in _starting(self._ordered, target.prefix) if target.matches(text))
 
 
+_NOTHING = Side(())
+
+
 class CompiledSet:
     """A pattern set that can be asked."""
 
@@ -148,7 +162,7 @@ class CompiledSet:
     def __init__(self, source: PatternSet, include: Iterable[Language], exclude: Iterable[Language]) -> None:
         self.source = source
         self.include = Side(include)
-        self.exclude = Side(exclude)
+        self.exclude = Side(exclude) if source.exclude else _NOTHING
 
     def membership(self, text: str) -> Membership:
         """Whether a (folded) text is in the set."""
