@@ -45,22 +45,12 @@ class Program:
 
 @lru_cache(maxsize=16_384)
 def _compile_actions(dialect: str, source: PatternSet, removing: bool) -> CompiledSet:
-    read = dialects.get(dialect).action
-    return CompiledSet(
-        source,
-        [read(text, removing=removing) for text in source.include],
-        [read(text, removing=not removing) for text in source.exclude],
-    )
+    return CompiledSet(source, dialects.get(dialect).action, removing=removing)
 
 
 @lru_cache(maxsize=16_384)
 def _compile_resources(dialect: str, source: PatternSet, removing: bool) -> CompiledSet:
-    read = dialects.get(dialect).resource
-    return CompiledSet(
-        source,
-        [read(text, removing=removing) for text in source.include],
-        [read(text, removing=not removing) for text in source.exclude],
-    )
+    return CompiledSet(source, dialects.get(dialect).resource, removing=removing)
 
 
 @lru_cache(maxsize=16_384)

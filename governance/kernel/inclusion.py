@@ -149,9 +149,15 @@ class _Search:
         return self._apart[key]
 
     def _inside_one(self, own: Rule) -> bool:
-        if not (own in self.wide.allows or any(self._holds_all_of(own, wider) for wider in self.wide.allows)):
+        if own not in self.wide.allows and not any(self._holds_all_of(own, each) for each in self._nearest(own)):
             return False
         return all(self._harmless(deny, own) for deny in self.wide.denies)
+
+    def _nearest(self, own: Rule) -> list[Rule]:
+        """The rules of the wide side, those first that share actions or resources: a narrowing keeps one of them."""
+        return sorted(
+            self.wide.allows, key=lambda each: each.actions is not own.actions and each.resources is not own.resources
+        )
 
     def _holds_all_of(self, own: Rule, wider: Rule) -> bool:
         return (
@@ -220,7 +226,7 @@ class _Search:
             if key in seen or self._settled_by_resources(own, member, concerned):
                 continue
             seen.add(key)
-            for place in self._likely_places(places, [rule for rule, _ in concerned[1]]):
+            for place in self._likely_places(places, [rule for rule, _ in concerned[1] if _no_stricter(rule, own)]):
                 tries += 1
                 finding = self._try(own, self._spelled(own, text, None), place)
                 if finding is not None or tries >= MAX_TRIES:
@@ -228,7 +234,10 @@ class _Search:
         return None
 
     def _likely_places(self, places: list[Pattern], allows: list[Rule]) -> Iterator[str]:
-        """Resources that no single pattern of these rules holds, else just the first; by two names each."""
+        """Resources that no single pattern of these rules holds, else just the first; by two names each.
+
+        allows: those that hold whenever the rule does.
+        """
         if len(places) > 1:
             outside = (each for each in places if not any(rule.resources.include.has_all_of(each) for rule in allows))
             places = list(islice(outside, 3)) or places[:1]
@@ -296,6 +305,8 @@ class _Search:
         ]
         nearby = [own, *(rule for rules in near for rule, _ in rules)]
         for target in self._resource_targets(own):
+            if self._settled_place(own, target, near):
+                continue
             found = self._resources(target, nearby)
             if not found.complete:
                 yield NotProvable("the resource patterns have too many combinations")
@@ -311,6 +322,17 @@ class _Search:
                 finding = self._decide(case, action, text)
                 if finding is not None:
                     yield finding
+
+    def _settled_place(self, own: Rule, target: Pattern, near: list[list[tuple[Rule, Membership]]]) -> bool:
+        """For this action: one wide rule holds all of this place, and no deny of the wide side comes near."""
+        _, allows, denies, *_ = near
+        return not denies and any(
+            held is True
+            and not rule.resources.exclude.languages
+            and rule.resources.include.has_all_of(target)
+            and _no_stricter(rule, own)
+            for rule, held in allows
+        )
 
     def _resource_targets(self, own: Rule) -> list[Pattern]:
         """For samples, a named object is enough: nobody wants the invented columns of a named table as well."""

@@ -1,7 +1,7 @@
 """Compiled sets of patterns: one membership, one set inside another, two sets apart, without comparing all with all."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from governance.kernel.dialects import Language
@@ -102,7 +102,9 @@ class Side:
         self._ordered: list[str] | None = None
 
     def has(self, text: str) -> bool:
-        return text in self.fixed or any(p.matches(text) for p in self._loose.beginning_within(text))
+        if text in self.fixed:
+            return True
+        return bool(self._loose.patterns) and any(p.matches(text) for p in self._loose.beginning_within(text))
 
     def maybe(self, text: str) -> frozenset[str]:
         return frozenset(each.opaque for each in self.opaque if each.may_contain(text))
@@ -117,6 +119,15 @@ class Side:
         if pattern.is_literal:
             return self.has(pattern.prefix)
         return any(own.covers(pattern) for own in self._loose.beginning_within(pattern.prefix))
+
+    def covers_side(self, other: "Side") -> bool:
+        """The same for all languages of another side."""
+        more = other.fixed - self.fixed
+        if more and not (self._loose.patterns and all(self.has(text) for text in more)):
+            return False
+        if not all(self.has_all_of(pattern) for pattern in other._loose.patterns):
+            return False
+        return not other.opaque or all(self.covers(each) for each in other.opaque)
 
     def may_overlap(self, language: Language) -> bool:
         return any(True for pattern in language.patterns for _ in self.overlapping(pattern))
@@ -155,14 +166,27 @@ _NOTHING = Side(())
 
 
 class CompiledSet:
-    """A pattern set that can be asked."""
+    """A pattern set that can be asked. It is read when it is first asked: most sets of a comparison never are."""
 
-    __slots__ = ("exclude", "include", "source")
+    __slots__ = ("_read", "exclude", "include", "source")
+    include: Side
+    exclude: Side
 
-    def __init__(self, source: PatternSet, include: Iterable[Language], exclude: Iterable[Language]) -> None:
+    def __init__(self, source: PatternSet, read: Callable[..., Language], *, removing: bool = False) -> None:
+        """read: `Dialect.action` or `Dialect.resource`; what is excluded is read the other way round."""
         self.source = source
-        self.include = Side(include)
-        self.exclude = Side(exclude) if source.exclude else _NOTHING
+        self._read = (read, removing)
+
+    def __getattr__(self, name: str) -> Side:
+        read, removing = self._read
+        if name == "include":
+            self.include = Side([read(text, removing=removing) for text in self.source.include])
+            return self.include
+        if name == "exclude":
+            texts = self.source.exclude
+            self.exclude = Side([read(text, removing=not removing) for text in texts]) if texts else _NOTHING
+            return self.exclude
+        raise AttributeError(name)
 
     def membership(self, text: str) -> Membership:
         """Whether a (folded) text is in the set."""
@@ -179,7 +203,7 @@ class CompiledSet:
             return True
         if self.source == other.source and self.include.languages == other.include.languages:
             return self.exclude.languages == other.exclude.languages
-        if not all(self.include.covers(each) for each in other.include.languages):
+        if not self.include.covers_side(other.include):
             return False
         return all(other.exclude.covers(each) or not other.include.may_overlap(each) for each in self.exclude.languages)
 

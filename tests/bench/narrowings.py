@@ -1,11 +1,13 @@
 """Ways to narrow an AWS permission a little, at random but repeatable."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
 from governance.kernel.permissions import Condition, PatternSet, Permission, Statement
 
+_WILD = re.compile(r"(?<!\$\{)\*")  # "${*}" is a star, not a wildcard
 REGION = Condition("StringEquals", "aws:RequestedRegion", ("eu-west-1",))
 Narrowing = tuple[str, Permission]
 """How it was narrowed (`dropped`, `named`, `fixed`, `conditioned`), and what is left."""
@@ -36,13 +38,13 @@ def _of_statement(statement: Statement, random: Random) -> Iterator[tuple[str, S
         yield "named", replace(statement, actions=_put(actions, place, named))
     if (place := _wildcard(resources, random)) is not None:
         name = resources.include[place]
-        fixed = "arn:aws:s3:::ledger" if name == "*" else name.replace("*", f"example{random.randrange(100)}")
+        fixed = "arn:aws:s3:::ledger" if name == "*" else _WILD.sub(f"example{random.randrange(100)}", name)
         yield "fixed", replace(statement, resources=_put(resources, place, fixed))
     yield "conditioned", replace(statement, conditions=(*statement.conditions, REGION))
 
 
 def _wildcard(patterns: PatternSet, random: Random) -> int | None:
-    places = [place for place, text in enumerate(patterns.include) if "*" in text.replace("${*}", "")]
+    places = [place for place, text in enumerate(patterns.include) if _WILD.search(text)]
     return random.choice(places) if places else None
 
 
