@@ -1,22 +1,30 @@
-"""Conditions on the context of a request: evaluating one, and finding the few contexts that represent all.
+"""Conditions on the context of a request: taking operators apart, and evaluating one.
 
 The vocabulary is AWS's, because it is the richest of the sources': String, Numeric, Date, Bool, IpAddress, Arn and Null
 operators with `IfExists` and the set qualifiers. A missing key makes a positive test false and a negated one true.
+`Principal` and `NotPrincipal` are tests on the key `principal`, whose values are written as `AWS:arn:aws:iam::1:user/a`
+or `Service:lambda.amazonaws.com`; several values say that the one who asks is all of these (a session and its role).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from governance.kernel.patterns import Pattern, Token, exact, glob, literal, representatives
+from governance.kernel import variables
+from governance.kernel.patterns import ANY, Pattern, Token, exact, glob, literal
 from governance.kernel.statements import Condition
+from governance.kernel.variables import is_open
 
 Context = Mapping[str, str | list[str] | None]
+
+
+class PartlyKnown(dict[str, str | list[str] | None]):
+    """A context of which only these keys are known: any other may be set or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +37,17 @@ class Operator:
     if_exists: bool = False
     qualifier: str = ""
 
+    @property
+    def is_wild(self) -> bool:
+        """Whether `*` and `?` in its values are wildcards."""
+        return self.relation in ("like", "arn")
+
 
 _BASE: dict[str, tuple[str, str, bool]] = {
     "StringEquals": ("text", "equals", False),
     "StringNotEquals": ("text", "equals", True),
-    "StringEqualsIgnoreCase": ("caseless", "equals", False),
-    "StringNotEqualsIgnoreCase": ("caseless", "equals", True),
+    "StringEqualsIgnoreCase": ("text", "caseless", False),
+    "StringNotEqualsIgnoreCase": ("text", "caseless", True),
     "StringLike": ("text", "like", False),
     "StringNotLike": ("text", "like", True),
     "ArnEquals": ("text", "arn", False),
@@ -42,6 +55,9 @@ _BASE: dict[str, tuple[str, str, bool]] = {
     "ArnNotEquals": ("text", "arn", True),
     "ArnNotLike": ("text", "arn", True),
     "BinaryEquals": ("text", "equals", False),
+    "Principal": ("text", "principal", False),
+    "NotPrincipal": ("text", "principal", True),
+    "PrincipalWithin": ("text", "within account", False),
     "Bool": ("bool", "equals", False),
     "IpAddress": ("ip", "within", False),
     "NotIpAddress": ("ip", "within", True),
@@ -53,100 +69,161 @@ for _sort in ("Numeric", "Date"):
         ("GreaterThan", False), ("GreaterThanEquals", False),
     ):  # fmt: skip
         _BASE[_sort + _relation] = (_sort.lower(), _relation.replace("Not", "").lower(), _negated)
+_FOLDED = {name.lower(): base for name, base in _BASE.items()}
+_QUALIFIERS = {"forallvalues": "ForAllValues", "foranyvalue": "ForAnyValue"}
 
 
 @lru_cache(maxsize=1_024)
 def parse_operator(name: str) -> Operator | None:
-    """The operator of this name, or None where the kernel does not know it."""
-    qualifier, colon, rest = name.partition(":")
+    """The operator of this name in whatever case, or None where the kernel does not know it."""
+    first, colon, rest = name.lower().partition(":")
     if not colon:
-        qualifier, rest = "", name
-    elif qualifier not in ("ForAllValues", "ForAnyValue"):
+        first, rest = "", first
+    elif first not in _QUALIFIERS:
         return None
-    if_exists = rest.endswith("IfExists") and rest != "NullIfExists"
-    base = _BASE.get(rest.removesuffix("IfExists") if if_exists else rest)
+    if_exists = rest.endswith("ifexists") and rest != "nullifexists"
+    base = _FOLDED.get(rest.removesuffix("ifexists") if if_exists else rest)
     if base is None:
         return None
-    return Operator(*base, if_exists=if_exists, qualifier=qualifier)
+    return Operator(*base, if_exists=if_exists, qualifier=_QUALIFIERS.get(first, ""))
 
 
-def evaluate(condition: Condition, context: Context | None) -> bool | None:  # noqa: PLR0911 - one per rule
-    """Whether the condition holds; None where that cannot be known (no context, unknown operator, unreadable value)."""
+_NAMES: dict[tuple[str, str, bool], str] = {}
+for _name, _base in _BASE.items():
+    _NAMES.setdefault(_base, _name)
+
+
+@lru_cache(maxsize=32_768)
+def canonical(condition: Condition, *, denies: bool = False) -> Condition | None:
+    """One form for equal tests: names of operators and keys, order of values. None for a test that always holds.
+
+    denies: an account that something is denied to means everybody in it.
+    """
+    values = tuple(sorted(set(condition.values)))
+    operator = parse_operator(condition.operator)
+    if operator is None:
+        return Condition(condition.operator, condition.key.lower(), values)
+    if operator.relation == "principal" and not operator.negated:
+        if not {"*", "AWS:*"}.isdisjoint(values):
+            return None
+        if denies:
+            return Condition("PrincipalWithin", condition.key.lower(), values)
+    if operator.sort == "bool":
+        values = tuple(sorted({value.lower() for value in values}))
+    name = _NAMES[operator.sort, operator.relation, operator.negated]
+    before = f"{operator.qualifier}:" if operator.qualifier else ""
+    return Condition(f"{before}{name}{'IfExists' if operator.if_exists else ''}", condition.key.lower(), values)
+
+
+def if_missing(operator: Operator, condition: Condition) -> bool | None:
+    """What the condition says where its key is not set."""
+    if operator.sort == "null":
+        wanted = [boolean(value) for value in condition.values]
+        return None if None in wanted else True in wanted
+    if operator.qualifier:
+        return operator.qualifier == "ForAllValues" or operator.if_exists
+    return operator.if_exists or operator.negated
+
+
+def evaluate(condition: Condition, context: Context | None) -> bool | None:
+    """Whether the condition holds; None where that cannot be known (no context, unknown operator, unreadable value).
+
+    A value with a policy variable that is not set matches nothing.
+    """
     operator = parse_operator(condition.operator)
     if operator is None or context is None:
         return None
-    condition = _substituted(condition, operator, context)
-    if any("${" in value for value in condition.values):
-        return None
-    given = _values(context, condition.key)
+    given = values_of(context, condition.key)
+    if given is None:
+        return None if isinstance(context, PartlyKnown) else if_missing(operator, condition)
     if operator.sort == "null":
-        wanted = [_boolean(value) for value in condition.values]
-        return None if None in wanted else (given is None) in wanted
-    if given is None or (operator.qualifier and not given):
-        return (
-            operator.if_exists or operator.negated if not operator.qualifier else operator.qualifier == "ForAllValues"
-        )
-    try:
-        hits = [any(_compare(operator, value, wanted) for wanted in condition.values) for value in given]
-    except ValueError:
-        return None
-    if operator.qualifier == "ForAllValues":
-        return all(hit != operator.negated for hit in hits)
+        wanted = [boolean(value) for value in condition.values]
+        return None if None in wanted else False in wanted
+    return _of_values(operator, [_hit(operator, value, condition, context) for value in given])
+
+
+def _of_values(operator: Operator, hits: list[bool | None]) -> bool | None:
+    """The outcome over all values of the key."""
+    if not operator.qualifier:
+        return _turned(_any(hits), negated=operator.negated)
+    each = [_turned(hit, negated=operator.negated) for hit in hits]
     if operator.qualifier == "ForAnyValue":
-        return any(hit != operator.negated for hit in hits)
-    return any(hits) != operator.negated
+        return _any(each)
+    return _turned(_any([_turned(hit, negated=True) for hit in each]), negated=True)
 
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+def _any(hits: list[bool | None]) -> bool | None:
+    return True if True in hits else None if None in hits else False
 
 
-def variables_in(text: str) -> list[str]:
-    """Names of policy variables such as `aws:username` in `${aws:username}`."""
-    return _VARIABLE.findall(text)
+def _turned(hit: bool | None, *, negated: bool) -> bool | None:
+    return None if hit is None else hit != negated
 
 
-def _substituted(condition: Condition, operator: Operator, context: Context) -> Condition:
-    """The condition with policy variables replaced, where a plain comparison lets a value stand for itself."""
-    if operator.relation != "equals" or not any("${" in value for value in condition.values):
-        return condition
+def _hit(operator: Operator, value: str, condition: Condition, context: Context) -> bool | None:
+    """Whether one value of the key is one of the condition's."""
+    found: list[bool | None] = []
+    for wanted in condition.values:
+        if not is_open(wanted):
+            found.append(_compare(operator, value, wanted))
+            continue
+        pattern = _filled(operator, wanted, context)
+        if pattern is None:
+            # Nothing is equal to what is not there; whether something is unequal to it is left open.
+            found.append(None if operator.negated or isinstance(context, PartlyKnown) else False)
+        elif isinstance(pattern, str):
+            found.append(_compare(operator, value, pattern))
+        else:
+            found.append(pattern.matches(value))
+    return _any(found)
 
-    def put(found: re.Match[str]) -> str:
-        value = _values(context, found.group(1))
-        return value[0] if value and len(value) == 1 else found.group()
 
-    return Condition(condition.operator, condition.key, tuple(_VARIABLE.sub(put, each) for each in condition.values))
+def _filled(operator: Operator, wanted: str, context: Context) -> Pattern | str | None:
+    def lookup(name: str) -> str | None:
+        found = values_of(context, name)
+        return found[0] if found and len(found) == 1 else None
+
+    if operator.sort == "text" and operator.relation == "like":
+        return variables.filled(wanted, lookup)
+    return variables.filled_text(wanted, lookup)
 
 
-def _values(context: Context, key: str) -> list[str] | None:
+def values_of(context: Context, key: str) -> list[str] | None:
+    """The values of a key, whatever its case; None where it is not set or set to nothing."""
     folded = key.lower()
     for name, value in context.items():
         if name.lower() == folded and value is not None:
-            return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+            listed = [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+            return listed or None
     return None
 
 
-def _compare(operator: Operator, value: str, wanted: str) -> bool:
-    left: Any
-    right: Any
-    match operator.sort:
-        case "text" | "caseless":
-            return text_pattern(operator, wanted).matches(value.lower() if operator.sort == "caseless" else value)
-        case "bool":
-            left, right = _boolean(value), _boolean(wanted)
-            if left is None or right is None:
-                raise ValueError(value)
+def _compare(operator: Operator, value: str, wanted: str) -> bool | None:
+    try:
+        if operator.sort == "text":
+            return text_pattern(operator.relation, wanted).matches(value)
+        if operator.sort == "bool":
+            left, right = boolean(value), boolean(wanted)
+            return None if left is None or right is None else left == right
+        if operator.sort == "ip":
+            return ip_address(value) in network(wanted)
+        return _ordered(operator.relation, number(operator.sort, value), number(operator.sort, wanted))
+    except ValueError:
+        return None
+
+
+def _ordered(relation: str, left: Decimal, right: Decimal) -> bool:
+    match relation:
+        case "equals":
             return left == right
-        case "ip":
-            return ip_address(value) in ip_network(wanted, strict=False)
+        case "lessthan":
+            return left < right
+        case "lessthanequals":
+            return left <= right
+        case "greaterthan":
+            return left > right
         case _:
-            left, right = _number(operator.sort, value), _number(operator.sort, wanted)
-            return {
-                "equals": left == right,
-                "lessthan": left < right,
-                "lessthanequals": left <= right,
-                "greaterthan": left > right,
-                "greaterthanequals": left >= right,
-            }[operator.relation]
+            return left >= right
 
 
 @lru_cache(maxsize=8_192)
@@ -160,28 +237,71 @@ def _arn_pattern(text: str) -> Pattern:
     return Pattern(tuple(tokens))
 
 
-def text_pattern(operator: Operator, wanted: str) -> Pattern:
-    """The set of texts that a value of a String or Arn operator accepts."""
-    if operator.relation == "like":
-        return glob(wanted)
-    if operator.relation == "arn":
-        return _arn_pattern(wanted)
-    return exact(wanted.lower() if operator.sort == "caseless" else wanted)
+@lru_cache(maxsize=32_768)
+def text_pattern(relation: str, wanted: str) -> Pattern:
+    """The set of texts that a value of a String, Arn or Principal operator accepts."""
+    match relation:
+        case "like":
+            return variables.bound(wanted) if "${" in wanted else glob(wanted)
+        case "arn":
+            return _arn_pattern(wanted)
+        case "caseless":
+            return Pattern(tuple(_either_case(char) for char in wanted))
+        case "principal" | "within account":
+            return principal_pattern(wanted, whole_account=relation == "within account")
+        case _:
+            return exact(wanted.replace("${*}", "*").replace("${?}", "?").replace("${$}", "$"))
 
 
-def _boolean(text: str) -> bool | None:
+def _either_case(char: str) -> Token:
+    return Token(frozenset(each for each in (char, char.lower(), char.upper()) if len(each) == 1))
+
+
+_ACCOUNT = re.compile(r"AWS:(?:arn:[a-z-]+:iam::)?([0-9]{12,14})(?::root)?")
+
+
+def account_of(principal: str) -> str:
+    """The account that a principal entry stands for as a whole (`AWS:1…` or its root), or an empty text."""
+    found = _ACCOUNT.fullmatch(principal)
+    return found.group(1) if found else ""
+
+
+def principal_pattern(wanted: str, *, whole_account: bool = False) -> Pattern:
+    """Who is named by one entry of a Principal element.
+
+    An account names its root, and leaves it to the account which of its identities that reaches; where something is
+    denied to it (`whole_account`), all of them are meant.
+    """
+    if wanted in ("*", "AWS:*"):
+        return Pattern((ANY,))
+    account = account_of(wanted)
+    if not account:
+        return exact(wanted)
+    if not whole_account:
+        return exact(f"AWS:arn:aws:iam::{account}:root")
+    return Pattern((*exact("AWS:").tokens, *_arn_pattern(f"arn:*:*:*:{account}:*").tokens))
+
+
+@lru_cache(maxsize=8_192)
+def network(text: str) -> IPv4Network | IPv6Network:
+    """An address or a range. Raises ValueError."""
+    return ip_network(text, strict=False)
+
+
+def boolean(text: str) -> bool | None:
     return {"true": True, "false": False}.get(text.lower())
 
 
-def _number(sort: str, text: str) -> Decimal:
+def number(sort: str, text: str) -> Decimal:
+    """A number, or a moment as seconds. Raises ValueError."""
     if sort == "numeric":
         try:
-            number = Decimal(text)
+            found = Decimal(text)
         except InvalidOperation:
             raise ValueError(text) from None
-        if not number.is_finite():
+        if not found.is_finite():
             raise ValueError(text)
-        return number
+        return found
     return Decimal(str(parse_moment(text).timestamp()))
 
 
@@ -196,80 +316,15 @@ def parse_moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+_PROBES: dict[str, Any] = {
+    "text": "x", "bool": "true", "ip": "192.0.2.1", "numeric": "1", "date": "1", "null": "x",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=16_384)
 def decidable(condition: Condition) -> bool:
     """Whether representative values of this condition's key can be found; otherwise it is a yes-or-no of its own."""
     operator = parse_operator(condition.operator)
-    if operator is None or operator.qualifier or any("${" in value for value in condition.values):
+    if operator is None or any(is_open(value) for value in condition.values):
         return False
-    probe = {"text": "x", "caseless": "x", "bool": "true", "ip": "192.0.2.1", "numeric": "1", "date": "1", "null": "x"}
-    return evaluate(condition, {condition.key: probe[operator.sort]}) is not None
-
-
-def representative_values(conditions: Iterable[Condition]) -> list[str | None] | None:
-    """Values of one key (None: the key is missing) such that every value behaves like one of them.
-
-    None where the conditions compare different kinds of values or there are too many combinations.
-    """
-    listed = list(conditions)
-    operators = [(each, parse_operator(each.operator)) for each in listed]
-    sorts = {operator.sort for _, operator in operators if operator is not None and operator.sort != "null"}
-    if len(sorts) > 1:
-        return None
-    values = [(operator, value) for each, operator in operators if operator is not None for value in each.values]
-    present: list[str] | None
-    match sorts.pop() if sorts else "null":
-        case "null":
-            present = ["x"]
-        case "bool":
-            present = ["true", "false"]
-        case "ip":
-            present = _addresses(
-                [ip_network(value, strict=False) for operator, value in values if operator.sort == "ip"]
-            )
-        case "text" | "caseless":
-            wanted = [text_pattern(operator, value) for operator, value in values if operator.sort != "null"]
-            seeds = [value for operator, value in values if operator.sort != "null" and "*" not in value]
-            found = representatives(glob("*"), wanted, [*seeds, *(pattern.sample() for pattern in wanted)], limit=1_500)
-            present = list(found.texts) if found.complete else None
-        case sort:
-            try:
-                present = _numbers(sort, [value for operator, value in values if operator.sort == sort])
-            except OverflowError:
-                return None
-    return None if present is None else [*present, None]
-
-
-def _addresses(networks: list[IPv4Network | IPv6Network]) -> list[str]:
-    """An address of every network outside each of its parts, and one outside of all."""
-    universe: list[Any] = [ip_network("0.0.0.0/0"), ip_network("::/0")]
-    nets = list(dict.fromkeys([*networks, *universe]))
-    found = []
-    for net in nets:
-        inner = sorted(
-            (other for other in nets if other != net and other.version == net.version and other.subnet_of(net)),
-            key=lambda other: int(other.network_address),
-        )
-        place, last = int(net.network_address), int(net.broadcast_address)
-        for part in inner:
-            if int(part.network_address) > place:
-                break
-            place = max(place, int(part.broadcast_address) + 1)
-        if place <= last:
-            found.append(str(type(net.network_address)(place)))
-    return list(dict.fromkeys(found))
-
-
-def _numbers(sort: str, texts: list[str]) -> list[str]:
-    """Every mentioned number, one between each two neighbours, one below and one above all."""
-    step = Decimal(1)
-    ordered = sorted({_number(sort, text) for text in texts})
-    found = [ordered[0] - step]
-    for number, following in zip(ordered, [*ordered[1:], ordered[-1] + 2 * step], strict=True):
-        found += [number, (number + following) / 2]
-    if sort == "date":
-        return [_moment_text(number) for number in found]
-    return [format(number, "f") for number in found]
-
-
-def _moment_text(seconds: Decimal) -> str:
-    return (datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(seconds))).isoformat()
+    return evaluate(condition, {condition.key: _PROBES[operator.sort]}) is not None

@@ -7,10 +7,10 @@ from enum import StrEnum
 from functools import lru_cache
 
 from governance.kernel import dialects
-from governance.kernel.conditions import Context, evaluate
-from governance.kernel.dialects import Dialect, Language
+from governance.kernel.conditions import Context, canonical, evaluate
+from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
-from governance.kernel.patterns import Pattern
+from governance.kernel.sets import CompiledSet, Membership
 from governance.kernel.statements import Condition, PatternSet, Statement
 
 
@@ -22,114 +22,16 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Depends:
-    """Membership that hangs on what some opaque patterns mean: (certain or one of includes) and none of excludes."""
-
-    certain: bool
-    includes: frozenset[str]
-    excludes: frozenset[str]
-
-
-Membership = bool | Depends
-
-
-class _Side:
-    """The union of some languages, arranged so that many literals cost one look-up."""
-
-    __slots__ = ("_known", "fixed", "languages", "loose", "opaque")
-
-    def __init__(self, languages: Iterable[Language]) -> None:
-        self.languages = tuple(dict.fromkeys(languages))
-        exact = [pattern for each in self.languages if not each.opaque for pattern in each.patterns]
-        self.fixed = frozenset(pattern.prefix for pattern in exact if pattern.is_literal)
-        self.loose = tuple(pattern for pattern in exact if not pattern.is_literal)
-        self.opaque = tuple(each for each in self.languages if each.opaque)
-        self._known = frozenset(self.languages)
-
-    def has(self, text: str) -> bool:
-        return text in self.fixed or any(pattern.matches(text) for pattern in self.loose)
-
-    def maybe(self, text: str) -> frozenset[str]:
-        return frozenset(each.opaque for each in self.opaque if each.may_contain(text))
-
-    def covers(self, language: Language) -> bool:
-        return language in self._known or any(each.covers(language) for each in self.languages)
-
-    def may_overlap(self, language: Language) -> bool:
-        return any(each.may_overlap(language) for each in self.languages)
-
-    def apart(self, other: "_Side") -> bool:
-        """Whether nothing of the other side can be in this one; literals are looked up, not compared one by one."""
-        if self.fixed & other.fixed:
-            return False
-        mine, theirs = self._open_patterns(), other._open_patterns()
-        return not (
-            any(pattern.matches(text) for pattern in mine for text in other.fixed)
-            or any(pattern.matches(text) for pattern in theirs for text in self.fixed)
-            or any(pattern.may_overlap(their) for pattern in mine for their in theirs)
-        )
-
-    def _open_patterns(self) -> list[Pattern]:
-        return [*self.loose, *(pattern for each in self.opaque for pattern in each.patterns)]
-
-
-class CompiledSet:
-    """A pattern set that can be asked."""
-
-    def __init__(self, source: PatternSet, include: Iterable[Language], exclude: Iterable[Language]) -> None:
-        self.source = source
-        self.include = _Side(include)
-        self.exclude = _Side(exclude)
-
-    def membership(self, text: str) -> Membership:
-        """Whether a (folded) text is in the set."""
-        certain = self.include.has(text)
-        maybe = frozenset() if certain or not self.include.opaque else self.include.maybe(text)
-        if not (certain or maybe) or (self.exclude.languages and self.exclude.has(text)):
-            return False
-        doubts = self.exclude.maybe(text) if self.exclude.opaque else frozenset()
-        return certain if not (maybe or doubts) else Depends(certain, maybe, doubts)
-
-    def covers(self, other: "CompiledSet") -> bool:
-        """Whether the other set is seen to lie inside this one, pattern by pattern. Sound, not complete."""
-        if self.source == other.source and self.include.languages == other.include.languages:
-            return self.exclude.languages == other.exclude.languages
-        if not all(self.include.covers(each) for each in other.include.languages):
-            return False
-        return all(other.exclude.covers(each) or not other.include.may_overlap(each) for each in self.exclude.languages)
-
-    def apart(self, other: "CompiledSet") -> bool:
-        """Whether the two sets are seen to have nothing in common. Sound, not complete."""
-        if self.include.apart(other.include):
-            return True
-        inside = all(self.exclude.covers(each) for each in other.include.languages)
-        return inside or all(other.exclude.covers(each) for each in self.include.languages)
-
-    def targets(self) -> list[Pattern]:
-        """The patterns whose union bounds the set from above."""
-        return list(dict.fromkeys(pattern for language in self.include.languages for pattern in language.patterns))
-
-    def patterns(self) -> list[Pattern]:
-        """Every pattern that decides about membership."""
-        sides = (*self.include.languages, *self.exclude.languages)
-        return list(dict.fromkeys(pattern for language in sides for pattern in language.patterns))
-
-
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A compiled statement."""
+    """A compiled statement. is_plain: whether it holds in every context and at every time."""
 
     statement: Statement
     actions: CompiledSet
     resources: CompiledSet
     conditions: frozenset[Condition]
     until: datetime | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds in every context and at every time."""
-        return not self.conditions and self.until is None
+    is_plain: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,37 +45,34 @@ class Program:
 
 @lru_cache(maxsize=16_384)
 def _compile_actions(dialect: str, source: PatternSet, removing: bool) -> CompiledSet:
-    read = dialects.get(dialect).action
-    return CompiledSet(
-        source,
-        [read(text, removing=removing) for text in source.include],
-        [read(text, removing=not removing) for text in source.exclude],
-    )
+    return CompiledSet(source, dialects.get(dialect).action, removing=removing)
 
 
 @lru_cache(maxsize=16_384)
 def _compile_resources(dialect: str, source: PatternSet, removing: bool) -> CompiledSet:
-    read = dialects.get(dialect).resource
-    return CompiledSet(
-        source,
-        [read(text, removing=removing) for text in source.include],
-        [read(text, removing=not removing) for text in source.exclude],
-    )
+    return CompiledSet(source, dialects.get(dialect).resource, removing=removing)
 
 
+@lru_cache(maxsize=16_384)
 def compile_statement(dialect: str, statement: Statement) -> Rule:
     """The rule of one statement as written, without what the source adds to it."""
     removing = statement.effect == "deny"
-    conditions = {
-        Condition(each.operator, each.key.lower(), tuple(sorted(set(each.values)))) for each in statement.conditions
-    }
+    conditions = (
+        frozenset(filter(None, (canonical(each, denies=removing) for each in statement.conditions)))
+        if statement.conditions
+        else _NONE
+    )
     return Rule(
         statement,
         _compile_actions(dialect, statement.actions, removing),
         _compile_resources(dialect, statement.resources, removing),
-        frozenset(conditions),
+        conditions,
         statement.until,
+        is_plain=not conditions and statement.until is None,
     )
+
+
+_NONE: frozenset[Condition] = frozenset()
 
 
 @lru_cache(maxsize=2_048)
@@ -182,7 +81,7 @@ def compile_permission(permission: Permission) -> Program:
     dialect = dialects.get(permission.dialect)
     spelled = [each for statement in permission.statements for each in dialect.spelled(statement)]
     added = [each for statement in spelled for each in dialect.implications(statement)]
-    rules = [compile_statement(permission.dialect, each) for each in dict.fromkeys([*spelled, *added])]
+    rules = list(dict.fromkeys(compile_statement(permission.dialect, each) for each in [*spelled, *added]))
     return Program(
         dialect,
         tuple(rule for rule in rules if rule.statement.effect == "allow"),
@@ -224,30 +123,42 @@ def stand_of(
     program = compile_permission(permission)
     request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
     return Stand(
-        allows=_any(_applies(program, rule, request, context, at) for rule in program.allows),
-        denies=_any(_applies(program, rule, request, context, at) for rule in program.denies),
+        allows=any_of(_applies(program, rule, request, context, at) for rule in program.allows),
+        denies=any_of(_applies(program, rule, request, context, at) for rule in program.denies),
     )
 
 
 def together(stands: Iterable[Stand]) -> Answer:
     """The answer of several permissions of one holder: any may allow, and a deny of any of them wins."""
     listed = list(stands)
-    denied = _any(each.denies for each in listed)
-    allowed = _any(each.allows for each in listed)
+    denied = any_of(each.denies for each in listed)
+    allowed = any_of(each.allows for each in listed)
     if denied is True or allowed is False:
         return Answer.NO
     return Answer.YES if allowed and denied is False else Answer.UNKNOWN
 
 
-def undecided(permission: Permission, action: str, resource: str, at: datetime | None = None) -> list[Rule]:
-    """The rules of which, without a context, nobody can say whether they apply to this request."""
+def concerning(
+    permission: Permission,
+    action: str,
+    resource: str,
+    context: Context | None = None,
+    at: datetime | None = None,
+) -> list[tuple[Rule, bool | None]]:
+    """The rules that apply to a request (True) or may do so (None). Parameters as in `matches`."""
     program = compile_permission(permission)
     request = (program.dialect.fold_action(action), program.dialect.fold_resource(resource))
-    rules = (*program.allows, *program.denies)
-    return [rule for rule in rules if _applies(program, rule, request, None, at) is None]
+    answers = ((rule, _applies(program, rule, request, context, at)) for rule in (*program.allows, *program.denies))
+    return [(rule, answer) for rule, answer in answers if answer is not False]
 
 
-def _any(results: Iterable[bool | None]) -> bool | None:
+def undecided(permission: Permission, action: str, resource: str, at: datetime | None = None) -> list[Rule]:
+    """The rules of which, without a context, nobody can say whether they apply to this request."""
+    return [rule for rule, answer in concerning(permission, action, resource, None, at) if answer is None]
+
+
+def any_of(results: Iterable[bool | None]) -> bool | None:
+    """Or of three values: None where it hangs on what is not known."""
     doubt = False
     for result in results:
         if result:
@@ -256,7 +167,8 @@ def _any(results: Iterable[bool | None]) -> bool | None:
     return None if doubt else False
 
 
-def _all(results: Iterable[bool | None]) -> bool | None:
+def all_of(results: Iterable[bool | None]) -> bool | None:
+    """And of three values."""
     doubt = False
     for result in results:
         if result is False:
@@ -274,7 +186,7 @@ def _applies(
     in_resources = rule.resources.membership(request[1])
     if in_resources is False:
         return False
-    return _all(
+    return all_of(
         [
             _resolve(program.dialect, in_actions, request[0], context),
             _resolve(program.dialect, in_resources, request[1], context),
@@ -287,6 +199,6 @@ def _applies(
 def _resolve(dialect: Dialect, member: Membership, text: str, context: Context | None) -> bool | None:
     if isinstance(member, bool):
         return member
-    included = _any([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
-    excluded = _any(dialect.resolve(name, text, context) for name in member.excludes)
-    return _all([included, None if excluded is None else not excluded])
+    included = any_of([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
+    excluded = any_of(dialect.resolve(name, text, context) for name in member.excludes)
+    return all_of([included, None if excluded is None else not excluded])

@@ -37,6 +37,17 @@ class Permission:
     dialect: str
     statements: tuple[Statement, ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.dialect, self.statements))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what is remembered: the hash of a text differs from process to process."""
+        return (Permission, (self.dialect, self.statements))
+
     @classmethod
     def from_json(cls, data: Any) -> "Permission":
         """Read decoded JSON; raises `InvalidPermission` for anything that is not exactly a permission.

@@ -8,24 +8,22 @@ representatives are complete, so finding none that violates is a proof; where a 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import islice
 
-from governance.kernel.contexts import Case, Space, likely_context
-from governance.kernel.decisions import (
-    Answer,
-    CompiledSet,
-    Depends,
-    Membership,
-    Program,
-    Rule,
-    compile_permission,
-    matches,
-)
+from governance.kernel.atoms import Known, implies
+from governance.kernel.contexts import Case, Held, Space, likely_context
+from governance.kernel.decisions import Answer, Program, Rule, compile_permission
 from governance.kernel.documents import Permission, format_moment
-from governance.kernel.patterns import Pattern, Representatives, representatives
+from governance.kernel.effective import Effective, parts_of, permits
+from governance.kernel.patterns import Pattern, Representatives, exact, representatives
+from governance.kernel.sets import CompiledSet, Depends, Membership
 
 MAX_CONTEXTS = 4_096
 MAX_CASES = 60_000
+MAX_TRIES = 24
+"""How many likely requests are tried on a statement before everything is gone through."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,14 @@ class CounterExample:
 
     action: str
     resource: str
-    context: dict[str, str] = field(default_factory=dict, hash=False)
+    context: Known = field(default_factory=dict, hash=False)
     at: datetime | None = None
     holds = False
 
     def explain(self) -> str:
-        where = ", ".join(f"{key} = {value}" for key, value in self.context.items())
+        where = ", ".join(
+            f"{key} = {value if isinstance(value, str) else ' and '.join(value)}" for key, value in self.context.items()
+        )
         when = f" at {format_moment(self.at)}" if self.at else ""
         given = f" (with {where})" if where else ""
         return f"{self.action} on {self.resource}{given}{when} would be permitted, but is not permitted today."
@@ -69,45 +69,58 @@ class NotProvable:
 Verdict = Proof | CounterExample | NotProvable
 
 
-def includes(wide: Permission, narrow: Permission) -> Verdict:
-    """Whether `wide` permits everything that `narrow` permits. Sound always; exact for globs and literals."""
-    if not compile_permission(narrow).allows:
+Compared = Permission | Effective
+
+
+def includes(wide: Compared, narrow: Compared) -> Verdict:
+    """Whether `wide` permits everything that `narrow` permits. Sound always; exact for globs and literals.
+
+    Either side may stand under ceilings (`Effective`): what counts is what gets through all of them.
+    """
+    if not compile_permission(parts_of(narrow)[0]).allows:
         return Proof()
     if wide.dialect != narrow.dialect:
         return NotProvable(f"{narrow.dialect} and {wide.dialect} permissions cannot be compared")
     doubt: NotProvable | None = None
-    for finding in _Search(wide, narrow).findings():
-        if isinstance(finding, CounterExample):
-            return finding
-        doubt = doubt or finding
+    limits = parts_of(narrow)
+    for part in parts_of(wide):
+        if part in limits:
+            continue
+        for finding in _Search(part, narrow).findings():
+            if isinstance(finding, CounterExample):
+                return finding
+            doubt = doubt or finding
     return doubt or Proof()
 
 
-def difference_samples(wide: Permission, narrow: Permission, limit: int = 100) -> list[CounterExample]:
+def difference_samples(wide: Compared, narrow: Compared, limit: int = 100) -> list[CounterExample]:
     """Concrete requests that `wide` permits and `narrow` does not, at most `limit`; each is checked with `matches`."""
     if wide.dialect != narrow.dialect:
         return []
-    sensible = compile_permission(wide).dialect.makes_sense
+    sensible = compile_permission(parts_of(wide)[0]).dialect.makes_sense
     found: dict[CounterExample, None] = {}
-    for each in _Search(narrow, wide, every=True).findings():
-        if isinstance(each, CounterExample) and sensible(each.action, each.resource):
-            found[each] = None
-            if len(found) >= limit:
-                break
+    for part in parts_of(narrow):
+        for each in _Search(part, wide, every=True).findings():
+            if isinstance(each, CounterExample) and sensible(each.action, each.resource):
+                found[each] = None
+                if len(found) >= limit:
+                    return list(found)
     return list(found)
 
 
 class _Search:
     """One comparison; remembers what it has worked out about pairs of rules."""
 
-    def __init__(self, wide: Permission, narrow: Permission, *, every: bool = False) -> None:
-        self.wide_permission, self.narrow_permission = wide, narrow
+    def __init__(self, wide: Permission, narrow: Compared, *, every: bool = False) -> None:
+        self.wide_permission, self.narrow_held = wide, narrow
         self.wide: Program = compile_permission(wide)
-        self.narrow: Program = compile_permission(narrow)
+        self.narrow, *self.ceilings = (compile_permission(part) for part in parts_of(narrow))
+        self.narrow_denies = [deny for program in (self.narrow, *self.ceilings) for deny in program.denies]
         self.every = every
         self.cases = 0
         self._covered: dict[tuple[int, int], bool] = {}
         self._apart: dict[tuple[int, int], bool] = {}
+        self._repeated: dict[int, bool] = {}
         self._texts: dict[tuple[Pattern, tuple[int, ...]], Representatives] = {}
         self._settled: dict[object, NotProvable | None] = {}
 
@@ -122,6 +135,8 @@ class _Search:
     # One statement inside one statement
 
     def _covers(self, outer: CompiledSet, inner: CompiledSet) -> bool:
+        if outer is inner:
+            return True
         key = (id(outer), id(inner))
         if key not in self._covered:
             self._covered[key] = outer.covers(inner)
@@ -134,35 +149,51 @@ class _Search:
         return self._apart[key]
 
     def _inside_one(self, own: Rule) -> bool:
-        return any(
-            _no_stricter(wider, own)
-            and self._covers(wider.actions, own.actions)
+        if own not in self.wide.allows and not any(self._holds_all_of(own, each) for each in self._nearest(own)):
+            return False
+        return all(self._harmless(deny, own) for deny in self.wide.denies)
+
+    def _nearest(self, own: Rule) -> list[Rule]:
+        """The rules of the wide side, those first that share actions or resources: a narrowing keeps one of them."""
+        return sorted(
+            self.wide.allows, key=lambda each: each.actions is not own.actions and each.resources is not own.resources
+        )
+
+    def _holds_all_of(self, own: Rule, wider: Rule) -> bool:
+        return (
+            self._covers(wider.actions, own.actions)
             and self._covers(wider.resources, own.resources)
-            for wider in self.wide.allows
-        ) and all(self._harmless(deny, own) for deny in self.wide.denies)
+            and _no_stricter(wider, own)
+        )
 
     def _harmless(self, deny: Rule, own: Rule) -> bool:
         """Whether a deny of the wide side takes nothing from this rule that the narrow side does not take too."""
-        if self._are_apart(deny.actions, own.actions) or self._are_apart(deny.resources, own.resources):
+        if id(deny) not in self._repeated:
+            self._repeated[id(deny)] = deny in self.narrow_denies or any(
+                self._holds_all_of(deny, repeated) for repeated in self.narrow_denies
+            )
+        if self._repeated[id(deny)]:
             return True
-        return any(
-            _no_stricter(repeated, deny)
-            and self._covers(repeated.actions, deny.actions)
-            and self._covers(repeated.resources, deny.resources)
-            for repeated in self.narrow.denies
-        )
+        return self._are_apart(deny.actions, own.actions) or self._are_apart(deny.resources, own.resources)
 
     # By representative actions
 
     def _by_actions(self, own: Rule) -> Iterator[CounterExample | NotProvable]:
-        groups = (self.narrow.denies, self.wide.allows, self.wide.denies)
+        groups = (self.narrow_denies, self.wide.allows, self.wide.denies, *(each.allows for each in self.ceilings))
         near = [[rule for rule in rules if not self._are_apart(rule.actions, own.actions)] for rules in groups]
-        others = [pattern for rules in near for rule in rules for pattern in rule.actions.patterns()]
-        others += own.actions.patterns()
+        if not self.every:
+            likely = self._likely(own, near)
+            if likely is not None:
+                yield likely
+                return
         seen: set[object] = set()
-        spelling = {self.wide.dialect.fold_action(text): text for text in self._action_names()}
+        spelling: dict[str, str] | None = None
+        sets = [own.actions, *(rule.actions for rules in near for rule in rules)]
         for target in own.actions.targets():
-            found = representatives(target, others, spelling)
+            if not target.is_literal and spelling is None:
+                spelling = {self.wide.dialect.fold_action(text): text for text in self._action_names()}
+            others = [] if target.is_literal else _patterns_near(sets, target)
+            found = representatives(target, others, spelling or ())
             if not found.complete:
                 yield NotProvable("the action patterns have too many combinations")
             for text in found.texts:
@@ -175,12 +206,75 @@ class _Search:
                     continue
                 seen.add(key)
                 if not self._settled_by_resources(own, member, concerned):
-                    yield from self._by_resources(own, spelling.get(text, text), member, concerned)
+                    yield from self._by_resources(own, self._spelled(own, text, spelling), member, concerned)
+
+    def _likely(self, own: Rule, near: list[list[Rule]]) -> CounterExample | None:
+        """A counter-example among the requests that the rule names itself or most plainly stands for, if there is one.
+
+        Most refutations are found here, before the many ways are counted in which patterns overlap.
+        """
+        places = own.resources.targets()
+        seen: set[object] = set()
+        tries = 0
+        for target in own.actions.targets():
+            text = target.sample()
+            member = own.actions.membership(text)
+            if member is False:
+                continue
+            concerned = [_concerned(rules, text, "actions") for rules in near]
+            key = tuple(id(rule) for rule, _ in concerned[1])
+            if key in seen or self._settled_by_resources(own, member, concerned):
+                continue
+            seen.add(key)
+            for place in self._likely_places(places, [rule for rule, _ in concerned[1] if _no_stricter(rule, own)]):
+                tries += 1
+                finding = self._try(own, self._spelled(own, text, None), place)
+                if finding is not None or tries >= MAX_TRIES:
+                    return finding
+        return None
+
+    def _likely_places(self, places: list[Pattern], allows: list[Rule]) -> Iterator[str]:
+        """Resources that no single pattern of these rules holds, else just the first; by two names each.
+
+        allows: those that hold whenever the rule does.
+        """
+        if len(places) > 1:
+            outside = (each for each in places if not any(rule.resources.include.has_all_of(each) for rule in allows))
+            places = list(islice(outside, 3)) or places[:1]
+        for place in places:
+            yield place.sample()
+            if not place.is_literal:
+                yield place.sample("other")
+
+    def _try(self, own: Rule, action: str, resource: str) -> CounterExample | None:
+        at_home = own.resources.membership(resource)
+        if at_home is False:
+            return None
+        context = likely_context([own])
+        for name in (each for doubt in _open(at_home) for each in doubt.includes):
+            context |= self.wide.dialect.solve(name, action, resource, {}) or {}
+        example = CounterExample(action, resource, context, self._some_moment)
+        return example if self._is_real(example) else None
+
+    @cached_property
+    def _some_moment(self) -> datetime | None:
+        """A moment before anything ends, where something does."""
+        rules = (*self.narrow.allows, *self.narrow_denies, *self.wide.allows, *self.wide.denies)
+        ends = [rule.until for rule in rules if rule.until is not None]
+        return min(ends) - timedelta(seconds=1) if ends else None
+
+    def _spelled(self, own: Rule, text: str, spelling: dict[str, str] | None) -> str:
+        """The action as people write it."""
+        if spelling is not None:
+            return spelling.get(text, text)
+        fold = self.wide.dialect.fold_action
+        return next((each for each in own.statement.actions.include if fold(each) == text), text)
 
     def _action_names(self) -> list[str]:
         """Names to write witnesses with: as the permissions spell them, then well-known ones."""
         spelled = []
-        for rule in (*self.narrow.allows, *self.wide.allows, *self.wide.denies):
+        ceilings = (rule for each in self.ceilings for rule in each.allows)
+        for rule in (*self.narrow.allows, *ceilings, *self.wide.allows, *self.wide.denies):
             for text in rule.statement.actions.include + rule.statement.actions.exclude:
                 pattern = self.wide.dialect.action(text).patterns
                 if len(pattern) == 1 and pattern[0].is_literal:
@@ -192,11 +286,11 @@ class _Search:
         self, own: Rule, member: Membership, concerned: list[list[tuple[Rule, Membership]]]
     ) -> bool:
         """For this action: one wide rule holds all resources and no deny of the wide side comes near them."""
-        _, allows, denies = concerned
+        _, allows, denies, *_ = concerned
         if any(not self._are_apart(deny.resources, own.resources) for deny, _ in denies):
             return False
         return any(
-            held is True and _no_stricter(rule, own) and self._covers(rule.resources, own.resources)
+            held is True and self._covers(rule.resources, own.resources) and _no_stricter(rule, own)
             for rule, held in allows
         )
 
@@ -211,6 +305,8 @@ class _Search:
         ]
         nearby = [own, *(rule for rules in near for rule, _ in rules)]
         for target in self._resource_targets(own):
+            if self._settled_place(own, target, near):
+                continue
             found = self._resources(target, nearby)
             if not found.complete:
                 yield NotProvable("the resource patterns have too many combinations")
@@ -222,10 +318,21 @@ class _Search:
                 if at_home is False:
                     continue
                 sides = [_both(rules, text) for rules in near]
-                case = Case((own, _open(member, at_home)), sides[0], sides[1], sides[2])
+                case = Case((own, _open(member, at_home)), sides[0], sides[1], sides[2], tuple(sides[3:]))
                 finding = self._decide(case, action, text)
                 if finding is not None:
                     yield finding
+
+    def _settled_place(self, own: Rule, target: Pattern, near: list[list[tuple[Rule, Membership]]]) -> bool:
+        """For this action: one wide rule holds all of this place, and no deny of the wide side comes near."""
+        _, allows, denies, *_ = near
+        return not denies and any(
+            held is True
+            and not rule.resources.exclude.languages
+            and rule.resources.include.has_all_of(target)
+            and _no_stricter(rule, own)
+            for rule, held in allows
+        )
 
     def _resource_targets(self, own: Rule) -> list[Pattern]:
         """For samples, a named object is enough: nobody wants the invented columns of a named table as well."""
@@ -241,7 +348,7 @@ class _Search:
     def _resources(self, target: Pattern, nearby: list[Rule]) -> Representatives:
         key = (target, tuple(id(rule.resources) for rule in nearby))
         if key not in self._texts:
-            patterns = [pattern for rule in nearby for pattern in rule.resources.patterns()]
+            patterns = [] if target.is_literal else _patterns_near([rule.resources for rule in nearby], target)
             seeds = [*self.wide.dialect.known_resources, target.sample()]
             self._texts[key] = representatives(target, patterns, seeds)
         return self._texts[key]
@@ -259,7 +366,7 @@ class _Search:
         return finding
 
     def _by_contexts(self, case: Case, action: str, resource: str) -> CounterExample | NotProvable | None:
-        space = Space(case)
+        space = Space(case, self.wide.dialect)
         if space.size > MAX_CONTEXTS:
             return NotProvable("the conditions have too many combinations")
         violated = False
@@ -267,12 +374,15 @@ class _Search:
             if not point.violates(case):
                 continue
             violated = True
-            example = CounterExample(action, resource, point.context, point.at)
-            if self._is_real(example):
-                return example
+            for context in (
+                (point.context, space.concrete(point, action, resource)) if space.opaque else (point.context,)
+            ):
+                example = CounterExample(action, resource, context, point.at)
+                if self._is_real(example):
+                    return example
         if not violated:
             return None
-        likely = CounterExample(action, resource, likely_context(case.own[0], space.doubts), space.moments[0])
+        likely = CounterExample(action, resource, likely_context([case.own[0]], space.doubts), space.moments[0])
         if self._is_real(likely):
             return likely
         doubts = sorted(space.doubts)
@@ -283,16 +393,24 @@ class _Search:
     def _is_real(self, example: CounterExample) -> bool:
         request = (example.action, example.resource, example.context, example.at)
         return (
-            matches(self.narrow_permission, *request) is Answer.YES
-            and matches(self.wide_permission, *request) is Answer.NO
+            permits(self.wide_permission, *request) is Answer.NO and permits(self.narrow_held, *request) is Answer.YES
         )
+
+
+def _patterns_near(sets: list[CompiledSet], target: Pattern) -> list[Pattern]:
+    """Everything that tells texts of the target apart."""
+    distinct = dict.fromkeys(sets)
+    found = dict.fromkeys(each for one in distinct for each in one.near(target))
+    return [each if isinstance(each, Pattern) else exact(each) for each in found]
 
 
 def _no_stricter(wider: Rule, narrower: Rule) -> bool:
     """Whether the first holds whenever the second does: a subset of its conditions, ending no earlier."""
     if wider.until is not None and (narrower.until is None or narrower.until > wider.until):
         return False
-    return wider.conditions <= narrower.conditions
+    if wider.conditions <= narrower.conditions:
+        return True
+    return all(any(implies(each, other) for each in narrower.conditions) for other in wider.conditions)
 
 
 def _concerned(rules: list[Rule], text: str, which: str) -> list[tuple[Rule, Membership]]:
@@ -308,7 +426,7 @@ def _open(*memberships: Membership) -> tuple[Depends, ...]:
     return tuple(each for each in memberships if isinstance(each, Depends))
 
 
-def _both(rules: list[tuple[Rule, Membership]], text: str) -> tuple[tuple[Rule, tuple[Depends, ...]], ...]:
+def _both(rules: list[tuple[Rule, Membership]], text: str) -> tuple[Held, ...]:
     found = []
     for rule, held in rules:
         member = rule.resources.membership(text)

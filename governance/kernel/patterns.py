@@ -9,9 +9,10 @@ Positions of all tokens of a machine are bits of one integer, so that reading a 
 operations whatever the number of patterns.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 STATE_LIMIT = 6_000
@@ -63,32 +64,67 @@ def _tidy(tokens: Iterable[Token]) -> tuple[Token, ...]:
     return tuple(tidy)
 
 
-@dataclass(frozen=True)
 class Pattern:
-    """A row of tokens; build it with `glob`, `exact` or from a dialect."""
+    """A row of tokens; build it with `glob`, `exact` or from a dialect. Never changed once it is made.
 
-    tokens: tuple[Token, ...]
-    prefix: str = field(init=False, compare=False)
-    suffix: str = field(init=False, compare=False)
-    is_literal: bool = field(init=False, compare=False)
+    Most patterns are plain globs and texts. These keep their text, are compared as texts, and have tokens only when a
+    machine needs them.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", _tidy(self.tokens))
-        prefix = _fixed_run(self.tokens)
-        object.__setattr__(self, "prefix", prefix)
-        object.__setattr__(self, "suffix", _fixed_run(self.tokens[::-1])[::-1])
-        object.__setattr__(self, "is_literal", len(prefix) == len(self.tokens))
+    __slots__ = ("_hash", "_machine", "_text", "_tokens", "is_literal", "prefix", "suffix")
+
+    def __init__(self, tokens: tuple[Token, ...] = (), *, text: str | None = None, wild: bool = False) -> None:
+        """text: in place of tokens; `*` and `?` are wildcards if `wild`, else nothing is."""
+        self._machine: Machine | None = None
+        self._tokens: tuple[Token, ...] | None = None
+        self._text: str | None = None
+        if text is None:
+            self._tokens = _tidy(tokens)
+            self.prefix = _fixed_run(self._tokens)
+            self.suffix = _fixed_run(self._tokens[::-1])[::-1]
+            self.is_literal = len(self.prefix) == len(self._tokens)
+        elif wild and (first := _WILD.search(text)):
+            self._text = text = _RUN.sub(_tidy_run, text)
+            self.prefix = text[: first.start()]
+            self.suffix = text[max(text.rfind("*"), text.rfind("?")) + 1 :]
+            self.is_literal = False
+        else:
+            self.prefix = self.suffix = text
+            self.is_literal = True
+        length = len(self.prefix) if self.is_literal else len(text if self._tokens is None else self._tokens)  # type: ignore[arg-type]
+        self._hash = hash((self.prefix, self.suffix, length))
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.prefix if self.is_literal else self._text or self.tokens!r})"
 
     def __hash__(self) -> int:
         return self._hash
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.tokens)
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Pattern) or self._hash != other._hash or self.is_literal != other.is_literal:
+            return False
+        if self.is_literal:
+            return self.prefix == other.prefix
+        if self._text is not None and other._text is not None:
+            return self._text == other._text
+        return self.tokens == other.tokens
 
-    @cached_property
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        if self._tokens is None:
+            if self._text is None:
+                self._tokens = tuple(map(literal, self.prefix))
+            else:
+                self._tokens = tuple(_WILDCARDS.get(char) or literal(char) for char in self._text)
+        return self._tokens
+
+    @property
     def machine(self) -> "Machine":
-        return Machine((self,))
+        if self._machine is None:
+            self._machine = Machine((self,))
+        return self._machine
 
     def matches(self, text: str) -> bool:
         """Whether this text is in the set. Linear in the length of the text."""
@@ -96,19 +132,32 @@ class Pattern:
             return text == self.prefix
         if not text.startswith(self.prefix) or not text.endswith(self.suffix):
             return False
-        if len(self.prefix) + len(self.suffix) + 1 == len(self.tokens) and ANY in self.tokens:
-            return len(text) >= len(self.prefix) + len(self.suffix)
+        if self._text is not None and "?" not in self._text:
+            return self._finds_its_parts(text)
         return self.machine.accepts(text)
+
+    def _finds_its_parts(self, text: str) -> bool:
+        """For a glob of stars alone: prefix and suffix are known to fit, the parts between must follow one another."""
+        place, end = len(self.prefix), len(text) - len(self.suffix)
+        if place > end:
+            return False
+        for part in self._text.split("*")[1:-1] if self._text else ():
+            found = text.find(part, place, end)
+            if found < 0:
+                return False
+            place = found + len(part)
+        return True
 
     def covers(self, other: "Pattern") -> bool:
         """Whether the other pattern is seen to lie inside this one. Sound; may miss some true inclusions."""
-        if self == other:
-            return True
         if other.is_literal:
             return self.matches(other.prefix)
         if self.is_literal or not other.prefix.startswith(self.prefix) or not other.suffix.endswith(self.suffix):
             return False
-        return self.machine.swallows(other)
+        if self._text is not None and other._text is not None and "?" not in self._text:
+            # Read as a plain text, the wildcards of the other one can only be taken by a star of this one.
+            return self._finds_its_parts(other._text)
+        return self == other or self.machine.swallows(other)
 
     def may_overlap(self, other: "Pattern") -> bool:
         """False only where the two sets have nothing in common; cheap, may say True too often."""
@@ -124,15 +173,28 @@ class Pattern:
 
     def sample(self, word: str = "example") -> str:
         """One text of this set, with `word` where anything may stand."""
+        if self.is_literal:
+            return self.prefix
         parts = []
         for token in self.tokens:
             if not token.negated:
                 parts.append("" if token.loop else min(token.chars))
             elif token.loop:
-                parts.append(word)
+                parts.append("".join(char for char in word if char not in token.chars))
             else:
                 parts.append(next(char for char in _FRESH if char not in token.chars))
         return "".join(parts)
+
+
+_WILD = re.compile(r"[*?]")
+_RUN = re.compile(r"[*?]{2,}")
+_WILDCARDS = {"*": ANY, "?": ONE}
+
+
+def _tidy_run(found: re.Match[str]) -> str:
+    """Single characters first, then one star: `*?` and `?*` are the same set."""
+    run = found.group()
+    return "?" * run.count("?") + ("*" if "*" in run else "")
 
 
 def _fixed_run(tokens: Sequence[Token]) -> str:
@@ -182,6 +244,8 @@ def _share(left: tuple[Token, ...], right: tuple[Token, ...]) -> bool:
 @lru_cache(maxsize=65_536)
 def glob(text: str, separator: str = "") -> Pattern:
     """`*` and `?` as wildcards; with a separator (such as "/") neither spans it."""
+    if not separator:
+        return Pattern(text=text, wild=True)
     stop = frozenset(separator)
     wild = {"*": Token(stop, negated=True, loop=True), "?": Token(stop, negated=True)}
     return Pattern(tuple(wild.get(char) or literal(char) for char in text))
@@ -190,7 +254,7 @@ def glob(text: str, separator: str = "") -> Pattern:
 @lru_cache(maxsize=65_536)
 def exact(text: str) -> Pattern:
     """The set of just this text."""
-    return Pattern(tuple(map(literal, text)))
+    return Pattern(text=text)
 
 
 class Machine:
@@ -302,6 +366,8 @@ def representatives(
     fixed = {other.prefix for other in relevant if other.is_literal}
     loose = [other for other in relevant if not other.is_literal]
     first = [text for text in seeds if text not in fixed and target.matches(text)]
+    if not loose and (plain := first[:1] or [text for text in (target.sample(),) if text not in fixed]):
+        return Representatives(tuple(dict.fromkeys([*plain, *sorted(fixed)])), complete=True)
     found, complete = _explore(target, loose, first, limit)
     if fixed & set(found):
         # A literal hides the only text known for its combination: let the search tell them apart.

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from governance.kernel import dialects
-from governance.kernel.decisions import Depends, Rule, Stand, stand_of, undecided
+from governance.kernel.decisions import Rule, Stand, stand_of, undecided
 from governance.kernel.dialects.interface import join_words
 from governance.kernel.dialects.postgresql import DEPTH
 from governance.kernel.documents import MAX_PATTERN_LENGTH, Permission
 from governance.kernel.errors import DomainError
 from governance.kernel.heads import Heads, heads_of_request
+from governance.kernel.sets import Depends
 from governance.kernel.wording import condition_words
 
 # How a resource of each dialect begins; scopes name theirs as they like.

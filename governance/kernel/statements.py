@@ -1,8 +1,8 @@
 """What a permission consists of: sets of patterns, conditions, statements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Effect = Literal["allow", "deny"]
 
@@ -13,6 +13,17 @@ class PatternSet:
 
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Remembered: sets of thousands of patterns are looked up again and again."""
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash((self.include, self.exclude)) or 1)
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the hash, which differs from process to process."""
+        return (PatternSet, (self.include, self.exclude))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -23,6 +23,7 @@ from tests.bench.measures import (
     measure_sync,
 )
 from tests.bench.place import Place
+from tests.bench.proofs import measure_proofs
 from tests.bench.report import Row
 
 OUTPUT = Path(".bench")
@@ -53,6 +54,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     (measure_warm_up, ("warm_p99_over_cold",)),
     (measure_history, ("as_of_p95_ms",)),
     (measure_push, ("push_create_over_drf", "push_unchanged_over_drf")),
+    (measure_proofs, ("proof_p50_ms", "proof_p99_ms", "right_size_per_s")),
     (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),

@@ -67,6 +67,9 @@ TARGETS = {
     "campaign_open_over_copy": Target("ratio", "min", 0.05),
     "audit_overhead_percent": Target("value", "max", 25),
     "audit_bulk_rows_per_s": Target("ratio", "min", 0.5),
+    "proof_p50_ms": Target("value", "max", 0.1),
+    "proof_p99_ms": Target("value", "max", 10),
+    "right_size_per_s": None,
 }
 
 

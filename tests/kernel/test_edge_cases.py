@@ -159,7 +159,7 @@ INCLUSIONS = [
     ("25 variable below", "aws", [("*", ARN + "b/*")], [("*", ARN + "b/${aws:username}/*")], "yes"),
     # Without a fixed principal somebody of another name is a counter-example; the context of it says who.
     ("25 variable above", "aws", [("*", ARN + "b/${aws:username}/*")], [("*", ARN + "b/bob/*")], "no"),
-    ("25 variable in a deny", "aws", [("*", "*"), ("*", "b/${aws:username}", DENY)], [("*", "b/bob")], "unknown"),
+    ("25 variable in a deny", "aws", [("*", "*"), ("*", "b/${aws:username}", DENY)], [("*", "b/bob")], "no"),
     ("dates of statements", "aws", [("*", "*")], [("*", "*", {"until": "2027-01-01T00:00:00Z"})], "yes"),
     ("ends later", "aws", [("*", "*", {"until": "2027-01-01T00:00:00Z"})], [("*", "*")], "no"),
     (

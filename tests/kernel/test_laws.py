@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.kernel.atoms import implies
+from governance.kernel.conditions import canonical, evaluate
 from governance.kernel.permissions import (
     Answer,
     Condition,
     CounterExample,
+    Effective,
     NotExpressible,
     PatternSet,
     Permission,
@@ -19,11 +22,14 @@ from governance.kernel.permissions import (
     includes,
     intersects,
     matches,
+    permits,
     sample_requests,
     subtract,
     union,
 )
+from governance.kernel.privileges import classes_of
 from governance.kernel.rightsizing import replay, right_size, unused
+from governance.kernel.styles import STYLES
 
 ACTIONS = {
     "aws": ["s3:Get*", "s3:GetObject", "S3:getobject", "s3:P?tObject", "s3:*", "*", "iam:*", "iam:PassRole"],
@@ -45,21 +51,58 @@ CONDITIONS = [
     Condition("StringEquals", "k", ("a",)),
     Condition("StringEquals", "k", ("a", "b")),
     Condition("StringNotEquals", "k", ("a",)),
+    Condition("StringEqualsIgnoreCase", "k", ("A",)),
     Condition("StringLike", "k", ("a*",)),
+    Condition("StringNotLike", "K", ("a*",)),
+    Condition("StringLikeIfExists", "k", ("?",)),
+    Condition("StringEquals", "k", ("${aws:username}",)),
+    Condition("StringNotEquals", "k", ("${aws:username}",)),
+    Condition("StringLike", "k", ("${aws:username}*",)),
+    Condition("StringEquals", "k", ("${aws:username, 'a'}",)),
+    Condition("Null", "k", ("true",)),
+    Condition("Null", "k", ("false",)),
+    Condition("ForAnyValue:StringEquals", "k", ("a",)),
+    Condition("ForAnyValue:StringNotEquals", "k", ("a",)),
+    Condition("ForAllValues:StringLike", "k", ("a*", "b")),
+    Condition("ForAllValues:StringEqualsIfExists", "k", ("b",)),
+    Condition("Resembles", "k", ("a",)),
     Condition("IpAddress", "ip", ("10.0.0.0/8",)),
     Condition("IpAddress", "ip", ("10.1.0.0/16",)),
+    Condition("NotIpAddress", "ip", ("10.1.0.0/16", "192.0.2.1")),
     Condition("BoolIfExists", "mfa", ("true",)),
-    Condition("ForAnyValue:StringEquals", "k", ("a",)),
-    Condition("Resembles", "k", ("a",)),
+    Condition("Bool", "mfa", ("true",)),
+    Condition("NumericLessThan", "n", ("5",)),
+    Condition("NumericGreaterThanEquals", "n", ("5",)),
+    Condition("NumericNotEqualsIfExists", "n", ("5",)),
+    Condition("DateLessThan", "t", ("2027-01-01T00:00:00Z",)),
+    Condition("DateGreaterThan", "t", ("1700000000",)),
+    Condition("ArnLike", "arn", ("arn:aws:s3:::b*",)),
+    Condition("ArnNotEquals", "arn", ("arn:aws:*:::b",)),
+    Condition("Principal", "principal", ("AWS:111111111111",)),
+    Condition("Principal", "principal", ("AWS:arn:aws:iam::111111111111:user/a", "Service:x.amazonaws.com")),
+    Condition("NotPrincipal", "principal", ("AWS:arn:aws:iam::111111111111:user/a",)),
 ]
+# No document may hold these, but a policy of AWS may.
+EMPTY = [Condition("StringEquals", "k", ()), Condition("NumericNotEquals", "n", ()), Condition("Null", "k", ())]
 MOMENTS = [datetime(2027, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)]
 CONTEXTS = st.fixed_dictionaries(
     {},
     optional={
-        "k": st.sampled_from(["a", "b", "ax"]),
-        "ip": st.sampled_from(["10.1.2.3", "10.2.2.3", "192.0.2.1"]),
+        "k": st.sampled_from(["a", "A", "b", "ax", "", ["a", "b"], ["a", "ax"], ["b", "c"], []]),
+        "ip": st.sampled_from(["10.1.2.3", "10.2.2.3", "192.0.2.1", "2001:db8::1"]),
         "mfa": st.sampled_from(["true", "false"]),
-        "aws:username": st.sampled_from(["k", "x"]),
+        "n": st.sampled_from(["4", "5", "5.0", "6"]),
+        "t": st.sampled_from(["2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "1600000000"]),
+        "arn": st.sampled_from(["arn:aws:s3:::b", "arn:aws:s3:::bc", "arn:aws:sqs:::b", "b"]),
+        "aws:username": st.sampled_from(["k", "x", "a", "b", "*"]),
+        "principal": st.sampled_from(
+            [
+                "AWS:arn:aws:iam::111111111111:user/a",
+                "AWS:arn:aws:iam::111111111111:root",
+                "AWS:arn:aws:iam::222222222222:user/b",
+                "Service:x.amazonaws.com",
+            ]
+        ),
     },
 )
 
@@ -84,8 +127,18 @@ def permissions(dialect, most=4):
     return st.builds(Permission, st.just(dialect), st.lists(statements(dialect), max_size=most).map(tuple))
 
 
-def several(number):
-    return st.sampled_from(sorted(ACTIONS)).flatmap(lambda dialect: st.tuples(*[permissions(dialect)] * number))
+def several(number, most=4):
+    return st.sampled_from(sorted(ACTIONS)).flatmap(lambda dialect: st.tuples(*[permissions(dialect, most)] * number))
+
+
+def under_ceilings(number):
+    """Permissions of one dialect, each under up to two ceilings."""
+
+    def of(dialect):
+        ceilings = st.lists(permissions(dialect, 2), max_size=2).map(tuple)
+        return st.tuples(*[st.builds(Effective, permissions(dialect, 2), ceilings)] * number)
+
+    return st.sampled_from(sorted(ACTIONS)).flatmap(of)
 
 
 WORDS = {
@@ -130,7 +183,7 @@ def test_every_permission_includes_itself(one):
     assert isinstance(includes(one[0], one[0]), Proof)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(several(2), st.data())
 def test_inclusion_agrees_with_matching(both, data):
     wide, narrow = both
@@ -202,17 +255,97 @@ def test_subtracting_removes_just_what_was_removed(both, data):
 
 
 @settings(max_examples=200, deadline=None)
-@given(several(1), st.data())
-def test_right_sizing_stays_inside_and_covers_the_use(one, data):
+@given(several(1), st.sampled_from(STYLES), st.data())
+def test_right_sizing_stays_inside_and_covers_the_use(one, style, data):
     held = one[0]
     used = data.draw(st.lists(requests(held.dialect), max_size=6))
 
-    narrow = right_size(held, used)
+    narrow = right_size(held, used, style)
 
     assert includes(held, narrow).holds
+    assert includes(narrow, right_size(held, used)).holds
     before, after = replay(used, held), replay(used, narrow)
     assert after.refused == before.refused
     assert all(pair not in unused(held, used) for pair in used if matches(held, *pair) is Answer.YES)
+
+
+@settings(max_examples=100, deadline=None)
+@given(several(1), st.data())
+def test_no_style_adds_a_class_of_access(one, data):
+    held = one[0]
+    used = data.draw(st.lists(requests(held.dialect), max_size=6))
+    needed = right_size(held, used)
+
+    assert classes_of(right_size(held, used, "readable")) <= classes_of(needed)
+    assert classes_of(right_size(held, used, "access_level")) <= classes_of(needed)
+
+
+def moments():
+    return st.sampled_from([datetime(2026, 1, 1, tzinfo=UTC), *MOMENTS])
+
+
+@settings(max_examples=80, deadline=None)
+@given(under_ceilings(1))
+def test_what_is_under_ceilings_lies_inside_itself_and_each_of_its_parts(one):
+    assert isinstance(includes(one[0], one[0]), Proof)
+    for part in one[0].parts:
+        assert isinstance(includes(part, one[0]), Proof)
+
+
+@settings(max_examples=200, deadline=None)
+@given(under_ceilings(2), st.data())
+def test_under_ceilings_inclusion_agrees_with_matching_and_counter_examples_are_real(both, data):
+    wide, narrow = both
+    verdict = includes(wide, narrow)
+    request = (*data.draw(requests(wide.dialect)), data.draw(CONTEXTS), data.draw(moments()))
+
+    if isinstance(verdict, CounterExample):
+        found = (verdict.action, verdict.resource, verdict.context, verdict.at)
+        assert permits(narrow, *found) is Answer.YES
+        assert permits(wide, *found) is Answer.NO
+    elif isinstance(verdict, Proof) and permits(narrow, *request) is Answer.YES:
+        assert permits(wide, *request) is not Answer.NO
+
+
+@settings(max_examples=80, deadline=None)
+@given(under_ceilings(3))
+def test_under_ceilings_inclusion_is_transitive(three):
+    wide, middle, narrow = three
+    if includes(wide, middle).holds and includes(middle, narrow).holds:
+        assert not isinstance(includes(wide, narrow), CounterExample)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.sampled_from(CONDITIONS + EMPTY), st.sampled_from(CONDITIONS + EMPTY), CONTEXTS)
+def test_a_condition_that_implies_another_never_holds_without_it(first, second, context):
+    first, second = canonical(first), canonical(second)
+
+    if implies(first, second) and evaluate(first, context) is True:
+        assert evaluate(second, context) is not False
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(CONDITIONS + EMPTY), CONTEXTS, st.booleans())
+def test_one_form_of_a_condition_says_the_same(condition, context, denies):
+    if condition.operator != "Principal" or not denies:
+        assert evaluate(canonical(condition, denies=denies), context) is evaluate(condition, context)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.sampled_from(CONDITIONS + EMPTY), min_size=1, max_size=3),
+    st.lists(st.sampled_from(CONDITIONS + EMPTY), min_size=1, max_size=3),
+    CONTEXTS,
+)
+def test_conditions_alone_are_compared_soundly(held, kept, context):
+    wide, narrow = (
+        Permission("aws", (Statement(PatternSet(("*",)), PatternSet(("*",)), conditions=tuple(each)),))
+        for each in (held, kept)
+    )
+    verdict = includes(wide, narrow)
+
+    if isinstance(verdict, Proof) and matches(narrow, "s3:x", "y", context) is Answer.YES:
+        assert matches(wide, "s3:x", "y", context) is not Answer.NO
 
 
 @settings(max_examples=200, deadline=None)

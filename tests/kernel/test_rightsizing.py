@@ -1,7 +1,8 @@
 import pytest
 
 from governance.kernel.permissions import NotExpressible, difference_samples, includes, sample_requests, subtract
-from governance.kernel.rightsizing import replay, right_size, unused
+from governance.kernel.rightsizing import replay, right_size, unused, without_effect
+from governance.kernel.styles import STYLES
 
 TABLE = "table:ledger/public/payments"
 
@@ -106,3 +107,111 @@ def test_taking_the_superuser_attribute_takes_everything_that_came_with_it(permi
 def test_a_single_right_cannot_be_taken_from_a_superuser(permission):
     with pytest.raises(NotExpressible, match="come back"):
         subtract(permission("postgresql", ("SUPERUSER", "cluster:")), permission("postgresql", ("SELECT", TABLE)))
+
+
+LOGS = [f"arn:aws:s3:::ledger/logs/{number}" for number in range(3)]
+
+
+def sized(held, used, style):
+    """Sets of (actions, resources) of the suggestion."""
+    statements = right_size(held, used, style).statements
+    return {(each.actions.include, each.resources.include) for each in statements}
+
+
+def test_readable_puts_names_and_places_with_the_same_beginning_together(permission):
+    held = permission("aws", ("s3:*", "*"))
+    used = [(action, place) for action in ("s3:GetObject", "s3:GetObjectAcl") for place in LOGS]
+
+    assert sized(held, used, "exact") == {(("s3:GetObject", "s3:GetObjectAcl"), tuple(LOGS))}
+    assert sized(held, used, "readable") == {(("s3:GetObject*",), ("arn:aws:s3:::ledger/logs/*",))}
+
+
+def test_readable_never_leaves_what_was_held(permission):
+    held = permission("aws", ("s3:GetObject s3:GetObjectAcl", LOGS))
+    used = [(action, place) for action in ("s3:GetObject", "s3:GetObjectAcl") for place in LOGS]
+
+    assert right_size(held, used, "readable") == right_size(held, used, "exact")
+
+
+def test_readable_adds_no_class_of_access(permission):
+    held = permission("aws", ("s3:* ssm:*", "*"))
+    policies = [
+        ("s3:PutObject", "arn:aws:s3:::b/k"),
+        ("s3:PutObjectTagging", "arn:aws:s3:::b/k"),
+        ("s3:PutBucketTagging", "arn:aws:s3:::b/k"),
+    ]
+    parameters = [("ssm:GetParameterX", "*"), ("ssm:GetParameterY", "*")]
+
+    assert sized(held, policies, "readable") == {
+        (("s3:PutBucketTagging", "s3:PutObject", "s3:PutObjectTagging"), ("arn:aws:s3:::b/k",))
+    }
+    assert "ssm:GetParameter*" not in str(sized(held, parameters, "readable"))  # it would read secrets as well
+
+
+def test_readable_groups_tables_of_a_schema(permission):
+    held = permission("postgresql", ("SELECT DELETE", "table:ledger/public/*"))
+    used = [("SELECT", f"table:ledger/public/t{number}") for number in range(3)]
+
+    assert sized(held, used, "readable") == {(("SELECT",), ("table:ledger/public/*",))}
+
+
+def test_by_access_level_is_all_held_of_the_same_service_and_class(permission):
+    held = permission(
+        "aws", ("s3:GetObject s3:List* s3:PutObject s3:DeleteObject s3:GetBucketPolicy sqs:ReceiveMessage", "*")
+    )
+
+    assert sized(held, [("s3:GetObject", LOGS[0])], "access_level") == {
+        (("s3:GetBucketPolicy", "s3:GetObject", "s3:List*"), (LOGS[0],))
+    }
+
+
+def test_by_access_level_in_a_database(permission):
+    assert sized(permission("postgresql", ("OWN", TABLE)), [("INSERT", TABLE)], "access_level") == {
+        (("INSERT", "MAINTAIN", "UPDATE"), (TABLE,))
+    }
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_limits_of_what_was_held_stay_in_every_style(permission, style):
+    limits = {"until": "2027-01-01T00:00:00Z"}
+    held = permission("aws", ("s3:*", "*", limits), ("s3:PutObject", "*", {"effect": "deny"}))
+
+    found = right_size(held, [("s3:GetObject", LOGS[0])], style)
+
+    assert all(each.until or each.effect == "deny" for each in found.statements)
+    assert found.statements[-1] == held.statements[-1]
+
+
+def test_an_unknown_style_is_refused(permission):
+    with pytest.raises(ValueError, match="tidy"):
+        right_size(permission("aws", ("*", "*")), [], "tidy")
+
+
+def test_replay_names_what_ends_and_could_not_have_been_seen(permission):
+    held = permission("postgresql", ("SELECT DELETE TRUNCATE", TABLE))
+    target = permission("postgresql", ("SELECT", TABLE))
+    observable = permission("postgresql", ("SELECT DELETE", TABLE))
+
+    assert replay([("SELECT", TABLE)], target, held=held, observable=observable).not_observable == (
+        ("TRUNCATE", TABLE),
+    )
+    assert len(replay([], target, held=held).not_observable) == 2  # no log at all: nothing was observable
+    assert replay([("SELECT", TABLE)], target).not_observable == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "means_something"),
+    [
+        ("s3:GetObject", True),
+        ("s3:*", True),
+        ("*", True),
+        ("s3:GetObjectRetention", True),
+        ("s3:GetObjct", False),
+        ("s3:GteObject", False),
+        ("s3:GetObject,PutObject", False),
+        ("s3:", False),
+        ("GetObject", False),
+    ],
+)
+def test_names_that_no_action_has(permission, action, means_something):
+    assert (without_effect(permission("aws", ([action], "*"))) == []) is means_something

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from governance.kernel import variables
+from governance.kernel.conditions import PartlyKnown, values_of
 from governance.kernel.dialects.aws_actions import (
     ADMIN,
     KNOWN,
@@ -15,11 +17,9 @@ from governance.kernel.dialects.aws_actions import (
     WRITE_VERBS,
     segment_of_service,
 )
-from governance.kernel.dialects.interface import Dialect, Language, join_words
-from governance.kernel.patterns import Pattern, Token, exact, glob
+from governance.kernel.dialects.interface import ENOUGH, Dialect, Language, gathered_by, join_words
+from governance.kernel.patterns import Pattern, glob
 from governance.kernel.statements import Condition, PatternSet, Statement
-
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 class AWS(Dialect):
@@ -28,16 +28,16 @@ class AWS(Dialect):
     known_actions = KNOWN
     known_resources = ("arn:aws:s3:::example/example", "arn:aws:s3:::example", "arn:aws:example:eu-west-1:1:example")
 
+    @lru_cache(maxsize=65_536)  # noqa: B019 - the dialects are singletons
     def action(self, text: str, *, removing: bool = False) -> Language:
         return Language((glob(text.lower()),))
 
-    @lru_cache(maxsize=65_536)  # noqa: B019 - the dialects are singletons
+    @lru_cache(maxsize=65_536)  # noqa: B019
     def resource(self, text: str, *, removing: bool = False) -> Language:
         """A policy variable may stand for anything: the pattern is bounded from above, equal texts are equal."""
-        if not _VARIABLE.search(text):
-            return Language((glob(text),))
-        bound = _VARIABLE.sub("*", text)
-        return Language((glob(bound),), opaque=f"resource {text}")
+        if not variables.is_open(text):
+            return Language((variables.bound(text) if "${" in text else glob(text),))
+        return Language((variables.bound(text),), opaque=f"resource {text}", template=text)
 
     def fold_action(self, text: str) -> str:
         return text.lower()
@@ -46,18 +46,56 @@ class AWS(Dialect):
         return None if "${" in resource else super().exact_resource(resource)
 
     def resolve(self, opaque: str, text: str, context: Mapping[str, Any] | None) -> bool | None:
-        """Put the context's values in place of the variables; an unset variable leaves it open."""
-        values = {key.lower(): value for key, value in (context or {}).items()}
-        tokens: list[Token] = []
-        rest = opaque.removeprefix("resource ")
-        while found := _VARIABLE.search(rest):
-            name = found.group()[2:-1]
-            value = name if name in ("*", "?", "$") else values.get(name.lower())
-            if not isinstance(value, str):
-                return None
-            tokens += [*glob(rest[: found.start()]).tokens, *exact(value).tokens]
-            rest = rest[found.end() :]
-        return Pattern((*tokens, *glob(rest).tokens)).matches(text)
+        """Put the context's values in place of the variables; a pattern with one that is not set matches nothing."""
+        if context is None:
+            return None
+
+        def lookup(name: str) -> str | None:
+            found = values_of(context, name)
+            return found[0] if found and len(found) == 1 else None
+
+        pattern = variables.filled(opaque.removeprefix("resource "), lookup)
+        if pattern is None:
+            return None if isinstance(context, PartlyKnown) else False
+        return pattern.matches(text)
+
+    def implies(self, first: str, second: str) -> bool:
+        return variables.covers(second.removeprefix("resource "), first.removeprefix("resource "))
+
+    def solve(self, opaque: str, action: str, resource: str, known: Mapping[str, str]) -> dict[str, str] | None:
+        return variables.solved(opaque.removeprefix("resource "), resource, known)
+
+    def no_such_action(self, action: str) -> str:
+        return _no_such_action(action)
+
+    def family(self, action: str) -> str:
+        return action.partition(":")[0].lower()
+
+    def family_members(self, family: str) -> tuple[str, ...]:
+        """Patterns by the verb a name begins with, and the names that are known one by one."""
+        verbs = (f"{family}:{verb}*" for verb in _VERBS)
+        return (*verbs, *(each for each in _CATALOGUE.values() if each.lower().startswith(f"{family}:")))
+
+    def gathered(self, resources: list[str]) -> Iterable[tuple[str, list[str]]]:
+        """By paths inside one named thing: objects of a bucket, streams of a log group."""
+        return gathered_by(resources, _shortened)
+
+    def gathered_actions(self, actions: list[str]) -> Iterable[tuple[str, list[str]]]:
+        """Names with the same first words; two are enough where they share more than the verb."""
+        found: dict[str, list[str]] = {}
+        for action in actions:
+            service, _, name = action.partition(":")
+            words = _WORD.findall(name)
+            for number in range(1, len(words)):
+                found.setdefault(f"{service}:{''.join(words[:number])}*", []).append(action)
+            if words and "*" not in name and "?" not in name:
+                found.setdefault(f"{service}:{name}*", []).append(action)
+        fitting = [
+            (pattern, members)
+            for pattern, members in found.items()
+            if len(members) >= (2 if len(_WORD.findall(pattern.partition(":")[2])) > 1 else ENOUGH)
+        ]
+        return sorted(fitting, key=lambda each: (-len(each[0]), each[0]))
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         pattern = glob(action.lower())
@@ -74,6 +112,53 @@ class AWS(Dialect):
         others = tuple(action for action in actions if action.lower() not in _PLAIN)
         verbs = [*plain, *(_spoken(others) if others else [])]
         return f"{join_words(verbs)} {_thing(resource)}"
+
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[^A-Za-z0-9]+")
+_CATALOGUE = {each.lower(): each for each in (*ADMIN, *SECRETS, *SENDS, *KNOWN)}
+_VERBS = tuple("BatchGet" if verb == "batchget" else verb.capitalize() for verb in (*READ_VERBS, *WRITE_VERBS))
+
+
+def _shortened(resource: str) -> Iterable[str]:
+    """`arn:…:::bucket/a/b` as `bucket/a/*` and `bucket/*`: never less than one whole name."""
+    fields = resource.split(":", 5)
+    if len(fields) < 6 or "*" in resource or "?" in resource:
+        return
+    head, name = ":".join(fields[:5]), fields[5]
+    for place in range(len(name) - 1, 0, -1):
+        if name[place] in "/:" and name[:place].strip("/:"):
+            yield f"{head}:{name[: place + 1]}*"
+
+
+def _no_such_action(action: str) -> str:
+    """By form, or by being one letter away from a name that is known."""
+    if action == "*":
+        return ""
+    service, colon, name = action.partition(":")
+    if any(char.isspace() or char == "," for char in action):
+        return "no action has a blank or a comma in its name"
+    if not (colon and service and name):
+        return "no action has this form; expected service:Name"
+    folded = action.lower()
+    if "*" in action or "?" in action or folded in _CATALOGUE:
+        return ""
+    meant = next((each for each in _CATALOGUE if _is_one_letter_off(folded, each)), None)
+    return f"looks like a misspelling of {_CATALOGUE[meant]}" if meant else ""
+
+
+def _is_one_letter_off(left: str, right: str) -> bool:
+    """Whether one letter inside the name was lost, added, changed or swapped with its neighbour; never its last one.
+
+    The end is where real names differ: `ListUser` is not, `GetParameter` and `GetParameters` are both names.
+    """
+    if abs(len(left) - len(right)) > 1 or left[:3] != right[:3] or left[-1] != right[-1]:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), None)
+    if start is None or left.partition(":")[0] != right.partition(":")[0]:
+        return False
+    rest, other = left[start:], right[start:]
+    swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:]
+    return swapped or rest[1:] == other or rest == other[1:] or rest[1:] == other[1:]
 
 
 _EXEMPLARS = {"admin": ADMIN, "secret_read": SECRETS, "external_send": SENDS}
@@ -213,7 +298,7 @@ def _principals(value: Any, where: str) -> tuple[str, ...]:
 def expiry_of(statement: Statement) -> datetime | None:
     """The moment a `DateLessThan aws:CurrentTime` condition ends the statement, if it has a plain one."""
     for condition in statement.conditions:
-        if condition.operator == "DateLessThan" and condition.key.lower() == "aws:currenttime":
+        if condition.operator == "DateLessThan" and condition.key.lower() == "aws:currenttime" and condition.values:
             try:
                 moment = datetime.fromisoformat(condition.values[0])
             except ValueError:

@@ -1,9 +1,10 @@
 """The one interface of a dialect: how a kind of source writes actions and resources, and what its words mean."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from governance.kernel import variables
 from governance.kernel.patterns import Pattern, exact, glob
 from governance.kernel.statements import Statement
 
@@ -14,14 +15,18 @@ class Language:
 
     opaque: empty where the union is exact. Otherwise a name for "whatever this text means": the union is then only
     an upper bound, and two languages can be compared only where their names are equal.
+    template: a text with policy variables, where that is what makes it opaque; two templates can be compared.
     """
 
     patterns: tuple[Pattern, ...]
     opaque: str = ""
+    template: str = ""
 
     def covers(self, other: "Language") -> bool:
         if self.opaque:
-            return self.opaque == other.opaque
+            if self.opaque == other.opaque:
+                return True
+            return bool(self.template and other.template) and variables.covers(self.template, other.template)
         return all(any(own.covers(theirs) for own in self.patterns) for theirs in other.patterns)
 
     def may_overlap(self, other: "Language") -> bool:
@@ -65,6 +70,17 @@ class Dialect:
         """Whether a text is in the language of this opaque name, where a context can tell; else None."""
         return None
 
+    def implies(self, first: str, second: str) -> bool:
+        """Whether the language of the first opaque name is seen to lie inside that of the second, in every context."""
+        return False
+
+    def solve(self, opaque: str, action: str, resource: str, known: Mapping[str, str]) -> dict[str, str] | None:
+        """Values of context keys with which the request is in the language of this name, if some are found.
+
+        known: what is settled already.
+        """
+        return None
+
     def action_fault(self, text: str) -> str:
         """Why this text cannot be an action pattern here, or an empty string."""
         return ""
@@ -88,6 +104,26 @@ class Dialect:
         """A pattern for a concrete resource and nothing beside it; None where its text would be read as a wildcard."""
         return None if "*" in resource or "?" in resource else resource
 
+    def no_such_action(self, action: str) -> str:
+        """Why no request can be for this action pattern (a reason in words), or an empty text."""
+        return ""
+
+    def family(self, action: str) -> str:
+        """The service, or whatever else belongs together here, that an action is of."""
+        return ""
+
+    def family_members(self, family: str) -> tuple[str, ...]:
+        """Actions of one family, or patterns of such, as far as the dialect knows them."""
+        return self.known_actions
+
+    def gathered(self, resources: list[str]) -> Iterable[tuple[str, list[str]]]:
+        """(pattern, resources that it would stand for), from narrow to wide, each for at least `ENOUGH` of the list."""
+        return ()
+
+    def gathered_actions(self, actions: list[str]) -> Iterable[tuple[str, list[str]]]:
+        """The same for names of actions that begin alike."""
+        return ()
+
     def makes_sense(self, action: str, resource: str) -> bool:
         """Whether such a request can occur at all; samples leave the others out."""
         return True
@@ -110,6 +146,20 @@ def join_words(words: Iterable[str]) -> str:
     if len(listed) < 2:
         return "".join(listed)
     return f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+ENOUGH = 3
+"""So many alike are put together as one pattern."""
+
+
+def gathered_by(resources: Iterable[str], shorten: Callable[[str], Iterable[str]]) -> list[tuple[str, list[str]]]:
+    """Patterns that `shorten` makes of several resources, each with the resources it was made of, narrow ones first."""
+    found: dict[str, list[str]] = {}
+    for resource in resources:
+        for pattern in shorten(resource):
+            found.setdefault(pattern, []).append(resource)
+    enough = [(pattern, members) for pattern, members in found.items() if len(members) >= ENOUGH]
+    return sorted(enough, key=lambda each: (-len(each[0]), each[0]))
 
 
 def exactly(*texts: str) -> Language:

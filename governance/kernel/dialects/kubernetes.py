@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from governance.kernel.dialects import paths
-from governance.kernel.dialects.interface import Dialect, Language, exactly, join_words
+from governance.kernel.dialects.interface import Dialect, Language, exactly, gathered_by, join_words
 from governance.kernel.patterns import ANY, Pattern, exact, glob
 from governance.kernel.statements import PatternSet, Statement
 
@@ -124,6 +124,9 @@ class Kubernetes(Dialect):
 
     def action_fault(self, text: str) -> str:
         return f"{text!r}: a verb is either * or a name" if "?" in text or ("*" in text and text != "*") else ""
+
+    def gathered(self, resources: list[str]) -> Iterable[tuple[str, list[str]]]:
+        return gathered_by(resources, paths.last_name_open)
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         found = set(_CLASS_OF.values()) if action == "*" else {_CLASS_OF.get(action, "write")}

@@ -1,5 +1,6 @@
 """Resources written as `kind:element/element`, each element percent-encoded, `*` and `?` wild inside one element."""
 
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 _ESCAPED = frozenset('/%*?:"') - {'"'}
@@ -34,3 +35,10 @@ def split(resource: str) -> tuple[str, tuple[str, ...]]:
     if not colon:
         return "", (decode(kind),)
     return kind, tuple(map(decode, rest.split("/"))) if rest else ()
+
+
+def last_name_open(resource: str) -> Iterable[str]:
+    """`table:ledger/public/payments` as `table:ledger/public/*`; nothing for what has one name or a wildcard."""
+    before, slash, name = resource.rpartition("/")
+    if slash and name and "*" not in resource and "?" not in resource:
+        yield f"{before}/*"

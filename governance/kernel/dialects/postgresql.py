@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from governance.kernel.dialects import paths
-from governance.kernel.dialects.interface import Dialect, Language, exactly, join_words
+from governance.kernel.dialects.interface import Dialect, Language, exactly, gathered_by, join_words
 from governance.kernel.patterns import ANY, Pattern, glob
 from governance.kernel.statements import PatternSet, Statement
 
@@ -163,6 +163,12 @@ class PostgreSQL(Dialect):
     def makes_sense(self, action: str, resource: str) -> bool:
         kind, colon, _ = resource.partition(":")
         return bool(colon) and action in actions_on(kind)
+
+    def family_members(self, family: str) -> tuple[str, ...]:
+        return ACTIONS
+
+    def gathered(self, resources: list[str]) -> Iterable[tuple[str, list[str]]]:
+        return gathered_by(resources, paths.last_name_open)
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         kind = "" if resource == "*" else resource.partition(":")[0]

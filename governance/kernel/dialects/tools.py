@@ -7,7 +7,7 @@ that our word list does not know counts as destructive and open to the world.
 import re
 from collections.abc import Iterable
 
-from governance.kernel.dialects.interface import Dialect, join_words
+from governance.kernel.dialects.interface import Dialect, gathered_by, join_words
 
 _WORDS = {
     "read": {"get", "list", "read", "search", "find", "show", "describe", "status", "log", "diff", "fetch", "query",
@@ -23,12 +23,17 @@ _WORDS = {
     "external_send": {"send", "post", "email", "mail", "message", "publish", "webhook", "notify", "share", "tweet",
                       "sms", "fetch", "http", "push", "reply", "browse"},
 }  # fmt: skip
+_FIRST_PART = re.compile(r"[A-Za-z0-9]+[_.-]")
 _UNKNOWN = frozenset({"destructive", "external_send"})
 
 
 class Tools(Dialect):
     name = "tools"
     title = "Agent tools"
+
+    def gathered_actions(self, actions: list[str]) -> Iterable[tuple[str, list[str]]]:
+        """By what stands before the first mark, such as `git_*`."""
+        return gathered_by(actions, lambda name: [f"{found.group()}*"] if (found := _FIRST_PART.match(name)) else [])
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         if "*" in action or "?" in action:
