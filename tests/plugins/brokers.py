@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,15 +32,42 @@ def redis_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(10)
 
 
+@dataclass(frozen=True)
+class Node:
+    """A running node. `url` is for clients (guest, virtual host /), `management` the address of its HTTP API."""
+
+    url: str
+    port: int
+    management: str = ""
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`amqp://…` of a node of our own. Skips where rabbitmq-server is not installed, fails in CI."""
+    with _rabbitmq_node(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node with the management API, whose statistics are half a second old at the most."""
+    with _rabbitmq_node(tmp_path_factory.mktemp("rabbitmq-managed"), has_management=True) as node:
+        yield node
+
+
+@contextmanager
+def _rabbitmq_node(folder: Path, *, has_management: bool = False) -> Iterator[Node]:
     if not RABBITMQ.exists():
         _missing("rabbitmq-server")
-    folder = tmp_path_factory.mktemp("rabbitmq")
-    port, distribution_port, name_port = free_port(), free_port(), free_port()
+    port, http_port, distribution_port, name_port = (free_port() for _ in range(4))
     configuration = folder / "rabbitmq.conf"
-    configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    configuration.write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http_port}\n"
+        "collect_statistics_interval = 500\n"
+        if has_management
+        else f"listeners.tcp.1 = 127.0.0.1:{port}\n"
+    )
+    (folder / "enabled_plugins").write_text("[rabbitmq_management]." if has_management else "[].")
     environment = os.environ | {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": f"remit{port}@localhost",
@@ -59,7 +88,9 @@ def rabbitmq_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         )
     try:
         _wait_for_port(port, process, seconds=60)
-        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+        if has_management:
+            _wait_for_port(http_port, process, seconds=60)
+        yield Node(f"amqp://guest:guest@127.0.0.1:{port}//", port, f"http://127.0.0.1:{http_port}")
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
