@@ -50,7 +50,7 @@ def rabbitmq_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node with the management API, whose statistics are half a second old at the most."""
+    """A node with the management API, which tells for each channel what it publishes to."""
     with _rabbitmq_node(tmp_path_factory.mktemp("rabbitmq-managed"), has_management=True) as node:
         yield node
 
@@ -63,7 +63,7 @@ def _rabbitmq_node(folder: Path, *, has_management: bool = False) -> Iterator[No
     configuration = folder / "rabbitmq.conf"
     configuration.write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http_port}\n"
-        "collect_statistics_interval = 500\n"
+        "collect_statistics_interval = 500\nmanagement.rates_mode = detailed\n"
         if has_management
         else f"listeners.tcp.1 = 127.0.0.1:{port}\n"
     )

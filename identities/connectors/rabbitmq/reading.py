@@ -41,6 +41,7 @@ NOT_OBSERVABLE = (
     "When a user or a permission was created, and by which person; RabbitMQ passwords never expire.",
     "The last connection of a user that is not connected while it is read.",
     "Use by channels that opened and closed between two readings, so nothing is ever called unused.",
+    "To which exchange a channel publishes, unless the broker runs with management.rates_mode = detailed.",
     "Declaring, deleting and binding (configure): the broker counts publishing and consuming only.",
     "Users and rights that come from LDAP, OAuth 2, HTTP or another backend beside the broker's own.",
     "Certificates that sign a user in, and whether a user signs in with one.",

@@ -1,5 +1,6 @@
 """A later look at the broker: the native state, what is still effective by any path, and connections that remain."""
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +36,7 @@ def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Ver
         paths = _Paths(estate, plan.identity)
         still = [(*sample, via) for sample in plan.removes for via in paths.of(sample)]
         lost = [sample for sample in plan.keeps if not paths.gives(sample)]
-        sessions = len(_remaining(broker, plan, since, observed_at))
+        sessions = _sessions(broker, plan, since)
     return _answer(plan, observed_at, changed, still, sessions, lost)
 
 
@@ -70,7 +71,16 @@ class _Paths:
         return any(matches(permission, *sample) is not Answer.NO for _, permission in self.permissions)
 
 
-def _remaining(broker: Broker, plan: Plan, since: datetime | None, now: datetime) -> list[Connection]:
+def _sessions(broker: Broker, plan: Plan, since: datetime | None) -> int:
+    """Connections that outlive the change. The list shows what was closed for a while, so it is asked twice."""
+    first = _remaining(broker, plan, since)
+    if not first:
+        return 0
+    time.sleep(broker.settings.list_lag)
+    return len({each.name for each in first} & {each.name for each in _remaining(broker, plan, since)})
+
+
+def _remaining(broker: Broker, plan: Plan, since: datetime | None) -> list[Connection]:
     """Connections that the change does not reach: all of a user that was locked out, else the older ones."""
     closes = plan.pre_image["closes"]
     if not closes:
@@ -78,7 +88,7 @@ def _remaining(broker: Broker, plan: Plan, since: datetime | None, now: datetime
     found = broker.connections(closes["user"], closes["vhost"])
     if plan.action == "quarantine" or since is None:
         return found if plan.action in ("quarantine", "deactivate") else []
-    ahead = broker.now() - now  # the broker's clock may differ from ours
+    ahead = broker.now() - datetime.now(UTC)  # the broker's clock may differ from ours
     # Carrying out ends with a wait for the broker's list, during which clients that were cut off have come back.
     waited = timedelta(seconds=broker.settings.list_lag + 2)
     return older(found, since + ahead - waited)
