@@ -110,9 +110,7 @@ class Queues:
     def records(self, kind: str, user: str = "") -> list[dict[str, Any]]:
         key = "id" if kind == "identity" else "identity"
         return [
-            record
-            for record in self.connector().read()
-            if record["type"] == kind and record[key] == (user or self.app)
+            record for record in self.connector().read() if record["type"] == kind and record[key] == (user or self.app)
         ]
 
     def grant(self, having: str = "Virtual host") -> GrantRef:

@@ -334,4 +334,3 @@ def test_a_wrong_password_is_told_without_repeating_it(queues):
 
     assert CONNECTOR_PASSWORD not in str(refused.value.message)
     assert [check.state for check in connector.check()] == ["failed"]
-
