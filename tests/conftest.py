@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.plugins.brokers",
     "tests.plugins.governed",
     "tests.plugins.queues",
+    "tests.plugins.redis_lists",
     "tests.plugins.tree",
 ]
 

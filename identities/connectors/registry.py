@@ -9,6 +9,7 @@ from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
 from identities.connectors.rabbitmq import RabbitMQ
 from identities.connectors.rabbitmq import files as rabbitmq_files
+from identities.connectors.redis_acl import Redis
 
 
 class UnknownKind(DomainError):
@@ -44,6 +45,7 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]
     "postgresql": PostgreSQL,
     "push": Push,
     "rabbitmq": RabbitMQ,
+    "redis": Redis,
 }
 
 

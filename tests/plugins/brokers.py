@@ -19,13 +19,13 @@ RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 @pytest.fixture(scope="session")
 def redis_broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`redis://…` of a server that keeps nothing. Skips where redis-server is not installed, fails in CI."""
-    program = shutil.which("redis-server") or _missing("redis-server")
+    program = shutil.which("redis-server") or missing("redis-server")
     port = free_port()
     folder = tmp_path_factory.mktemp("redis")
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        _wait_for_port(port, process)
+        wait_for_port(port, process)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
@@ -58,7 +58,7 @@ def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 @contextmanager
 def _rabbitmq_node(folder: Path, *, has_management: bool = False) -> Iterator[Node]:
     if not RABBITMQ.exists():
-        _missing("rabbitmq-server")
+        missing("rabbitmq-server")
     port, http_port, distribution_port, name_port = (free_port() for _ in range(4))
     configuration = folder / "rabbitmq.conf"
     configuration.write_text(
@@ -87,9 +87,9 @@ def _rabbitmq_node(folder: Path, *, has_management: bool = False) -> Iterator[No
             [str(RABBITMQ)], env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        _wait_for_port(port, process, seconds=60)
+        wait_for_port(port, process, seconds=60)
         if has_management:
-            _wait_for_port(http_port, process, seconds=60)
+            wait_for_port(http_port, process, seconds=60)
         yield Node(f"amqp://guest:guest@127.0.0.1:{port}//", port, f"http://127.0.0.1:{http_port}")
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -104,14 +104,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _missing(package: str) -> str:
+def missing(package: str) -> str:
     message = f"{package} is not installed: apt-get install {package}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 15) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, "the broker ended by itself"

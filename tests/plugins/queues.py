@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -83,10 +83,8 @@ class Queues:
         try:
             yield connection.channel()
         finally:
-            try:
+            with suppress(amqp.AMQPError, OSError):
                 connection.close()
-            except (amqp.AMQPError, OSError):
-                pass
 
     def can(self, do: Callable[[amqp.Channel], Any]) -> bool:
         """Whether a real client that connects now may do this."""

@@ -1,5 +1,6 @@
 """What a broker holds, as records."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -55,10 +56,8 @@ def test_what_open_channels_do_is_use_and_nothing_is_called_unobserved_use(queue
         found: dict[tuple[str, str], Any] = {}
         while len(found) < 2 and time.monotonic() < deadline:
             channel.basic_publish(amqp.Message("x"), routing_key="orders")
-            try:
+            with contextlib.suppress(TimeoutError):
                 channel.connection.drain_events(timeout=0.5)
-            except TimeoutError:
-                pass
             found = {(use["action"], use["resource"]): use for use in queues.records("usage")}
         identity = queues.records("identity")[0]
 

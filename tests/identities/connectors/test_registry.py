@@ -11,6 +11,7 @@ def test_every_kind_makes_a_connector_that_knows_its_kind():
         "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
         "push": {},
         "rabbitmq": {"address": "https://b:15671", "user": "u", "password": "env:P"},
+        "redis": {"host": "h", "user": "u", "password": "env:P"},
     }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
