@@ -10,6 +10,7 @@ from identities.connectors.postgresql import PostgreSQL
 from identities.connectors.rabbitmq import RabbitMQ
 from identities.connectors.rabbitmq import files as rabbitmq_files
 from identities.connectors.redis_acl import Redis
+from identities.connectors.redis_acl import files as redis_files
 
 
 class UnknownKind(DomainError):
@@ -64,7 +65,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS,)
+_FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMATS)
 
 
 def formats() -> tuple[FileFormat, ...]:

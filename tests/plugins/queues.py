@@ -74,7 +74,11 @@ class Queues:
             f"127.0.0.1:{self.node.port}", userid=self.app, password=password, virtual_host=self.vhost,
             connect_timeout=5, read_timeout=10, write_timeout=10,
         )  # fmt: skip
-        connection.connect()
+        try:
+            connection.connect()
+        except (amqp.AMQPError, OSError):
+            connection.collect()
+            raise
         return connection
 
     @contextmanager
