@@ -25,6 +25,8 @@ pytest_plugins = [
     "tests.plugins.browser",
     "tests.plugins.brokers",
     "tests.plugins.governed",
+    "tests.plugins.queues",
+    "tests.plugins.redis_lists",
     "tests.plugins.tree",
 ]
 

@@ -20,6 +20,7 @@ _SIGNS = {
     "kubernetes": ("api:", "url:"),
     "rabbitmq": ("vhost:", "broker:"),
     "tools": ("server:",),
+    "redis": ("read:", "write:", "channel:"),
 }
 
 

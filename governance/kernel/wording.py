@@ -19,6 +19,7 @@ _SAYINGS = {
     "DateGreaterThan": "it is after {values}",
     "Principal": "asked by {values}",
     "NotPrincipal": "not asked by {values}",
+    "RoutingKeyMatches": "the routing key matches {values}",
 }
 
 

@@ -7,6 +7,10 @@ from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
+from identities.connectors.rabbitmq import RabbitMQ
+from identities.connectors.rabbitmq import files as rabbitmq_files
+from identities.connectors.redis_acl import Redis
+from identities.connectors.redis_acl import files as redis_files
 
 
 class UnknownKind(DomainError):
@@ -41,6 +45,8 @@ class Push:
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
     "postgresql": PostgreSQL,
     "push": Push,
+    "rabbitmq": RabbitMQ,
+    "redis": Redis,
 }
 
 
@@ -59,7 +65,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMATS)
 
 
 def formats() -> tuple[FileFormat, ...]:

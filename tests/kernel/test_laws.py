@@ -38,6 +38,7 @@ ACTIONS = {
     "scopes": ["contents:read", "contents:write", "issues:admin", "issues:read", "repo", "*"],
     "kubernetes": ["get", "list", "*", "delete"],
     "rabbitmq": ["read", "write", "*"],
+    "redis": ["get", "GET", "set", "config", "config|set", "@read", "*"],
 }
 RESOURCES = {
     "aws": ["*", "b/*", "b/k", "b*", "b/?", "b/${aws:username}"],
@@ -46,6 +47,7 @@ RESOURCES = {
     "scopes": ["repo:a", "repo:b", "*"],
     "kubernetes": ["*", "api:*//pods//*", "api:p//pods//*", "api:p//pods/log/*", "api:p//*/*/c1", "url:/debug/*"],
     "rabbitmq": ["*", "vhost:v/a", "vhost:v/^a$", "vhost:v/^(a|b)$", "vhost:v/.*", "vhost:v/^(?!a)", "vhost:v/"],
+    "redis": ["*", "read:*", "read:a?", "read:a[x-z]", "read:a[^x]", "read:[", "write:a*", "channel:\\*", "server:"],
 }
 CONDITIONS = [
     Condition("StringEquals", "k", ("a",)),
@@ -154,6 +156,7 @@ WORDS = {
         ["api:p//pods//c1", "api:p//pods/log/c1", "api:q//pods//", "url:/debug/x"],
     ),
     "rabbitmq": (["read", "write"], ["vhost:v/a", "vhost:v/b", "vhost:v/xax", "vhost:w/a"]),
+    "redis": (["get", "set", "config|set", "config|get"], ["read:ax", "read:ab", "write:ax", "channel:*", "server:"]),
 }
 
 

@@ -5,11 +5,12 @@ from governance.kernel.dialects.interface import Dialect, Language
 from governance.kernel.dialects.kubernetes import Kubernetes
 from governance.kernel.dialects.postgresql import PostgreSQL
 from governance.kernel.dialects.rabbitmq import RabbitMQ
+from governance.kernel.dialects.redis import Redis
 from governance.kernel.dialects.scopes import Scopes
 from governance.kernel.dialects.tools import Tools
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (PostgreSQL(), AWS(), Kubernetes(), RabbitMQ(), Tools(), Scopes())
+    dialect.name: dialect for dialect in (PostgreSQL(), AWS(), Kubernetes(), RabbitMQ(), Redis(), Tools(), Scopes())
 }
 
 

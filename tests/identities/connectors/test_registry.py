@@ -7,7 +7,12 @@ from identities.connectors.registry import UnknownKind, connector_for, kinds
 
 
 def test_every_kind_makes_a_connector_that_knows_its_kind():
-    settings = {"postgresql": {"host": "h", "user": "u", "databases": ["d"]}, "push": {}}
+    settings = {
+        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
+        "push": {},
+        "rabbitmq": {"address": "https://b:15671", "user": "u", "password": "env:P"},
+        "redis": {"host": "h", "user": "u", "password": "env:P"},
+    }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
 
