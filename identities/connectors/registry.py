@@ -6,6 +6,9 @@ from typing import Any
 from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
+from identities.connectors.kubernetes import Kubernetes
+from identities.connectors.kubernetes.audit import AuditLog as KubernetesAuditLog
+from identities.connectors.kubernetes.dumps import Dump as KubernetesDump
 from identities.connectors.postgresql import PostgreSQL
 
 
@@ -39,6 +42,7 @@ class Push:
 
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
+    "kubernetes": Kubernetes,
     "postgresql": PostgreSQL,
     "push": Push,
 }
@@ -59,7 +63,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (KubernetesAuditLog(), KubernetesDump())
 
 
 def formats() -> tuple[FileFormat, ...]:
