@@ -20,7 +20,7 @@ MINUTES ?= 30
 help: ## list what can be made
 	@echo "Remit: access governance for non-human identities"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make run PORT=18123 DATA=/some/folder DEMO=no    choose port, data folder, and no demo"
 	@echo "  make test PYTEST_ARGS='-k health'                run some of the tests"

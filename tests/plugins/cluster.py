@@ -4,21 +4,22 @@ The binaries come from `.ci/kubernetes`; tests that need them carry the marker `
 `make test-kubernetes`. Everything else is tested against answers that were recorded from such a server.
 """
 
+import base64
 import json
 import os
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.plugins.brokers import free_port
 
@@ -126,10 +127,20 @@ class Cluster:
         assert answer.status_code == 201, answer.text
         return answer.json()
 
+    def sign(self, claims: dict[str, str]) -> str:
+        """A JSON web token signed with the key for service accounts."""
+        parts = [_base64(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims)]
+        signature = self.key.sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
+        return ".".join([*parts, _base64(signature)])
+
     def make_namespace(self) -> "Namespace":
         namespace = Namespace(self, f"n{uuid.uuid4().hex[:8]}")
         self.make("/api/v1/namespaces", {"metadata": {"name": namespace.name}})
         return namespace
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Namespace:
@@ -168,6 +179,31 @@ class Namespace:
         answer = self.cluster.call("POST", f"{self.path('serviceaccounts', account)}/token", body)
         assert answer.status_code == 201, answer.text
         return answer.json()["status"]["token"]
+
+    def make_legacy_token(self, account: str, secret: str) -> str:
+        """A token without an end in a secret, as the controller of older clusters made one per account."""
+        uid = self.cluster.call("GET", self.path("serviceaccounts", account)).json()["metadata"]["uid"]
+        prefix = "kubernetes.io/serviceaccount"
+        claims = {
+            "iss": prefix, "sub": f"system:serviceaccount:{self.name}:{account}", f"{prefix}/namespace": self.name,
+            f"{prefix}/secret.name": secret, f"{prefix}/service-account.name": account,
+            f"{prefix}/service-account.uid": uid,
+        }  # fmt: skip
+        bearer = self.cluster.sign(claims)
+        annotations = {"kubernetes.io/service-account.name": account, "kubernetes.io/service-account.uid": uid}
+        body = {
+            "metadata": {"name": secret, "annotations": annotations},
+            "type": "kubernetes.io/service-account-token",
+            "data": {"token": base64.b64encode(bearer.encode()).decode()},
+        }
+        self.cluster.make(self.path("secrets"), body)
+        return bearer
+
+    def until(self, condition: Callable[[], Any], seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that in time"
+            time.sleep(0.5)
 
     def make_map(self, name: str, **data: str) -> None:
         self.cluster.make(self.path("configmaps"), {"metadata": {"name": name}, "data": data})
@@ -304,7 +340,7 @@ def _serve(answer: Any) -> ThreadingHTTPServer:
             except OSError:
                 pass  # whoever asked was killed meanwhile
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _go
+        do_GET = do_POST = do_PATCH = do_DELETE = _go  # noqa: N815 - named by the standard library
 
         def log_message(self, *_: Any) -> None:
             pass

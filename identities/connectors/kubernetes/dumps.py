@@ -51,7 +51,11 @@ class Dump:
     def records(self, file: BinaryIO, notes: Notes) -> Iterator[Record]:
         """Raises FileRefused for anything that is no dump, before the first record."""
         shelf = _Shelf(notes)
-        for document in _documents(_text(file)):
+        text = _text(file)
+        if not text.endswith("\n"):
+            # YAML that ends in mid-word is still YAML.
+            notes.say("The file does not end with a line break: look whether it was cut off.")
+        for document in _documents(text):
             shelf.put(document, at="")
         if not shelf.objects:
             raise FileRefused("The file holds no Kubernetes object.")
