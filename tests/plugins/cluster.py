@@ -266,8 +266,8 @@ class Gate:
         self.changes = 0
         self.hold_before = self.hold_after = 0
         self.held, self.opened = threading.Event(), threading.Event()
-        self.server = _serve(self.answer)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         is_change = method != "GET" and "accessreviews" not in path
@@ -290,7 +290,7 @@ class Gate:
 
     def close(self) -> None:
         self.opened.set()
-        self.server.shutdown()
+        self.server.close()
         self.client.close()
 
 
@@ -303,8 +303,8 @@ class Replay:
             self.waiting.setdefault(self._key(each["method"], each["path"], each["sent"]), []).append(each)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.unknown: list[tuple[str, str]] = []
-        self.server = _serve(self.answer)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
     @staticmethod
     def _key(method: str, path: str, sent: str) -> tuple[str, str, str]:
@@ -320,35 +320,42 @@ class Replay:
         return each["status"], "application/json", each["body"].encode()
 
     def close(self) -> None:
-        self.server.shutdown()
+        self.server.close()
 
 
-def _serve(answer: Any) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Server:
+    """A local HTTP server; `answer(method, path, headers, body)` gives (status, content type, body)."""
 
-        def _go(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, kind, content = answer(self.command, self.path, headers, body)
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-            except OSError:
-                pass  # whoever asked was killed meanwhile
+    def __init__(self, answer: Callable[[str, str, dict[str, str], bytes], tuple[int, str, bytes]]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _go  # noqa: N815 - named by the standard library
+            def _go(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status, kind, content = answer(self.command, self.path, headers, body)
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Type", kind)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+                except OSError:
+                    pass  # whoever asked was killed meanwhile
 
-        def log_message(self, *_: Any) -> None:
-            pass
+            do_GET = do_POST = do_PATCH = do_DELETE = _go  # noqa: N815 - named by the standard library
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture
