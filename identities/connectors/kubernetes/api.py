@@ -165,16 +165,23 @@ def _page(client: httpx.Client, path: str, response: httpx.Response) -> dict[str
         raise ReadIncomplete(f"The connector may not list {path}: it needs the verb list on it (docs/connectors.md).")
     if response.status_code != httpx.codes.OK:
         raise ReadIncomplete(f"{client.base_url.host} answered {response.status_code} to GET {path}.")
-    try:
-        page = response.json()
-    except ValueError as error:
-        raise ReadIncomplete(f"{client.base_url.host} answered GET {path} with something that is no JSON.") from error
-    items = page.get("items") if isinstance(page, dict) else None
-    if items is None and isinstance(page, dict) and str(page.get("kind", "")).endswith("List"):
+    page = _object(client, path, response)
+    items = page.get("items")
+    if items is None and str(page.get("kind", "")).endswith("List"):
         items = []
     if not isinstance(items, list) or not isinstance(page.get("metadata"), dict):
         raise ReadIncomplete(f"{client.base_url.host} answered GET {path} with something that is no list.")
     return {"items": items, "metadata": page["metadata"]}
+
+
+def _object(client: httpx.Client, path: str, response: httpx.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise ReadIncomplete(f"{client.base_url.host} answered {path} with something that is no JSON.") from error
+    if not isinstance(found, dict):
+        raise ReadIncomplete(f"{client.base_url.host} answered {path} with something that is no list and no object.")
+    return found
 
 
 def find(client: httpx.Client, path: str, *, accept: str = "") -> dict[str, Any] | None:
@@ -184,10 +191,7 @@ def find(client: httpx.Client, path: str, *, accept: str = "") -> dict[str, Any]
         return None
     if response.status_code != httpx.codes.OK:
         raise ReadIncomplete(f"{client.base_url.host} answered {response.status_code} to GET {path}.")
-    found = response.json()
-    if not isinstance(found, dict):
-        raise ReadIncomplete(f"{client.base_url.host} answered GET {path} with something that is no object.")
-    return found
+    return _object(client, path, response)
 
 
 def change(client: httpx.Client, method: str, path: str, body: Any) -> None:
@@ -200,9 +204,12 @@ def change(client: httpx.Client, method: str, path: str, body: Any) -> None:
     if response.is_success:
         return
     reason = _reason(response)
-    if response.status_code in (httpx.codes.CONFLICT, httpx.codes.NOT_FOUND) or (
-        method == "PATCH" and response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
-    ):
+    is_late: dict[int, bool] = {
+        httpx.codes.CONFLICT: True,
+        httpx.codes.NOT_FOUND: method != "POST",
+        httpx.codes.UNPROCESSABLE_ENTITY: method == "PATCH",
+    }
+    if is_late.get(response.status_code, False):
         # Somebody else was faster. The next look says what is there now.
         raise SourceUnreachable(f"The object changed at the same moment: {reason}")
     raise NotPossible(reason)
@@ -215,13 +222,14 @@ def ask(client: httpx.Client, kind: str, spec: Mapping[str, Any]) -> tuple[bool,
     response = send(client, "POST", path, json=body)
     if response.status_code != httpx.codes.CREATED:
         return None
-    status = response.json().get("status") or {}
+    status = _object(client, path, response).get("status") or {}
     return status.get("allowed") is True, str(status.get("reason") or "")
 
 
 def server_version(client: httpx.Client) -> str:
     """Such as v1.30.2."""
-    return str(get_json(client, "/version").get("gitVersion", ""))
+    found = get_json(client, "/version")
+    return str(found.get("gitVersion", "")) if isinstance(found, dict) else ""
 
 
 def path_of(kind: str, namespace: str, name: str = "") -> str:

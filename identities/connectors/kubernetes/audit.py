@@ -22,8 +22,9 @@ from identities.connectors.kubernetes.records import identity_id
 
 LOG = "kubernetes-audit"
 LONGEST_LINE = 16 * 1024 * 1024
-LONGEST_RESOURCE = 1000
-LONGEST_VERB = 200
+LONGEST_RESOURCE = 1000  # bytes
+LONGEST_VERB = 90
+MOST_KINDS = 5_000
 MOST_USES = 2_000_000
 _GROUP = "audit.k8s.io/"
 _COMPLETE, _STARTED = "ResponseComplete", "ResponseStarted"
@@ -127,7 +128,7 @@ class _Seen:
         if not verb or not where or not caller:
             self.notes.count("events without a caller, a verb or a resource passed over")
             return
-        if len(where) > LONGEST_RESOURCE or len(verb) > LONGEST_VERB:
+        if len(where.encode()) > LONGEST_RESOURCE or len(verb) > LONGEST_VERB:
             self.notes.count("events with an over-long name passed over")
             return
         self.kinds[verb].add(_any_of_kind(where))
@@ -177,10 +178,10 @@ class _Seen:
                 yield {
                     "type": "usage_window",
                     "identity": identity_id(who),
-                    "log": f"{LOG}: {verb}"[:120],
+                    "log": f"{LOG}: {verb}",
                     "from": _written(span.first),
                     "until": _written(span.last),
-                    "observable": {"actions": [verb], "resources": sorted(kinds)},
+                    "observable": {"actions": [verb], "resources": sorted(kinds)[:MOST_KINDS]},
                 }
 
 

@@ -202,6 +202,7 @@ class _Shelf:
             bindings=kept["RoleBinding"] + kept["ClusterRoleBinding"],
             secrets=kept["Secret"],
             pods=dict(Counter(kept["Pod"])),
+            is_whole=False,
         )
         for kind, found in kept.items():
             if found:

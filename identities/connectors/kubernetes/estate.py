@@ -45,7 +45,9 @@ class Holding:
 
 @dataclass
 class Estate:
-    """All that was read. machines: names of users and groups that the operator calls machines."""
+    """All that was read. machines: names of users and groups that the operator calls machines. is_whole: whether what
+    is not here does not exist.
+    """
 
     accounts: Sequence[Account] = ()
     roles: Sequence[Role] = ()
@@ -53,6 +55,7 @@ class Estate:
     secrets: Sequence[TokenSecret] = ()
     pods: dict[tuple[str, str], int] = field(default_factory=dict)
     machines: Sequence[str] = ()
+    is_whole: bool = True
 
     @cached_property
     def account_of(self) -> dict[str, Account]:

@@ -56,8 +56,9 @@ def _identity(estate: Estate, identity: str, *, holds_something: bool) -> Record
     if identity.startswith("group:"):
         attributes = {"subject_kind": GROUP_OF_USERS, "members": "not observable: they come from the sign-in"}
     if named:
-        attributes |= {"namespace": named[0], "exists": account is not None}
-    if named and account is None:
+        is_known = account is not None or estate.is_whole
+        attributes |= {"namespace": named[0], "exists": account is not None if is_known else "not in the file"}
+    if named and account is None and estate.is_whole:
         attributes["dangling"] = "No such service account exists; whoever creates it gets what is bound to its name."
     if account is not None:
         attributes |= {"uid": account.meta.uid, "pods": estate.pods.get(account.key, 0)}
@@ -129,7 +130,7 @@ def _grant(estate: Estate, holding: Holding) -> Record:
         "type": "grant",
         "id": grant_id(holding),
         "identity": identity_id(holding.identity),
-        "label": shortened(printable(_label(holding, is_latent=role is None)), LONGEST_LABEL),
+        "label": shortened(printable(_label(holding, "" if role else _absence(estate))), LONGEST_LABEL),
         "permission": estate.permission(binding).to_json(),
         "path": [{name: shortened(printable(text), LONGEST_LABEL) for name, text in step.items()} for step in steps],
         "revocability": _revocability(holding),
@@ -155,13 +156,17 @@ def _grant(estate: Estate, holding: Holding) -> Record:
     }
 
 
-def _label(holding: Holding, *, is_latent: bool) -> str:
+def _absence(estate: Estate) -> str:
+    return "no such role: no access until somebody creates it" if estate.is_whole else "its role is not in the file"
+
+
+def _label(holding: Holding, missing: str) -> str:
     binding = holding.binding
     where = f"in namespace {binding.meta.namespace}" if binding.meta.namespace else "in the whole cluster"
     label = f"{_role_title(binding)} {where}, by {binding.meta.name}"
     if holding.group:
         label += f" through {holding.group}"
-    return f"{label} (no such role: no access until somebody creates it)" if is_latent else label
+    return f"{label} ({missing})" if missing else label
 
 
 def _role_title(binding: Binding) -> str:

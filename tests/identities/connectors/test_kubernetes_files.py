@@ -76,12 +76,12 @@ def test_people_are_left_out_by_the_documented_rule_and_counted(name, is_machine
     assert notes.counts["subjects that look like people left out"] == (0 if is_machine else 1)
 
 
-def test_an_account_that_only_a_binding_names_is_there_and_called_dangling():
+def test_an_account_that_only_a_binding_names_is_there_and_a_file_does_not_call_it_dangling():
     records, _ = dump(ROLE, make_binding(APP))
 
     (identity,) = of(records, "identity")
-    assert identity["attributes"]["exists"] is False
-    assert "whoever creates it" in identity["attributes"]["dangling"]
+    assert identity["attributes"]["exists"] == "not in the file"
+    assert "dangling" not in identity["attributes"]
     assert of(records, "credential") == []
 
 
@@ -106,7 +106,7 @@ def test_a_binding_to_a_missing_role_gives_nothing_and_says_so():
 
     (grant,) = of(records, "grant")
     assert grant["permission"]["statements"] == []
-    assert "no access until somebody creates it" in grant["label"]
+    assert "its role is not in the file" in grant["label"]
     assert grant["native_ref"]["role"]["exists"] is False
     assert notes.counts["bindings to a role that is not in the file"] == 1
 

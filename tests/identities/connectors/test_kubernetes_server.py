@@ -62,6 +62,7 @@ def test_a_cluster_is_read_whole(namespace: Namespace, connect: Callable[..., Ku
     assert identities[who]["attributes"]["exists"] is True
     ghost = f"system:serviceaccount:{namespace.name}:ghost"
     assert identities[ghost]["attributes"]["exists"] is False
+    assert "whoever creates it" in identities[ghost]["attributes"]["dangling"]
     assert "alice" not in identities
     assert {"system:anonymous", "group:system:masters", "system:kube-scheduler"} <= set(identities)
     mine = grants(connect(), who)
@@ -69,6 +70,7 @@ def test_a_cluster_is_read_whole(namespace: Namespace, connect: Callable[..., Ku
         {"actions": ["get", "list", "watch"], "resources": [f"api:{namespace.name}//pods//*"]}
     ]
     assert mine["nowhere"].permission.is_empty
+    assert "no access until somebody creates it" in next(e["label"] for e in records if "nowhere" in e.get("label", ""))
     assert mine["system:basic-user"].native_ref["kind"] == "group"
     tokens = [each for each in records if each["type"] == "credential" and each["identity"] == who]
     assert {each["kind"] for each in tokens} == {"platform_issued", "token"}
