@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from governance.kernel.permissions import Permission
 from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.registry import recognise
+from identities.sync.records import RecordReader
 
 DATA = Path(__file__).parents[3] / "shared/data"
 DUMPS = sorted(
@@ -182,6 +184,25 @@ def test_a_window_reaches_from_the_first_event_to_the_last(path: Path) -> None:
     assert {each["identity"] for each in windows} == {
         each["identity"] for each in records if each["type"] == "usage" and "serviceaccount" in each["identity"]
     }
+
+
+@named([*DUMPS, *LOGS])
+def test_every_record_is_one_that_a_reading_accepts(path: Path) -> None:
+    now = datetime.now(UTC)
+    reader = RecordReader(
+        is_delta=False, is_complete=True, observed_at=now, default_environment="unknown", most_records=100_000
+    )
+    records, notes = read(path)
+    lines = [json.dumps(each).encode() for each in records]
+
+    rows = list(reader.rows(enumerate(lines, 1)))
+
+    assert len(rows) == len(lines) - 1
+    if not rows:  # only roles, and nobody bound to them
+        assert [error.code for error in reader.errors] == ["empty"]
+        assert any("Nobody in the file holds anything" in sentence for sentence in notes.sentences)
+    else:
+        assert (reader.errors, reader.is_whole) == ([], True)
 
 
 @named([*DUMPS, *LOGS])

@@ -235,6 +235,8 @@ class _Shelf:
             self.notes.say(
                 "Some roles are not in the file, so what they give is unknown: dump roles and clusterroles too."
             )
+        if not estate.identities:
+            self.notes.say("Nobody in the file holds anything: it has no account, and no binding with a machine in it.")
         missing = [kind for kind in (*_RBAC_KINDS, "ServiceAccount") if not self.kept[kind]]
         if missing:
             self.notes.say(f"The file holds no object of kind {', '.join(missing)}.")

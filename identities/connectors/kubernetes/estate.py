@@ -149,8 +149,21 @@ class Estate:
 
     def permission(self, binding: Binding) -> Permission:
         """What each subject of the binding may do; empty where the role does not exist."""
-        role = self.role_of.get(binding.role_key)
-        return permission_of(role.rules if role else (), binding.meta.namespace or None)
+        key = (*binding.role_key, binding.meta.namespace)
+        if key not in self._permissions:
+            role = self.role_of.get(binding.role_key)
+            self._permissions[key] = permission_of(role.rules if role else (), binding.meta.namespace or None)
+        return self._permissions[key]
+
+    @cached_property
+    def _permissions(self) -> dict[tuple[str, str, str], Permission]:
+        """Each worked out once, however many hold it."""
+        return {}
+
+    @cached_property
+    def overstated(self) -> set[tuple[str, str]]:
+        """Roles of which `permission` says more than they give, because they have too many rules to be written down."""
+        return {role.key for role in self.roles if is_overstated(role.rules)}
 
 
 def groups_of(identity: str) -> list[str]:

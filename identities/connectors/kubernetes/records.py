@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from identities.connectors.contract import Record
-from identities.connectors.kubernetes.estate import ANONYMOUS, Estate, Holding, is_overstated
+from identities.connectors.kubernetes.estate import ANONYMOUS, Estate, Holding
 from identities.connectors.kubernetes.objects import (
     GROUP_OF_USERS,
     QUARANTINED,
@@ -120,7 +120,6 @@ def _legacy_token(estate: Estate, secret: TokenSecret) -> Iterator[Record]:
 def _grant(estate: Estate, holding: Holding) -> Record:
     binding = holding.binding
     role = estate.role_of.get(binding.role_key)
-    others = estate.subjects_of_role[binding.role_key] - {holding.subject}
     steps = [{"kind": "group", "id": holding.group, "label": f"group {holding.group}"}] if holding.group else []
     steps += [
         {"kind": "binding", "id": binding_id(binding), "label": binding.title()},
@@ -134,7 +133,7 @@ def _grant(estate: Estate, holding: Holding) -> Record:
         "permission": estate.permission(binding).to_json(),
         "path": [{name: shortened(printable(text), LONGEST_LABEL) for name, text in step.items()} for step in steps],
         "revocability": _revocability(holding),
-        "shared_with": len(others),
+        "shared_with": len(estate.subjects_of_role[binding.role_key]) - 1,
         "native_ref": {
             "kind": "group" if holding.group else "binding",
             "binding": {
@@ -150,7 +149,7 @@ def _grant(estate: Estate, holding: Holding) -> Record:
                 "namespace": holding.subject.namespace,
             },
             "is_aggregated": role is not None and role.is_aggregated,
-            "is_overstated": role is not None and is_overstated(role.rules),
+            "is_overstated": binding.role_key in estate.overstated,
             "tool": binding.meta.tool,
         },
     }
