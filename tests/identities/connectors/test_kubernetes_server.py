@@ -43,6 +43,15 @@ def connect(cluster: Cluster, connector_bearer: str) -> Callable[..., Kubernetes
     return go
 
 
+@pytest.fixture
+def app(namespace: Namespace) -> str:
+    """An account that may read and delete config maps by a role and a binding that are its own."""
+    who = namespace.make_account("app")
+    namespace.make_role("maps", MAPS)
+    namespace.bind("keepers", "maps", "app")
+    return who
+
+
 def stored(plan: Plan) -> Plan:
     """The plan as an order keeps it."""
     return Plan.from_json(json.loads(json.dumps(plan.to_json())))
@@ -157,17 +166,14 @@ def test_a_cluster_wide_grant_is_narrowed_to_one_namespace_and_the_rest_of_the_c
 
 
 def test_narrowing_what_was_narrowed_leaves_nothing_behind(
-    namespace: Namespace, connect: Callable[..., Kubernetes]
+    namespace: Namespace, app: str, connect: Callable[..., Kubernetes]
 ) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
     connector = connect()
     where = [f"api:{namespace.name}//configmaps//*"]
-    connector.execute(connector.plan_narrow(grants(connector, who)["keepers"], permission((["get", "list"], where))))
-    (first,) = [name for name in grants(connector, who) if name.startswith("remit-")]
+    connector.execute(connector.plan_narrow(grants(connector, app)["keepers"], permission((["get", "list"], where))))
+    (first,) = [name for name in grants(connector, app) if name.startswith("remit-")]
 
-    done = connector.execute(connector.plan_narrow(grants(connector, who)[first], permission((["get"], where))))
+    done = connector.execute(connector.plan_narrow(grants(connector, app)[first], permission((["get"], where))))
 
     assert done.state is ExecutionState.APPLIED, done.reason
     roles = namespace.cluster.call("GET", namespace.path("roles")).json()["items"]
@@ -310,13 +316,10 @@ def make_connector_without(namespace: Namespace, *verbs: str) -> str:
 
 
 def test_a_connector_that_cannot_give_back_says_so_before_it_takes(
-    namespace: Namespace, connect: Callable[..., Kubernetes]
+    namespace: Namespace, app: str, connect: Callable[..., Kubernetes]
 ) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
     lesser = connect(make_connector_without(namespace, "escalate", "bind"))
-    grant = grants(lesser, who)["keepers"]
+    grant = grants(lesser, app)["keepers"]
 
     plan = lesser.plan_revoke(grant)
 
@@ -326,13 +329,10 @@ def test_a_connector_that_cannot_give_back_says_so_before_it_takes(
 
 
 def test_the_api_server_itself_refuses_what_the_plan_would_have_refused(
-    namespace: Namespace, connect: Callable[..., Kubernetes]
+    namespace: Namespace, app: str, connect: Callable[..., Kubernetes]
 ) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
     plan = connect().plan_narrow(
-        grants(connect(), who)["keepers"], permission((["get"], [f"api:{namespace.name}//configmaps//*"]))
+        grants(connect(), app)["keepers"], permission((["get"], [f"api:{namespace.name}//configmaps//*"]))
     )
 
     done = connect(make_connector_without(namespace, "escalate", "bind")).execute(plan)
@@ -389,13 +389,10 @@ def test_a_large_cluster_is_read_page_by_page(
 
 @pytest.mark.parametrize("part", ["text", "call", "hash", "facet"])
 def test_a_plan_that_was_altered_in_storage_does_not_run(
-    namespace: Namespace, connect: Callable[..., Kubernetes], part: str
+    namespace: Namespace, app: str, connect: Callable[..., Kubernetes], part: str
 ) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
     connector = connect()
-    plan = connector.plan_revoke(grants(connector, who)["keepers"])
+    plan = connector.plan_revoke(grants(connector, app)["keepers"])
     (step,) = plan.steps
     facet = plan.pre_image["facets"][0]
     altered = {
@@ -410,13 +407,10 @@ def test_a_plan_that_was_altered_in_storage_does_not_run(
 
 
 def test_a_role_that_grew_since_it_was_read_is_not_narrowed(
-    namespace: Namespace, connect: Callable[..., Kubernetes]
+    namespace: Namespace, app: str, connect: Callable[..., Kubernetes]
 ) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
     connector = connect()
-    grant = grants(connector, who)["keepers"]
+    grant = grants(connector, app)["keepers"]
     namespace.cluster.call(
         "PATCH", namespace.path("roles", "maps"), {"rules": [MAPS, READ_PODS]}, kind="application/merge-patch+json"
     )
@@ -425,10 +419,7 @@ def test_a_role_that_grew_since_it_was_read_is_not_narrowed(
         connector.plan_narrow(grant, permission((["get"], [f"api:{namespace.name}//configmaps//*"])))
 
 
-def test_the_audit_log_of_the_server_shows_use_and_attempts(namespace: Namespace) -> None:
-    who = namespace.make_account("app")
-    namespace.make_role("maps", MAPS)
-    namespace.bind("keepers", "maps", "app")
+def test_the_audit_log_of_the_server_shows_use_and_attempts(namespace: Namespace, app: str) -> None:
     bearer = namespace.token("app")
     namespace.make_map("rates", eur="1")
     namespace.status("GET", "configmaps", "rates", bearer=bearer)
@@ -439,7 +430,7 @@ def test_the_audit_log_of_the_server_shows_use_and_attempts(namespace: Namespace
     records = list(AuditLog().records(BytesIO(namespace.cluster.audit_log.read_bytes()), notes))
 
     used = {
-        (each["action"], each["resource"]) for each in records if each["type"] == "usage" and each["identity"] == who
+        (each["action"], each["resource"]) for each in records if each["type"] == "usage" and each["identity"] == app
     }
     assert used == {
         ("get", f"api:{namespace.name}//configmaps//rates"),
