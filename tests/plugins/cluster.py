@@ -7,6 +7,7 @@ The binaries come from `.ci/kubernetes`; tests that need them carry the marker `
 import base64
 import json
 import os
+import ssl
 import subprocess
 import threading
 import time
@@ -66,6 +67,11 @@ class Cluster:
         return str(self.folder / "certificates" / "apiserver.crt")
 
     @property
+    def trust(self) -> ssl.SSLContext:
+        """For a client's `verify`."""
+        return ssl.create_default_context(cafile=self.ca_file)
+
+    @property
     def audit_log(self) -> Path:
         return self.folder / "audit.log"
 
@@ -119,7 +125,7 @@ class Cluster:
     def call(self, method: str, path: str, body: Any = None, *, bearer: str = ADMIN, kind: str = "") -> httpx.Response:
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": kind or "application/json"}
         content = None if body is None else json.dumps(body)
-        with httpx.Client(verify=self.ca_file, trust_env=False, timeout=30) as client:
+        with httpx.Client(verify=self.trust, trust_env=False, timeout=30) as client:
             return client.request(method, f"{self.url}{path}", content=content, headers=headers)
 
     def make(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +191,7 @@ class Namespace:
         uid = self.cluster.call("GET", self.path("serviceaccounts", account)).json()["metadata"]["uid"]
         prefix = "kubernetes.io/serviceaccount"
         claims = {
-            "iss": prefix, "sub": f"system:serviceaccount:{self.name}:{account}", f"{prefix}/namespace": self.name,
+            "iss": "kubernetes/serviceaccount", "sub": f"system:serviceaccount:{self.name}:{account}", f"{prefix}/namespace": self.name,
             f"{prefix}/secret.name": secret, f"{prefix}/service-account.name": account,
             f"{prefix}/service-account.uid": uid,
         }  # fmt: skip
@@ -260,8 +266,8 @@ def connector_bearer(cluster: Cluster) -> str:
 class Gate:
     """A proxy that passes everything on, keeps a record, and can hold up the n-th change before or after it is made."""
 
-    def __init__(self, target: str, ca_file: str) -> None:
-        self.client = httpx.Client(base_url=target, verify=ca_file, trust_env=False, timeout=60)
+    def __init__(self, cluster: Cluster) -> None:
+        self.client = httpx.Client(base_url=cluster.url, verify=cluster.trust, trust_env=False, timeout=60)
         self.record: list[dict[str, Any]] = []
         self.changes = 0
         self.hold_before = self.hold_after = 0
@@ -360,6 +366,6 @@ class Server:
 
 @pytest.fixture
 def gate(cluster: Cluster) -> Iterator[Gate]:
-    place = Gate(cluster.url, cluster.ca_file)
+    place = Gate(cluster)
     yield place
     place.close()

@@ -8,6 +8,8 @@ from identities.connectors.contract import GrantRef, Plan
 from identities.connectors.kubernetes import Kubernetes
 
 APP = "system:serviceaccount:prod:app"
+# Two bindings give the same, so the first revocation alone takes nothing away.
+STATES = ["applied", "still_effective", "applied", "gone", "applied"]
 
 
 @dataclass

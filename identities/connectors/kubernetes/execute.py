@@ -24,7 +24,7 @@ def execute(settings: Settings, plan: Plan) -> Execution:
 
 def _refuse_altered(plan: Plan, facets: list[Facet]) -> None:
     """Everything that a plan says about what it does follows from its facets; if it does not, it was not made here."""
-    again = assemble(plan.action, plan.identity, plan.grant_external_id, facets, summary="")
+    again = assemble(plan.action, plan.identity, plan.grant_external_id, facets, summary="", irreversible=True)
     shown = [(step.text, dict(step.call)) for step in plan.steps]
     same_steps = shown == [(step.text, dict(step.call)) for step in again.steps]
     hashes = (plan.pre_hash, plan.post_hash, *plan.stages)

@@ -37,7 +37,7 @@ def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Ver
         estate = read_estate(client, settings)
         still = _effective(client, estate, plan.identity, plan.removes)
         kept = _effective(client, estate, plan.identity, plan.keeps) if plan.keeps else {}
-    lost = [sample for sample in plan.keeps if sample not in kept]
+    lost = tuple(sample for sample in plan.keeps if sample not in kept)
     if problems:
         reason = f"The source does not hold what was planned: {'; '.join(problems)}."
         return Verification(VerificationState.STILL_PRESENT, observed_at, reason=reason)
