@@ -15,12 +15,12 @@ SIZE ?= quick
 ONLY ?=
 MINUTES ?= 30
 
-.PHONY: help run demo-reset test bench soak lint lock environment test-environment chromium
+.PHONY: help run demo-reset test test-kubernetes bench soak lint lock environment test-environment chromium
 
 help: ## list what can be made
 	@echo "Remit: access governance for non-human identities"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make run PORT=18123 DATA=/some/folder DEMO=no    choose port, data folder, and no demo"
 	@echo "  make test PYTEST_ARGS='-k health'                run some of the tests"
@@ -33,6 +33,10 @@ demo-reset: environment ## forget all data in DATA; the next start loads the dem
 
 test: test-environment chromium ## run all tests on a real PostgreSQL, real brokers and a real browser
 	@exec $(PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
+
+test-kubernetes: test-environment ## build a real Kubernetes API server (once, 11 minutes or more) and test against it
+	@.ci/kubernetes
+	@REMIT_TEST_KUBERNETES=yes exec $(PYTHON) -m pytest -m kubernetes $(PYTEST_ARGS)
 
 bench: test-environment ## measure Remit beside its peers (SIZE=full: a million grants; ONLY=name,name)
 	@exec $(PYTHON) -m tests.bench --size $(SIZE) --only "$(ONLY)" $(if $(PROFILE),--profile)

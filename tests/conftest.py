@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.people_fixtures",
     "tests.plugins.browser",
     "tests.plugins.brokers",
+    "tests.plugins.cluster",
     "tests.plugins.governed",
     "tests.plugins.queues",
     "tests.plugins.redis_lists",

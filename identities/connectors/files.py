@@ -23,9 +23,13 @@ class FileRefused(DomainError):
 
 
 class Holds(StrEnum):
-    """INVENTORY: everything that its source holds, so what it lacks is gone. USAGE: what was seen in use, no more."""
+    """INVENTORY: everything that its source holds, so what it lacks is gone. PART: what it holds is there, and what it
+    lacks may be there too, so it retires nothing unless whoever imports it says that it is everything. USAGE: what was
+    seen in use, no more.
+    """
 
     INVENTORY = "inventory"
+    PART = "part"
     USAGE = "usage"
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
+from identities.connectors.kubernetes import Kubernetes
+from identities.connectors.kubernetes.audit import AuditLog as KubernetesAuditLog
+from identities.connectors.kubernetes.dumps import Dump as KubernetesDump
 from identities.connectors.postgresql import PostgreSQL
 from identities.connectors.rabbitmq import RabbitMQ
 from identities.connectors.rabbitmq import files as rabbitmq_files
@@ -43,6 +46,7 @@ class Push:
 
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
+    "kubernetes": Kubernetes,
     "postgresql": PostgreSQL,
     "push": Push,
     "rabbitmq": RabbitMQ,
@@ -66,6 +70,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
 
 
 _FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMATS)
+_FORMATS: tuple[FileFormat, ...] = (KubernetesAuditLog(), KubernetesDump())
 
 
 def formats() -> tuple[FileFormat, ...]:

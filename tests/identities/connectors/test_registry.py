@@ -12,6 +12,9 @@ def test_every_kind_makes_a_connector_that_knows_its_kind():
         "push": {},
         "rabbitmq": {"address": "https://b:15671", "user": "u", "password": "env:P"},
         "redis": {"host": "h", "user": "u", "password": "env:P"},
+        "kubernetes": {"server": "https://h:6443"},
+        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
+        "push": {},
     }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
