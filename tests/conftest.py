@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.people_fixtures",
     "tests.plugins.browser",
     "tests.plugins.brokers",
+    "tests.plugins.aws",
     "tests.plugins.governed",
     "tests.plugins.tree",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from governance.kernel.errors import DomainError
+from identities.connectors.aws import AWS
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
@@ -39,6 +40,7 @@ class Push:
 
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
+    "aws": AWS,
     "postgresql": PostgreSQL,
     "push": Push,
 }
