@@ -23,9 +23,12 @@ class FileRefused(DomainError):
 
 
 class Holds(StrEnum):
-    """INVENTORY: everything that its source holds, so what it lacks is gone. USAGE: what was seen in use, no more."""
+    """INVENTORY: everything that its source holds, so what it lacks is gone. PART: a part of that, which says nothing
+    about what it lacks. USAGE: what was seen in use, no more.
+    """
 
     INVENTORY = "inventory"
+    PART = "part"
     USAGE = "usage"
 
 

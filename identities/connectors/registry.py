@@ -5,6 +5,7 @@ from typing import Any
 
 from governance.kernel.errors import DomainError
 from identities.connectors.aws import AWS
+from identities.connectors.aws import files as aws_files
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
@@ -61,7 +62,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (*aws_files.FORMATS,)
 
 
 def formats() -> tuple[FileFormat, ...]:

@@ -3,8 +3,7 @@
 import base64
 import binascii
 import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from identities.connectors.aws.inventory import Facts, moment, text_of
@@ -12,6 +11,8 @@ from identities.connectors.contract import Record
 
 REQUIRED = ("user", "arn", "user_creation_time", "password_enabled", "access_key_1_active", "access_key_2_active")
 ROOT = "<root_account>"
+NO_TIME = ("N/A", "no_information", "not_supported", "")
+_TIMES = ("_time", "_changed", "_rotation", "_rotated", "_used", "_used_date")
 Row = Mapping[str, str]
 
 
@@ -19,22 +20,31 @@ class MalformedReport(ValueError):
     """The text is no credential report, or ends in the middle; the message says where."""
 
 
-def rows_of(text: str) -> list[Row]:
-    """Raises MalformedReport."""
-    lines = list(csv.reader(io.StringIO(text)))
-    if not lines or any(name not in lines[0] for name in REQUIRED):
+def rows_of(lines: Iterable[str]) -> Iterator[Row]:
+    """The rows behind the line of column names. Raises MalformedReport."""
+    reader = csv.reader(lines)
+    head = next(reader, [])
+    if any(name not in head for name in REQUIRED):
         raise MalformedReport("The first line does not name the columns of a credential report.")
-    head = lines[0]
-    found: list[Row] = []
-    for number, line in enumerate(lines[1:], start=2):
+    for line in reader:
         if not line:
             continue
         if len(line) != len(head):
-            raise MalformedReport(f"Line {number} has {len(line)} columns instead of {len(head)}: is the file cut off?")
-        found.append(dict(zip(head, line, strict=True)))
-    if any(not row["arn"].startswith("arn:") for row in found):
-        raise MalformedReport("A row has no ARN.")
-    return found
+            place, wanted = reader.line_num, len(head)
+            raise MalformedReport(f"Line {place} has {len(line)} columns instead of {wanted}: is the file cut off?")
+        row = dict(zip(head, line, strict=True))
+        _check(row, reader.line_num)
+        yield row
+
+
+def _check(row: Row, line: int) -> None:
+    if not row["arn"].startswith("arn:"):
+        raise MalformedReport(f"Line {line} has no ARN.")
+    for name, value in row.items():
+        if name.endswith("_active") and value not in ("true", "false"):
+            raise MalformedReport(f"Line {line}: {name} is neither true nor false.")
+        if name.endswith(_TIMES) and value not in NO_TIME and moment(value) is None:
+            raise MalformedReport(f"Line {line}: {name} is no time: is the file cut off?")
 
 
 def content_of(answer: Any) -> str:

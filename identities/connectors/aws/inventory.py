@@ -54,7 +54,7 @@ def records(account: Account, facts: Facts) -> Iterator[Record]:
             holdings = account.holdings(entity, what)
             yield _identity(account, entity, what, holdings, facts)
             for credential in facts.credentials.get(arn, ()):
-                yield {"type": "credential", "identity": arn, **_in_order(credential, facts.counts)}
+                yield {"type": "credential", "identity": arn, **in_order(credential, facts.counts)}
             if what == "Role":
                 yield from trust_of(arn, entity.get("AssumeRolePolicyDocument"), facts.counts)
             yield from _grants(account, entity, what, holdings, holders, facts.counts)
@@ -130,7 +130,7 @@ def _identity(account: Account, entity: Entity, what: str, holdings: list[Holdin
         "kind": "workload" if is_role else "service_account",
         "name": str(entity.get(f"{what}Name") or arn.rpartition("/")[2]),
         "status": "disabled" if is_locked_out(own) else "active",
-        "environment": _ENVIRONMENTS.get((named.get("environment") or named.get("env") or "").lower(), ""),
+        "environment": _ENVIRONMENTS.get((named.get("environment") or named.get("env") or "").lower()),
         "purpose": purpose,
         "owner": owner.lower() if _EMAIL.fullmatch(owner) else "",
         "custody": _custody(entity, is_role),
@@ -167,7 +167,7 @@ def _plain(text: Any, counts: Counter[str]) -> str:
     return text
 
 
-def _in_order(credential: Record, counts: Counter[str]) -> Record:
+def in_order(credential: Record, counts: Counter[str]) -> Record:
     """Without times that contradict the creation: one that is wrong must not hide the credential."""
     created = moment(credential.get("created_at")) if credential.get("created_at") else None
     found = dict(credential)

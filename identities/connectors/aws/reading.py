@@ -182,7 +182,7 @@ class _Reader:
         """What the credential report adds about passwords; returns what it says about the root account."""
         text = self._report()
         try:
-            rows = credential_report.rows_of(text) if text else []
+            rows = list(credential_report.rows_of(text.splitlines(keepends=True))) if text else []
         except credential_report.MalformedReport as problem:
             raise ReadIncomplete(f"The credential report cannot be read. {problem}") from problem
         root: list[Record] = []
