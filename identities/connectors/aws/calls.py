@@ -96,10 +96,16 @@ def step(call: Call, note: str = "") -> Step:
     return Step(render(call), note, call)
 
 
+_ORDER = ("UserName", "RoleName", "GroupName", "PolicyName", "PolicyArn", "VersionId", DOCUMENT)
+
+
 def render(call: Mapping[str, Any]) -> str:
     """The call as AWS's own command line would make it."""
     parts = ["aws iam", call["operation"].replace("_", "-")]
-    for name, value in call["parameters"].items():
+    given = call["parameters"]
+    # In a fixed order, for a stored plan does not keep the one it was made in.
+    for name in sorted(given, key=lambda each: (_ORDER.index(each) if each in _ORDER else len(_ORDER), each)):
+        value = given[name]
         option = "".join(f"-{char.lower()}" if char.isupper() else char for char in name)
         option = option.replace("-s-s-h", "-ssh").lstrip("-")
         if isinstance(value, bool):

@@ -71,7 +71,20 @@ def size(document: Document) -> int:
 
 
 def compact(document: Document) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    """JSON text, the same in whatever order the members stand: storing a plan may change that."""
+    return json.dumps(_in_order(document), separators=(",", ":"), ensure_ascii=False)
+
+
+_ORDER = ("Version", "Id", "Statement", "Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource")
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    names = sorted(value, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    return {name: _in_order(value[name]) for name in names}
 
 
 def write(target: Permission, *, version: str = LANGUAGE_VERSION, denies: Iterable[Any] = ()) -> dict[str, Any]:
