@@ -78,7 +78,8 @@ ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
     O.PLANNED: frozenset({O.EXECUTING, O.RECALLED, O.TASK, O.BLOCKED, O.DRIFTED, O.FAILED}),
     O.EXECUTING: frozenset({O.APPLIED, O.DRIFTED, O.PARTIAL, O.BLOCKED, O.FAILED, O.PLANNED, O.TASK}),
     O.APPLIED: frozenset({O.VERIFIED, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.DRIFTED, O.RESTORED}),
-    O.TASK: frozenset({O.VERIFIED, O.RECALLED, O.FAILED, O.SETTLED}),
+    # A rotation waits as a task for its new credential, and is planned once that one is in use.
+    O.TASK: frozenset({O.VERIFIED, O.RECALLED, O.FAILED, O.SETTLED, O.PLANNED}),
     O.VERIFIED: frozenset({O.REAPPEARED, O.RESTORED}),
     # These wait for the world to change: every later reading asks again.
     O.STILL_EFFECTIVE: frozenset({O.VERIFIED, O.RESTORED, O.SESSIONS_REMAIN, O.DRIFTED, O.SETTLED}),

@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.plugins.browser",
     "tests.plugins.brokers",
     "tests.plugins.cluster",
+    "tests.plugins.aws",
     "tests.plugins.governed",
     "tests.plugins.queues",
     "tests.plugins.redis_lists",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from governance.kernel.errors import DomainError
+from identities.connectors.aws import AWS
+from identities.connectors.aws import files as aws_files
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
 from identities.connectors.kubernetes import Kubernetes
@@ -47,6 +49,7 @@ class Push:
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
     "kubernetes": Kubernetes,
+    "aws": AWS,
     "postgresql": PostgreSQL,
     "push": Push,
     "rabbitmq": RabbitMQ,
@@ -71,6 +74,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
 
 _FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMATS)
 _FORMATS: tuple[FileFormat, ...] = (KubernetesAuditLog(), KubernetesDump())
+_FORMATS: tuple[FileFormat, ...] = (*aws_files.FORMATS,)
 
 
 def formats() -> tuple[FileFormat, ...]:

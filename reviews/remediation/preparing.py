@@ -9,6 +9,7 @@ from identities import provisioning
 from identities.connectors.contract import NotPossible, Plan, SourceChanged
 from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.models import Answer, OrderAction, ReviewItem
+from reviews.remediation.rotating import ending_text, plan_ending, rotation_text
 
 ACTION_OF: dict[str, OrderAction] = {
     Answer.REVOKE: OrderAction.REVOKE,
@@ -68,7 +69,7 @@ def prepare_action(
     Raises SourceUnreachable, SourceChanged, and whatever is wrong with the source's settings or secrets.
     """
     if action == OrderAction.ROTATE:
-        return Prepared(action=action, instructions=_rotate_text(subject))
+        return _prepare_rotation(subject)
     try:
         return Prepared(action=action, plan=_plan(action, subject, version, target))
     except SourceChanged:
@@ -105,11 +106,15 @@ def _task_text(action: OrderAction, subject: Subject, version: GrantVersion | No
     return f"Take the access “{label}” away from {name}. It may now:\n{held}"
 
 
-def _rotate_text(subject: Subject) -> str:
-    credential = subject.credential
-    if credential is None:
-        return ""
-    return (
-        f"Rotate the {credential.get_kind_display().lower()} “{credential.external_id}” of {subject.identity.name} "
-        f"in {subject.identity.source.name}: issue a new one, move the users over, then end the old one."
-    )
+def _prepare_rotation(subject: Subject) -> Prepared:
+    """End the old credential where its successor is in use already; else ask a person for a new one first."""
+    try:
+        plan = plan_ending(subject)
+    except SourceChanged:
+        raise
+    except NotPossible as refusal:
+        text = f"{refusal.message}\n\n{ending_text(subject)}"
+        return Prepared(action=OrderAction.ROTATE, instructions=text, problem=refusal.message)
+    if plan is None:
+        return Prepared(action=OrderAction.ROTATE, instructions=rotation_text(subject))
+    return Prepared(action=OrderAction.ROTATE, plan=plan)

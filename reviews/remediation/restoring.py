@@ -69,7 +69,7 @@ def restore_order(*, order: Order, reason: str, days: int = 30, actor: Actor, no
 
 
 def _require_restorable(order: Order) -> None:
-    if order.action in {OrderAction.RESTORE, OrderAction.ROTATE} or order.state not in RESTORABLE:
+    if order.action == OrderAction.RESTORE or order.state not in RESTORABLE:
         raise NotRestorable("Only access that an order has taken away can be restored.")
     if order.plan is None:
         raise NotRestorable("A person did this at the source, so a person has to undo it there.")

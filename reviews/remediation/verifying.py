@@ -11,6 +11,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from governance import dispatch
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
 from governance.kernel.errors import DomainError
@@ -25,6 +26,7 @@ from identities.connectors.contract import (
 from identities.models import IdentityStatus, SyncRun, SyncState
 from reviews.models import Order, OrderAction
 from reviews.remediation.placing import move_order
+from reviews.remediation.rotating import release_text, successor_of
 from reviews.states import AWAITING_VERIFICATION, ORDER_MOVES, STOPPED_ORDERS, OrderState
 
 logger = structlog.get_logger(__name__)
@@ -75,7 +77,9 @@ def _verified_before(run: SyncRun) -> QuerySet[Order]:
         Order.objects.filter(
             held_again, source_id=run.source_id, state=OrderState.VERIFIED, verified_at__lt=run.observed_at
         )
-        .exclude(action__in=[OrderAction.RESTORE, OrderAction.ROTATE])
+        .exclude(action=OrderAction.RESTORE)
+        # Where a person rotated, the new credential may go by the old one's name.
+        .exclude(action=OrderAction.ROTATE, plan__isnull=True)
         .exclude(restorations__state__in=RESTORING)
     )
 
@@ -86,8 +90,10 @@ def _with_objects(orders: QuerySet[Order]) -> QuerySet[Order]:
 
 def _verify(order: Order, run: SyncRun, now: datetime) -> None:
     if not _settled_in_inventory(order, run):
+        if order.state == OrderState.TASK and order.action == OrderAction.ROTATE:
+            _release_rotation(order, run, now)
         # A task is simply not done yet; what Remit itself carried out should be visible by now.
-        if order.state != OrderState.TASK and order.state not in STOPPED_ORDERS:
+        elif order.state != OrderState.TASK and order.state not in STOPPED_ORDERS:
             _move(order, OrderState.DRIFTED, Verb.ORDER_DRIFTED, _contradiction(order), run, now)
         return
     try:
@@ -108,6 +114,26 @@ def _verify(order: Order, run: SyncRun, now: datetime) -> None:
         _close(order, _sentence(verification), run, now, _evidence(verification))
     elif order.state not in STOPPED_ORDERS:
         _move(order, state, verb, _sentence(verification), run, now, _evidence(verification))
+
+
+def _release_rotation(order: Order, run: SyncRun, now: datetime) -> None:
+    """Have the old credential ended as soon as a reading shows its successor in use; once for each successor."""
+    credential = order.credential
+    successor = successor_of(credential) if credential is not None else None
+    if successor is None or order.evidence.get("successor") == str(successor.pk):
+        return
+    _move(
+        order,
+        OrderState.PLANNED,
+        Verb.ORDER_PLANNED,
+        release_text(successor),
+        run,
+        now,
+        {"successor": str(successor.pk)},
+        instructions="",
+        execute_after=now,
+        plan=None,
+    )
 
 
 def _ask_the_source(order: Order) -> Verification | None:
@@ -142,9 +168,9 @@ def _contradiction(order: Order) -> str:
 def _credential_settled(order: Order, run: SyncRun) -> bool:
     credential = order.credential
     assert credential is not None  # noqa: S101 - asked by the caller
-    if order.action == OrderAction.ROTATE:
-        rotated = credential.last_rotated_at
-        return credential.retired_at is not None or (rotated is not None and rotated > order.created_at)
+    rotated = credential.last_rotated_at
+    if order.action == OrderAction.ROTATE and rotated is not None and rotated > order.created_at:
+        return True
     ended = credential.status == IdentityStatus.DISABLED or credential.retired_at is not None
     return ended or (credential.expires_at is not None and credential.expires_at <= run.observed_at)
 
@@ -181,12 +207,13 @@ def _move(
     run: SyncRun,
     now: datetime,
     evidence: dict[str, object] | None = None,
+    **more: Any,
 ) -> None:
     with transaction.atomic(durable=True):
         locked = Order.objects.select_for_update().get(pk=order.pk)
         if locked.version != order.version:
             return
-        fields: dict[str, Any] = {"evidence": locked.evidence | (evidence or {})}
+        fields: dict[str, Any] = {"evidence": locked.evidence | (evidence or {}), **more}
         if state == locked.state:
             # The same answer once more, perhaps with other paths: news for the page, not for the trail.
             Order.objects.filter(pk=locked.pk).update(outcome=sentence, **fields)
@@ -194,6 +221,8 @@ def _move(
         if state == OrderState.VERIFIED:
             fields |= {"verified_at": run.observed_at, "verified_by_run": run}
         move_order(locked, state, now=now, actor=VERIFIER, verb=verb, outcome=sentence, **fields)
+        if state == OrderState.PLANNED:
+            dispatch.after_commit("reviews.drain_orders")
         if state == OrderState.VERIFIED and locked.action == OrderAction.RESTORE:
             _mark_restored(locked, now)
 

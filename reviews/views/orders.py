@@ -188,7 +188,7 @@ def _show(
         order.state in RESTORABLE
         and order.plan is not None
         and not order.plan["irreversible"]
-        and order.action not in {OrderAction.RESTORE, OrderAction.ROTATE}
+        and order.action != OrderAction.RESTORE
     )
     context: dict[str, Any] = {
         "order": order,
@@ -239,6 +239,8 @@ def steps_of(order: Order) -> list[dict[str, Any]]:
     planned: dict[str, Any] = {"label": "Planned", "state": "done", "at": order.created_at}
     done_by_hand = not order.plan and order.instructions
     middle = "Done by a person" if done_by_hand else "Carried out"
+    if order.action == OrderAction.ROTATE and order.plan:
+        middle = "Old one ended"
     changed_at = order.task_reported_at if done_by_hand else order.applied_at
     stopped = order.state in STOPPED
     steps: list[dict[str, Any]] = [
@@ -257,6 +259,10 @@ def steps_of(order: Order) -> list[dict[str, Any]]:
     elif order.state == OrderState.PLANNED and order.execute_after > timezone.now():
         steps[1] |= {"state": "todo", "note": "will be sent", "at": order.execute_after}
     steps.append(verified)
+    if order.action == OrderAction.ROTATE and not order.plan and not order.verified_at:
+        waits = not (order.evidence.get("successor") or changed_at)
+        steps[1] |= {"label": "New one in use", "state": "now" if waits else "done"}
+        steps.insert(2, {"label": "Old one ended", "state": "todo" if waits else "now"})
     if order.state == OrderState.RESTORED:
         steps.append({"label": "Restored", "state": "done"})
     if order.state == OrderState.REAPPEARED:

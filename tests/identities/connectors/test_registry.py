@@ -16,6 +16,7 @@ def test_every_kind_makes_a_connector_that_knows_its_kind():
         "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
         "push": {},
     }
+    settings = {"aws": {}, "postgresql": {"host": "h", "user": "u", "databases": ["d"]}, "push": {}}
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
 
