@@ -6,6 +6,8 @@ from typing import Any
 from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
+from identities.connectors.mcp import MCP
+from identities.connectors.mcp.formats import ConfigurationFile, ToolsFile
 from identities.connectors.postgresql import PostgreSQL
 
 
@@ -39,6 +41,7 @@ class Push:
 
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]] = {
+    "mcp": MCP,
     "postgresql": PostgreSQL,
     "push": Push,
 }
@@ -59,7 +62,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (ConfigurationFile(), ToolsFile())
 
 
 def formats() -> tuple[FileFormat, ...]:
