@@ -4,9 +4,11 @@ An edit never carries what a server's definition holds, because secrets may stan
 is set aside in a file beside the configuration, readable by the same people, and put back from there.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,26 +113,45 @@ def replace_file(file: str, expected: str, text: str) -> None:
     """Put a whole new content in place of the expected one: readers see the old file or the new one, never a part."""
     # A link stays a link; what it leads to is replaced.
     target = Path(file).resolve()
-    beside = target.with_name(f".{target.name}.remit-{os.getpid()}.tmp")
+    beside = target.with_name(f".{target.name}.remit-new")
     try:
-        held = target.stat()
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        try:
-            with open(descriptor, "wb") as new:
-                new.write(text.encode())
-                new.flush()
-                if (held.st_uid, held.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(new.fileno(), held.st_uid, held.st_gid)
-                os.fchmod(new.fileno(), held.st_mode & 0o7777)
-                os.fsync(new.fileno())
-            if read_text(file) != expected:
-                raise NotPossible(f"{file} was changed by somebody else at this moment; nothing was written.")
-            beside.replace(target)
-            _sync_folder(target.parent)
-        finally:
-            beside.unlink(missing_ok=True)
+        with _folder_locked(target.parent) as folder:
+            try:
+                _write_like(target, beside, text)
+                if read_text(file) != expected:
+                    raise NotPossible(f"{file} was changed by somebody else at this moment; nothing was written.")
+                beside.replace(target)
+                os.fsync(folder)
+            finally:
+                beside.unlink(missing_ok=True)
     except OSError as error:
         raise NotPossible(f"{file} can't be written ({error.strerror}).") from error
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[int]:
+    """Two workers of ours never replace files of one folder at once, so a name for the new file is enough, and one that
+    a killed worker left behind is overwritten by the next.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write_like(target: Path, beside: Path, text: str) -> None:
+    """The text in a file of the same owner and mode."""
+    held = target.stat()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as new:
+        new.write(text.encode())
+        new.flush()
+        if (held.st_uid, held.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(new.fileno(), held.st_uid, held.st_gid)
+        os.fchmod(new.fileno(), held.st_mode & 0o7777)
+        os.fsync(new.fileno())
 
 
 def forget(edit: Edit) -> None:
