@@ -12,8 +12,8 @@ _BY_CLASSES: Mapping[str, str] = {
         open_nodes read_graph search_nodes sequentialthinking echo directory_tree list_allowed_directories
         browser_snapshot browser_take_screenshot browser_console_messages browser_hover browser_wait_for browser_tabs
         browser_resize browser_close puppeteer_screenshot puppeteer_hover slack_get_users slack_get_user_profile
-        slack_list_channels slack_get_channel_history slack_get_thread_replies read_email search_emails list_email_labels
-        get_me get_team_members search_users list_tables describe_table read_query resolve-library-id
+        slack_list_channels slack_get_channel_history slack_get_thread_replies read_email search_emails
+        list_email_labels get_me get_team_members search_users list_tables describe_table read_query resolve-library-id
         get_current_time convert_time
     """,
     "write": """

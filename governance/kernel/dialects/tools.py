@@ -1,8 +1,8 @@
 """Tools of AI agents (MCP): actions are tool names, resources are servers. Both are case-sensitive globs.
 
-The same tool name on two servers is two things. Annotations that a server gives about itself are never trusted: well-known
-tools are looked up in a catalogue, of others the words are read, and one that neither knows counts as destructive and open
-to the world.
+The same tool name on two servers is two things. Annotations that a server gives about itself are never trusted:
+well-known tools are looked up in a catalogue, of others the words are read, and one that neither knows counts as
+destructive and open to the world.
 """
 
 import re

@@ -1,5 +1,6 @@
 """From a decision to a rewritten tool list, with real MCP servers and a client that honours its file."""
 
+import json
 import os
 import signal
 import subprocess
@@ -103,7 +104,7 @@ def test_a_tool_that_is_defined_otherwise_by_now_is_a_change_that_shows_old_and_
 ) -> None:
     server = tmp_path / "server.py"
     write_server(server, description="Adds two numbers.")
-    agent.file.write_text('{"mcpServers": {"sums": {"command": "%s", "args": ["%s"]}}}' % (sys.executable, server))
+    agent.file.write_text(json.dumps({"mcpServers": {"sums": {"command": sys.executable, "args": [str(server)]}}}))
     mcp_story.source.settings |= {"allowed_commands": [f"{sys.executable} {server}"]}
     mcp_story.source.save()
     mcp_story.read()
