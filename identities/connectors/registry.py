@@ -9,6 +9,7 @@ from identities.connectors.files import FileFormat
 from identities.connectors.mcp import MCP
 from identities.connectors.mcp.formats import ConfigurationFile, ToolsFile
 from identities.connectors.postgresql import PostgreSQL
+from identities.connectors.remit import Remit
 
 
 class UnknownKind(DomainError):
@@ -44,6 +45,7 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]
     "mcp": MCP,
     "postgresql": PostgreSQL,
     "push": Push,
+    "remit": Remit,
 }
 
 
