@@ -7,7 +7,12 @@ from identities.connectors.registry import UnknownKind, connector_for, kinds
 
 
 def test_every_kind_makes_a_connector_that_knows_its_kind():
-    settings = {"postgresql": {"host": "h", "user": "u", "databases": ["d"]}, "push": {}}
+    settings = {
+        "mcp": {"files": ["/srv/app/.mcp.json"]},
+        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
+        "push": {},
+        "remit": {"address": "https://remit.example.org", "token": "env:REMIT_TOKEN"},
+    }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
 

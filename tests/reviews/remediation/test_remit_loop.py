@@ -80,7 +80,10 @@ def remit_story(
 ) -> Any:
     secret = tmp_path / "token"
     secret.write_text(connector.secret)
-    return make_story(kind="remit", name="Remit", settings={"address": site, "token": f"file:{secret}"})
+    story = make_story(kind="remit", name="Remit", settings={"address": site, "token": f"file:{secret}"})
+    # Whoever answers for a token owns it here, and is no one to decide on it.
+    story.rules = ["source_owner"]
+    return story
 
 
 def scopes_grant(story: Any, name: str) -> Grant:
