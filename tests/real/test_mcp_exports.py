@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,6 @@ def counted(records: list[dict[str, Any]]) -> Counter[str]:
 
 def accepted(records: list[dict[str, Any]]) -> int:
     """How many records the inventory takes, as it takes a reading."""
-    from datetime import UTC, datetime
-
     reader = RecordReader(
         is_delta=False, is_complete=True, observed_at=datetime.now(UTC), default_environment="unknown",
         most_records=10_000,
@@ -56,13 +55,18 @@ def test_every_server_of_a_configuration_is_an_identity_with_one_grant_of_its_ag
     servers = {**config.get("mcpServers", {}), **config.get("servers", {})}
     names = [name for each in servers.values() for key in ("env", "headers") for name in each.get(key, {})]
 
-    form, records, _ = read(path)
+    form, records, notes = read(path)
 
     assert form == "mcp-config"
-    found = counted(records)
-    assert (found["ai_agent"], found["machine"], found["grant"]) == (1, len(servers), len(servers))
-    assert found["credential"] == len(names)
-    assert records[-1] == {"type": "end", "records": 1 + 2 * len(servers) + len(names)}
+    found, said = counted(records), notes.counts
+    ungranted = said["servers switched off"] + said["servers whose list names no tool"]
+    assert (found["ai_agent"], found["machine"], found["grant"] + ungranted) == (1, len(servers), len(servers))
+    credentials = [each for each in records if each["type"] == "credential"]
+    named = [each for each in credentials if each["attributes"]["where"] in ("env", "header")]
+    assert len(named) + said["settings that are no credential"] == len(names)
+    inline = [each for each in credentials if each["attributes"]["stands_in_file"]]
+    assert len(inline) == said["secrets dropped"]
+    assert records[-1] == {"type": "end", "records": len(records) - 1}
     assert accepted(records) == len(records) - 1
 
 

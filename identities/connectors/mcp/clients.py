@@ -239,6 +239,8 @@ def _claude_settings(path: str, held: Mapping[str, Any], at: tuple[str, ...], ag
                 found.count("permissions that are about no MCP tool")
     for key, kept in (("enabledMcpjsonServers", found.approvals), ("disabledMcpjsonServers", found.refusals)):
         kept.setdefault(agent, set()).update(_texts(held.get(key), key))
+    if held.get("enableAllProjectMcpServers") is True:
+        found.approvals[agent].add("*")
     for key in ("allowedMcpServers", "deniedMcpServers"):
         rules = held.get(key)
         if rules is not None:

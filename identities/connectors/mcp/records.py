@@ -108,6 +108,8 @@ def _agent(agent: str, found: Configuration) -> Record:
     attributes: dict[str, Any] = {"client": client.title, "place": place, "files": sorted(files)[:50]}
     if off:
         attributes["switched_off"] = off[:MOST_LISTED]
+    if found.approvals.get(agent):
+        attributes["approved_project_servers"] = sorted(found.approvals[agent])[:MOST_LISTED]
     return {
         "type": "identity",
         "id": shortened(agent),

@@ -103,7 +103,7 @@ def test_a_list_that_the_client_does_not_know_is_no_restriction_and_is_said(make
 def test_permissions_of_claude_code_allow_deny_and_ask_across_its_files(make_source):
     settings = {"permissions": {"allow": ["mcp__git__*", "Bash(ls)", "mcp__jira__get_issue", "mcp__git__git_log"],
                                 "deny": ["mcp__git__git_push"], "ask": ["mcp__git__git_reset"]}}  # fmt: skip
-    local = {"disabledMcpjsonServers": ["old"]}
+    local = {"disabledMcpjsonServers": ["old"], "enableAllProjectMcpServers": True}
     source = make_source(
         {
             "app/.mcp.json": {"mcpServers": {"git": GIT, "old": GIT}},
@@ -121,6 +121,9 @@ def test_permissions_of_claude_code_allow_deny_and_ask_across_its_files(make_sou
     assert may(held, "git_reset"), "the agent may call it when a person confirms"
     (old,) = [each for each in read(source, "identity") if each["name"].startswith("old")]
     assert old["status"] == "disabled"
+    (agent,) = [each for each in read(source, "identity") if each["kind"] == "ai_agent"]
+    assert agent["attributes"]["switched_off"] == ["old"]
+    assert agent["attributes"]["approved_project_servers"] == ["*"]
 
 
 def test_servers_of_a_user_and_of_each_project_are_told_apart(make_source):
