@@ -24,6 +24,7 @@ from identities.connectors.contract import (
     Quarantiner,
     Restorer,
     Revoker,
+    SourceUnreachable,
     Verification,
     Verifier,
     capabilities_of,
@@ -34,7 +35,9 @@ from identities.services.secrets import resolve_secrets
 
 
 def connector_of(source: Source) -> Connector:
-    """The connector of a source, with its secrets resolved. Raises SecretMissing."""
+    """The connector of a source, with its secrets resolved. Raises SecretMissing; SourceUnreachable when it is off."""
+    if not source.is_enabled:
+        raise SourceUnreachable(f"{source.name} is switched off.")
     return connector_for(source.kind, source.settings, resolve_secrets(source.settings))
 
 

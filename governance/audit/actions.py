@@ -31,6 +31,8 @@ class Verb(StrEnum):
     PEOPLE_IMPORTED = "people.imported", "People and owners were read from a file."
     TOKEN_CREATED = "token.created", "An API token was issued."
     TOKEN_REVOKED = "token.revoked", "An API token was ended before its date."
+    TOKEN_NARROWED = "token.narrowed", "Scopes were withheld from an API token."
+    TOKEN_RESTORED = "token.restored", "An API token got back scopes that had been withheld from it."
     MFA_ENABLED = "mfa.enabled", "A person turned a second factor on."
     MFA_DISABLED = "mfa.disabled", "A person's second factor was turned off."
 

@@ -8,7 +8,7 @@ from governance.kernel.algebra import effective
 from governance.kernel.documents import Permission
 from governance.kernel.statements import Statement
 
-CATALOGUE_VERSION = "2026-11.1"
+CATALOGUE_VERSION = "2026-11.2"
 """Which catalogue of actions the answers come from; to be raised with every change to a dialect's word lists."""
 
 SEGMENTS = ("apis", "queues", "databases", "storage", "secrets", "admin", "ai_tools")

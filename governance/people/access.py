@@ -39,6 +39,8 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "people:read": "Read people, teams and the list of API tokens.",
     "people:write": "Create and change people and teams, and create narrower API tokens.",
     "pdp:decide": "Ask for access decisions.",
+    "clients:narrow": "Withhold scopes from API tokens and switch sources off.",
+    "clients:restore": "Give back what was withheld from API tokens, and switch sources on again.",
 }
 SCOPES = frozenset(SCOPE_DESCRIPTIONS)
 

@@ -114,6 +114,9 @@ class Team(models.Model):
 class ApiToken(models.Model):
     """A program's key: shown once, kept as a SHA-256 hash, scoped, always expiring.
 
+    `withheld_scopes` are those it was made with and has no longer; they can be given back, and nothing beside them. A
+    token without any scope opens nothing.
+
     The secret has 256 random bits, so a plain hash is enough (no guessing is possible); the prefix lets a
     person recognise a leaked one.
     """
@@ -123,6 +126,7 @@ class ApiToken(models.Model):
     prefix = models.CharField(max_length=16)
     secret_hash = models.CharField(max_length=64, unique=True)
     scopes = ArrayField(models.CharField(max_length=40))
+    withheld_scopes = ArrayField(models.CharField(max_length=40), default=list)
     created_by = models.ForeignKey(User, on_delete=models.RESTRICT, related_name="api_tokens")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()

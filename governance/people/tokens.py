@@ -93,6 +93,38 @@ def revoke_token(*, token_id: UUID, actor: Actor, now: datetime) -> ApiToken:
     return token
 
 
+def withhold_scopes(
+    *, token_id: UUID, scopes: Iterable[str], held: Iterable[str] | None = None, actor: Actor, now: datetime
+) -> ApiToken:
+    """Take scopes from a token, with effect on its next request; without any scope left it opens nothing.
+
+    held: the scopes that the caller saw; where the token has others by now, nothing happens. Raises `NotFound`,
+    `Conflict`, `TokenRefused`, `Forbidden`.
+    """
+    require_role(actor, Role.ADMINISTRATOR, scope="clients:narrow")
+    with transaction.atomic(durable=True):
+        token = _locked(token_id, held)
+        taken = _among(scopes, token.scopes, "The token does not have the scope")
+        _move_scopes(token, set(token.scopes) - taken, Verb.TOKEN_NARROWED, actor, now)
+    return token
+
+
+def give_scopes_back(
+    *, token_id: UUID, scopes: Iterable[str], held: Iterable[str] | None = None, actor: Actor, now: datetime
+) -> ApiToken:
+    """Give a token scopes that were withheld from it; never its own, never others. Raises as `withhold_scopes`."""
+    require_role(actor, Role.ADMINISTRATOR, scope="clients:restore")
+    if actor.kind is ActorKind.API_CLIENT and actor.id == str(token_id):
+        raise Forbidden("A token can't give itself anything back.")
+    with transaction.atomic(durable=True):
+        token = _locked(token_id, held)
+        if token.expires_at <= now:
+            raise Conflict("This API token has expired; nothing brings it back.")
+        returned = _among(scopes, token.withheld_scopes, "Not withheld from this token is the scope")
+        _move_scopes(token, set(token.scopes) | returned, Verb.TOKEN_RESTORED, actor, now)
+    return token
+
+
 def authenticate_token(plain: str, *, now: datetime) -> ApiToken:
     """The live token with this secret. Raises `InvalidToken`.
 
@@ -100,7 +132,7 @@ def authenticate_token(plain: str, *, now: datetime) -> ApiToken:
     """
     if len(plain) > _LONGEST_TOKEN:
         raise InvalidToken("The API token is unknown, expired or revoked.")
-    live = ApiToken.objects.filter(revoked_at__isnull=True, expires_at__gt=now)
+    live = ApiToken.objects.filter(revoked_at__isnull=True, expires_at__gt=now).exclude(scopes=[])
     token = live.filter(secret_hash=_hash(plain)).first()
     if token is None:
         raise InvalidToken("The API token is unknown, expired or revoked.")
@@ -108,6 +140,40 @@ def authenticate_token(plain: str, *, now: datetime) -> ApiToken:
     if token.last_used_at is None or token.last_used_at < now - USE_RESOLUTION:
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     return token
+
+
+def _locked(token_id: UUID, held: Iterable[str] | None) -> ApiToken:
+    token = ApiToken.objects.select_for_update().filter(pk=token_id).first()
+    if token is None:
+        raise NotFound("There is no such API token.")
+    if token.revoked_at is not None:
+        raise Conflict("This API token was revoked.")
+    if held is not None and set(held) != set(token.scopes):
+        raise Conflict("The token has other scopes by now. Look again.")
+    return token
+
+
+def _among(scopes: Iterable[str], known: Iterable[str], complaint: str) -> set[str]:
+    wanted = set(scopes)
+    if not wanted:
+        raise TokenRefused("Name at least one scope.", field="scopes")
+    if strange := sorted(wanted - set(known)):
+        raise TokenRefused(f"{complaint} {strange[0]}.", field="scopes", unknown=strange)
+    return wanted
+
+
+def _move_scopes(token: ApiToken, scopes: set[str], verb: Verb, actor: Actor, now: datetime) -> None:
+    everything, before = {*token.scopes, *token.withheld_scopes}, sorted(token.scopes)
+    token.scopes, token.withheld_scopes = sorted(scopes), sorted(everything - scopes)
+    token.save(update_fields=["scopes", "withheld_scopes"])
+    log.record(
+        verb=verb,
+        actor=actor,
+        subject=_subject(token),
+        now=now,
+        old={"scopes": before},
+        new={"scopes": token.scopes},
+    )
 
 
 def _check_wish(name: str, scopes: list[str], expires_at: datetime, now: datetime) -> None:

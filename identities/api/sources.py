@@ -16,7 +16,13 @@ from governance.web.pagination import SortKey
 from identities.api.edge import actor_of, checked, page_of, require_known_parameters
 from identities.models import Environment, Source
 from identities.selectors.inventory import access_source, list_sources
-from identities.services.sources import InvalidSource, change_source, register_source, request_read
+from identities.services.sources import (
+    InvalidSource,
+    change_source,
+    register_source,
+    request_read,
+    switch_source,
+)
 
 READ_WRITE = {"get": "inventory:read", "post": "inventory:write", "patch": "inventory:write"}
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
@@ -121,6 +127,34 @@ class SourceRead(APIView):
         return _answer(request_read(source=source, actor=actor_of(request), now=timezone.now()), status=202)
 
 
+class SourceSwitchOff(APIView):
+    """`/api/v1/sources/{slug}/switch-off/`"""
+
+    required_scope = "clients:narrow"
+
+    @extend_schema(operation_id="sources_switch_off", request=None, responses=SourceOut)
+    def post(self, request: Request, slug: str) -> Response:
+        """Stop reading and changing a source."""
+        return _switched(request, slug, is_enabled=False)
+
+
+class SourceSwitchOn(APIView):
+    """`/api/v1/sources/{slug}/switch-on/`"""
+
+    required_scope = "clients:restore"
+
+    @extend_schema(operation_id="sources_switch_on", request=None, responses=SourceOut)
+    def post(self, request: Request, slug: str) -> Response:
+        """Take a source up again."""
+        return _switched(request, slug, is_enabled=True)
+
+
+def _switched(request: Request, slug: str, *, is_enabled: bool) -> Response:
+    actor = actor_of(request)
+    source = access_source(actor=actor, slug=slug)
+    return _answer(switch_source(source=source, is_enabled=is_enabled, actor=actor, now=timezone.now()))
+
+
 def _answer(source: Source, *, status: int = 200) -> Response:
     return Response(SourceOut(source).data, status=status, headers={"ETag": etag_for(source.version)})
 
@@ -138,4 +172,6 @@ urlpatterns = [
     path("sources/", SourceList.as_view(), name="api_source_list"),
     path("sources/<slug:slug>/", SourceDetail.as_view(), name="api_source_detail"),
     path("sources/<slug:slug>/read/", SourceRead.as_view(), name="api_source_read"),
+    path("sources/<slug:slug>/switch-off/", SourceSwitchOff.as_view(), name="api_source_switch_off"),
+    path("sources/<slug:slug>/switch-on/", SourceSwitchOn.as_view(), name="api_source_switch_on"),
 ]

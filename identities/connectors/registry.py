@@ -16,6 +16,10 @@ from identities.connectors.rabbitmq import RabbitMQ
 from identities.connectors.rabbitmq import files as rabbitmq_files
 from identities.connectors.redis_acl import Redis
 from identities.connectors.redis_acl import files as redis_files
+from identities.connectors.mcp import MCP
+from identities.connectors.mcp.formats import ConfigurationFile, ToolsFile
+from identities.connectors.postgresql import PostgreSQL
+from identities.connectors.remit import Remit
 
 
 class UnknownKind(DomainError):
@@ -54,6 +58,10 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]
     "push": Push,
     "rabbitmq": RabbitMQ,
     "redis": Redis,
+    "mcp": MCP,
+    "postgresql": PostgreSQL,
+    "push": Push,
+    "remit": Remit,
 }
 
 
@@ -75,6 +83,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
 _FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMATS)
 _FORMATS: tuple[FileFormat, ...] = (KubernetesAuditLog(), KubernetesDump())
 _FORMATS: tuple[FileFormat, ...] = (*aws_files.FORMATS,)
+_FORMATS: tuple[FileFormat, ...] = (ConfigurationFile(), ToolsFile())
 
 
 def formats() -> tuple[FileFormat, ...]:

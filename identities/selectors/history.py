@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from governance.kernel.actors import Actor
-from identities.models import Change, Credential, Grant, GrantVersion, Identity
+from identities.models import Change, ChangeAction, Credential, Grant, GrantVersion, Identity
 from identities.selectors.inventory import sees_everything, visible_identities
 
 
@@ -26,6 +26,12 @@ def names_of(changes: Iterable[Change]) -> dict[UUID, str]:
 def list_versions(grant: Grant) -> QuerySet[GrantVersion]:
     """Every content that the grant ever had, latest first."""
     return GrantVersion.objects.filter(grant=grant).order_by("-number")
+
+
+def list_native_changes(grant: Grant) -> QuerySet[Change]:
+    """The readings in which the grant's native form changed, latest first."""
+    changed = Change.objects.filter(object_id=grant.pk, action=ChangeAction.CHANGED, new__has_key="native_ref")
+    return changed.order_by("-pk")
 
 
 def list_visible_credentials(*, actor: Actor) -> QuerySet[Credential]:

@@ -140,10 +140,14 @@ def list_current_grants(identity: Identity) -> QuerySet[GrantVersion]:
     )
 
 
+# What changes or feeds a source names it, and gets it back as the answer.
+_SCOPES_OVER_SOURCES = frozenset({"sync:write", "inventory:write", "clients:narrow", "clients:restore"})
+
+
 def list_sources(*, actor: Actor) -> QuerySet[Source]:
     """All sources for those who see the inventory; for others the ones they own."""
     sources = Source.objects.select_related("owner")
-    if sees_everything(actor) or actor.scopes & {"sync:write", "inventory:write"}:
+    if sees_everything(actor) or actor.scopes & _SCOPES_OVER_SOURCES:
         return sources
     return sources.filter(owner=actor.person_id) if actor.person_id else sources.none()
 

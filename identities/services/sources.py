@@ -145,6 +145,28 @@ def change_source(*, source: Source, version: int, changes: Mapping[str, Any], a
     return locked
 
 
+def switch_source(*, source: Source, is_enabled: bool, actor: Actor, now: datetime) -> Source:
+    """Stop reading and changing a source, or take it up again; nothing else about it changes. Raises `Forbidden`."""
+    require_role(actor, Role.ADMINISTRATOR, scope="clients:restore" if is_enabled else "clients:narrow")
+    with transaction.atomic(durable=True):
+        locked = Source.objects.select_for_update(of=("self",)).select_related("owner").get(pk=source.pk)
+        if locked.is_enabled == is_enabled:
+            return locked
+        locked.is_enabled = is_enabled
+        locked.next_read_at = now if is_enabled and locked.kind != PUSH else None
+        locked.version += 1
+        locked.save(update_fields=["is_enabled", "next_read_at", "version"])
+        log.record(
+            verb=Verb.SOURCE_CHANGED,
+            actor=actor,
+            subject=source_subject(locked),
+            now=now,
+            old={"kind": locked.kind, "is_enabled": not is_enabled},
+            new={"kind": locked.kind, "is_enabled": is_enabled},
+        )
+    return locked
+
+
 def request_read(*, source: Source, actor: Actor, now: datetime) -> Source:
     """Have the source read as soon as a worker is free. Raises `NotReadable`, `Forbidden`."""
     require_role(actor, Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, scope="inventory:write")

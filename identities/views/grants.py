@@ -12,14 +12,16 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.forms import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion
-from identities.selectors.history import list_versions
+from identities.selectors.history import list_native_changes, list_versions
 from identities.selectors.inventory import access_grant
 from identities.selectors.use import GrantUse, list_windows, use_of_grants
 from identities.views.change_lines import Line, permission_difference
 from identities.views.grant_lines import CLASS_WORDS, native_json, path_words, revocability_words, use_line
+from identities.views.native_lines import native_change
 from identities.views.requests import PageRequest
 
 SHOWN_VERSIONS = 50
+SHOWN_NATIVE_CHANGES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def grant_detail(request: PageRequest, grant_id: UUID) -> HttpResponse:
         "native_ref": native_json(grant.native_ref) if grant.native_ref else "",
         "use": use_line(use) if use else None,
         "versions": version_lines(grant, versions)[:SHOWN_VERSIONS],
+        "native_changes": [native_change(each) for each in list_native_changes(grant)[:SHOWN_NATIVE_CHANGES]],
         "has_older": len(versions) > SHOWN_VERSIONS,
         "is_changed_since_review": _is_changed(grant, latest),
         "now": timezone.now(),

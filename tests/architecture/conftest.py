@@ -233,6 +233,8 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     team = Team.objects.create(name=f"Team of {user.pk}")
     team.members.add(user)
     token, _ = _token(user, ["inventory:read"])
+    token.withheld_scopes = ["orders:read"]
+    token.save()
     file = PeopleFile.objects.create(
         name="people.csv", content=PEOPLE_CSV, uploaded_by=user, uploaded_at=timezone.now()
     )

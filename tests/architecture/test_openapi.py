@@ -238,6 +238,8 @@ BODIES: dict[str, Any] = {
     "people_create": lambda world: {"email": "new@example.org", "name": "New"},
     "people_change": lambda world: {"name": "Renamed"},
     "people_leave": lambda world: {"left_at": "2026-01-01T00:00:00Z"},
+    "tokens_withhold": lambda world: {"scopes": ["inventory:read"], "held": ["inventory:read"]},
+    "tokens_give_back": lambda world: {"scopes": ["orders:read"]},
     "teams_create": lambda world: {"name": "New"},
     "teams_change": lambda world: {"name": "Renamed"},
     "tokens_create": lambda world: {

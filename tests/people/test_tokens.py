@@ -14,7 +14,9 @@ from governance.people.tokens import (
     TokenRefused,
     authenticate_token,
     create_token,
+    give_scopes_back,
     revoke_token,
+    withhold_scopes,
 )
 
 pytestmark = pytest.mark.django_db
@@ -148,3 +150,75 @@ def test_revoking_twice_says_so(make_token, admin_actor):
         "token.created",
         "token.revoked",
     ]
+
+
+def test_a_withheld_scope_is_gone_at_once_and_comes_back_as_it_was(make_token, admin_actor):
+    token, plain = make_token(["inventory:read", "sync:write"])
+
+    withhold_scopes(token_id=token.pk, scopes=["sync:write"], actor=admin_actor, now=timezone.now())
+
+    assert actor_for_token(authenticate_token(plain, now=timezone.now())).scopes == {"inventory:read"}
+    token = give_scopes_back(token_id=token.pk, scopes=["sync:write"], actor=admin_actor, now=timezone.now())
+    assert (token.scopes, token.withheld_scopes) == (["inventory:read", "sync:write"], [])
+    verbs = AuditEvent.objects.filter(subject_id=str(token.pk)).values_list("verb", flat=True)
+    assert sorted(verbs) == ["token.created", "token.narrowed", "token.restored"]
+
+
+def test_a_token_without_any_scope_is_refused_like_a_revoked_one(make_token, admin_actor):
+    token, plain = make_token(["inventory:read"])
+
+    withhold_scopes(token_id=token.pk, scopes=["inventory:read"], actor=admin_actor, now=timezone.now())
+
+    with pytest.raises(InvalidToken):
+        authenticate_token(plain, now=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("change", "scopes", "error"),
+    [
+        (withhold_scopes, ["people:write"], TokenRefused),
+        (withhold_scopes, [], TokenRefused),
+        (give_scopes_back, ["people:write"], TokenRefused),
+        (give_scopes_back, ["inventory:read"], TokenRefused),
+    ],
+)
+def test_scopes_that_a_token_was_not_made_with_are_never_moved(make_token, admin_actor, change, scopes, error):
+    token, _ = make_token(["inventory:read"])
+
+    with pytest.raises(error):
+        change(token_id=token.pk, scopes=scopes, actor=admin_actor, now=timezone.now())
+
+    token.refresh_from_db()
+    assert (token.scopes, token.withheld_scopes) == (["inventory:read"], [])
+
+
+def test_a_token_that_changed_since_it_was_seen_is_left_alone(make_token, admin_actor):
+    token, _ = make_token(["inventory:read", "sync:write"])
+
+    with pytest.raises(Conflict):
+        withhold_scopes(
+            token_id=token.pk, scopes=["sync:write"], held=["sync:write"], actor=admin_actor, now=timezone.now()
+        )
+
+
+def test_no_token_gives_itself_anything_back_and_taking_does_not_allow_giving(make_token, admin_actor):
+    token, _ = make_token(["clients:narrow", "clients:restore", "inventory:read"])
+    taker, _ = make_token(["clients:narrow"])
+    own = actor_for_token(token)
+    withhold_scopes(token_id=token.pk, scopes=["inventory:read"], actor=own, now=timezone.now())
+
+    for actor in (own, actor_for_token(taker)):
+        with pytest.raises(Forbidden):
+            give_scopes_back(token_id=token.pk, scopes=["inventory:read"], actor=actor, now=timezone.now())
+
+
+def test_what_expired_or_was_revoked_is_given_nothing(make_token, admin_actor):
+    now = timezone.now()
+    token, _ = make_token(["inventory:read"], expires_at=now + timedelta(hours=1), now=now)
+    withhold_scopes(token_id=token.pk, scopes=["inventory:read"], actor=admin_actor, now=now)
+
+    with pytest.raises(Conflict):
+        give_scopes_back(token_id=token.pk, scopes=["inventory:read"], actor=admin_actor, now=now + timedelta(hours=2))
+    revoke_token(token_id=token.pk, actor=admin_actor, now=now)
+    with pytest.raises(Conflict):
+        give_scopes_back(token_id=token.pk, scopes=["inventory:read"], actor=admin_actor, now=now)

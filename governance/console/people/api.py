@@ -97,7 +97,7 @@ class TokenOut(serializers.ModelSerializer):
     class Meta:
         model = ApiToken
         fields = [
-            *("id", "name", "prefix", "scopes", "created_by", "created_at", "expires_at"),
+            *("id", "name", "prefix", "scopes", "withheld_scopes", "created_by", "created_at", "expires_at"),
             *("last_used_at", "revoked_at", "is_orphaned"),
         ]
 
@@ -108,6 +108,13 @@ class TokenIn(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     scopes = serializers.ListField(child=serializers.ChoiceField(sorted(SCOPE_DESCRIPTIONS)), min_length=1)
     expires_at = serializers.DateTimeField()
+
+
+class TokenScopes(serializers.Serializer):
+    """Scopes to withhold or to give back. `held`: what the token has as you saw it; otherwise nothing happens."""
+
+    scopes = serializers.ListField(child=serializers.CharField(max_length=40), min_length=1, max_length=100)
+    held = serializers.ListField(child=serializers.CharField(max_length=40), max_length=100, required=False)
 
 
 class TokenCreated(TokenOut):
@@ -258,6 +265,32 @@ class TokenRevoke(APIView):
         """End a token at once."""
         tokens.revoke_token(token_id=token_id, actor=_actor(request), now=timezone.now())
         return Response(TokenOut(access_tokens(_actor(request)).get(pk=token_id)).data)
+
+
+class TokenWithhold(APIView):
+    """`/api/v1/tokens/{id}/withhold/`"""
+
+    required_scope = "clients:narrow"
+
+    @extend_schema(operation_id="tokens_withhold", request=TokenScopes, responses=TokenOut)
+    def post(self, request: Request, token_id: UUID) -> Response:
+        """Take scopes from a token, with effect on its next request."""
+        data = checked(TokenScopes, request)
+        token = tokens.withhold_scopes(token_id=token_id, actor=_actor(request), now=timezone.now(), **data)
+        return Response(TokenOut(token).data)
+
+
+class TokenGiveBack(APIView):
+    """`/api/v1/tokens/{id}/give-back/`"""
+
+    required_scope = "clients:restore"
+
+    @extend_schema(operation_id="tokens_give_back", request=TokenScopes, responses=TokenOut)
+    def post(self, request: Request, token_id: UUID) -> Response:
+        """Give a token scopes that were withheld from it, and no others."""
+        data = checked(TokenScopes, request)
+        token = tokens.give_scopes_back(token_id=token_id, actor=_actor(request), now=timezone.now(), **data)
+        return Response(TokenOut(token).data)
 
 
 def _actor(request: Request) -> Actor:

@@ -33,4 +33,6 @@ api_urlpatterns = [
     path("teams/<uuid:team_id>/", api.TeamDetail.as_view(), name="api_team"),
     path("tokens/", api.TokenList.as_view(), name="api_tokens"),
     path("tokens/<uuid:token_id>/revoke/", api.TokenRevoke.as_view(), name="api_token_revoke"),
+    path("tokens/<uuid:token_id>/withhold/", api.TokenWithhold.as_view(), name="api_token_withhold"),
+    path("tokens/<uuid:token_id>/give-back/", api.TokenGiveBack.as_view(), name="api_token_give_back"),
 ]

@@ -70,6 +70,28 @@ LEVELLED = frozenset(
         "workflows",
     ]
 )
+# Remit's own scopes and what its connectors may do: no name of them tells its reach, and none contains another.
+_REMIT = {
+    "inventory:read": "read",
+    "inventory:write": "read write admin",
+    "sync:write": "read write destructive",
+    "reviews:read": "read",
+    "reviews:write": "read write",
+    "orders:read": "read",
+    "audit:read": "read",
+    "people:read": "read",
+    "people:write": "read write admin",
+    "pdp:decide": "read",
+    "clients:narrow": "read write destructive",
+    "clients:restore": "read write admin",
+    "connector:read": "read",
+    "connector:verify": "read",
+    "connector:revoke": "write destructive",
+    "connector:narrow": "write",
+    "connector:quarantine": "write destructive",
+    "connector:deactivate": "write destructive",
+    "connector:restore": "write admin",
+}
 _ADMIN_NAMES = ("administration", "admin", "members", "hooks", "workflows", "roles", "owner", "manage")
 _SECRET_NAMES = ("secret", "token", "credential", "key", "password")
 _SEND_WORDS = ("send", "chat", "mail.send", "messages", "publish")
@@ -110,6 +132,8 @@ class Scopes(Dialect):
     def classes(self, action: str, resource: str) -> frozenset[str]:
         if action == "*":
             return frozenset({"read", "write", "destructive", "admin", "secret_read"})
+        if action in _REMIT and (resource == "remit" or resource.startswith("source:")):
+            return frozenset(_REMIT[action].split())
         name = action.lower()
         if name.endswith(":none"):
             return frozenset()
@@ -125,6 +149,9 @@ class Scopes(Dialect):
         return frozenset(found)
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
+        places = list(resources)
+        if places and all(place.startswith("source:") for place in places):
+            return "admin"
         names = " ".join(actions).lower()
         if any(word in names for word in _SECRET_NAMES):
             return "secrets"

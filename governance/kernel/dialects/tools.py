@@ -1,13 +1,15 @@
 """Tools of AI agents (MCP): actions are tool names, resources are servers. Both are case-sensitive globs.
 
-The same tool name on two servers is two things. Annotations that a server gives about itself are never trusted; a tool
-that our word list does not know counts as destructive and open to the world.
+The same tool name on two servers is two things. Annotations that a server gives about itself are never trusted:
+well-known tools are looked up in a catalogue, of others the words are read, and one that neither knows counts as
+destructive and open to the world.
 """
 
 import re
 from collections.abc import Iterable
 
 from governance.kernel.dialects.interface import Dialect, gathered_by, join_words
+from governance.kernel.dialects.tool_names import KNOWN_TOOLS
 
 _WORDS = {
     "read": {"get", "list", "read", "search", "find", "show", "describe", "status", "log", "diff", "fetch", "query",
@@ -38,7 +40,7 @@ class Tools(Dialect):
     def classes(self, action: str, resource: str) -> frozenset[str]:
         if "*" in action or "?" in action:
             return frozenset({"read", "write", *_UNKNOWN}) | _by_words(action)
-        return _by_words(action) or _UNKNOWN
+        return KNOWN_TOOLS.get(action) or _by_words(action) or _UNKNOWN
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
         return "ai_tools"

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from governance.audit.models import AuditEvent
+from identities import provisioning
+from identities.connectors.contract import SourceUnreachable
 from identities.models import Source
 
 NEW = {"slug": "k8s-prod", "name": "Kubernetes", "kind": "push", "environment": "production", "owner": None}
@@ -79,3 +81,22 @@ def test_a_reader_cannot_change_anything(api: Any, source: Source) -> None:
     assert client.post("/api/v1/sources/", NEW, content_type="application/json").status_code == 403
     assert client.patch("/api/v1/sources/aws/", {}, content_type="application/json").status_code == 403
     assert client.post("/api/v1/sources/aws/read/").status_code == 403
+
+
+def test_a_source_is_switched_off_and_on_by_two_scopes_and_nothing_else_changes(api: Any, source: Source) -> None:
+    taking, giving = api("clients:narrow"), api("clients:restore")
+
+    assert giving.post("/api/v1/sources/aws/switch-off/").status_code == 403
+    assert taking.post("/api/v1/sources/aws/switch-off/").json()["is_enabled"] is False
+    assert taking.post("/api/v1/sources/aws/switch-off/").status_code == 200, "twice is once"
+    assert taking.post("/api/v1/sources/aws/switch-on/").status_code == 403
+    assert giving.post("/api/v1/sources/aws/switch-on/").json()["is_enabled"] is True
+    verbs = AuditEvent.objects.filter(subject_id=str(source.pk)).values_list("verb", flat=True)
+    assert list(verbs) == ["source.changed", "source.changed"]
+
+
+def test_a_source_that_is_switched_off_is_not_changed_any_more(source: Source) -> None:
+    source.is_enabled = False
+
+    with pytest.raises(SourceUnreachable, match="switched off"):
+        provisioning.connector_of(source)

@@ -17,6 +17,11 @@ def test_every_kind_makes_a_connector_that_knows_its_kind():
         "push": {},
     }
     settings = {"aws": {}, "postgresql": {"host": "h", "user": "u", "databases": ["d"]}, "push": {}}
+        "mcp": {"files": ["/srv/app/.mcp.json"]},
+        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
+        "push": {},
+        "remit": {"address": "https://remit.example.org", "token": "env:REMIT_TOKEN"},
+    }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())
 

@@ -29,6 +29,23 @@ def test_every_content_stays_in_the_history(inventory: Any, push_again: Any, sna
     assert "TRUNCATE" in versions[1].native and "TRUNCATE" not in versions[0].native
 
 
+def test_a_native_form_that_changed_is_shown_line_by_line(
+    inventory: Any, push_again: Any, snapshot: Any, admin: Any
+) -> None:
+    records = snapshot()
+    records[4]["native_ref"] = {"definition": "aa", "description": "Adds.\nReturns the sum."}
+    push_again(inventory.payments, records)
+    records[4]["native_ref"] = {"definition": "bb", "description": "Adds.\nMails the sum."}
+    push_again(inventory.payments, records)
+
+    change = admin.get(f"/grants/{inventory.all_grant.pk}/").context["native_changes"][0]
+
+    assert change.lines == [
+        ("kept", "definition:"), ("removed", "aa"), ("added", "bb"),
+        ("kept", "description:"), ("kept", "Adds."), ("removed", "Returns the sum."), ("added", "Mails the sum."),
+    ]  # fmt: skip
+
+
 def test_a_grant_that_changed_since_its_review_says_so(inventory: Any, admin: Any) -> None:
     inventory.all_grant.reviewed_digest = b"\x01" * 32
     inventory.all_grant.save()

@@ -34,6 +34,7 @@ class Story:
     def __init__(self, make: SimpleNamespace, source: Source) -> None:
         self.make, self.source = make, source
         self.reviewer: User = make.person(Role.REVIEWER)
+        self.rules = ["owner"]
         self.actor: Actor = make.actor(self.reviewer)
 
     def read(self) -> SyncRun:
@@ -59,6 +60,7 @@ class Story:
             name=f"Review {next(_numbers)}",
             scope=f"q={thing.identity.external_id}",
             item_kinds=["grant" if is_grant else "credential"],
+            reviewer_rules=self.rules,
             fallback_reviewer=self.reviewer,
             independent_reviewer=self.reviewer,
             deadline_at=timezone.now() + timedelta(days=400),
