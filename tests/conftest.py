@@ -22,6 +22,7 @@ from governance.embedded.postgres import Server
 pytest_plugins = [
     "tests.database",
     "tests.people_fixtures",
+    "tests.plugins.audited",
     "tests.plugins.browser",
     "tests.plugins.brokers",
     "tests.plugins.governed",

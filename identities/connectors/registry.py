@@ -7,6 +7,7 @@ from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
+from identities.connectors.postgresql import files as postgresql_files
 
 
 class UnknownKind(DomainError):
@@ -59,7 +60,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (*postgresql_files.FORMATS,)
 
 
 def formats() -> tuple[FileFormat, ...]:

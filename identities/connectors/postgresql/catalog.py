@@ -124,6 +124,12 @@ KINDS: Mapping[str, ObjectKind] = {
 COLUMN_PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "REFERENCES"})
 
 
+def external_id(role: str) -> str:
+    """A role's name, as the inventory can hold it: written in percent where it could not be shown on a line."""
+    fit = role.strip() and role.isprintable()
+    return role if fit else quote(role, safe="")
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """A row of pg_roles. valid_until: ISO 8601 in UTC, None for never. is_expired: passwords no longer work."""
@@ -144,9 +150,7 @@ class Role:
 
     @property
     def external_id(self) -> str:
-        """The name, as the inventory can hold it: written in percent where it could not be shown on a line."""
-        fit = self.name.strip() and self.name.isprintable()
-        return self.name if fit else quote(self.name, safe="")
+        return external_id(self.name)
 
     @property
     def attributes(self) -> tuple[str, ...]:
