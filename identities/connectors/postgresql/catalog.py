@@ -22,7 +22,8 @@ class ObjectKind:
     """One class of objects that privileges can be granted on.
 
     source: a SELECT of (oid, schema, name, arguments, owner, acl, is_system), arguments only for functions.
-    default: the letter `acldefault` knows it by.
+    default: the letter `acldefault` knows it by. check: the function that answers whether a role has a privilege,
+    empty where there is none.
     public_default: what PUBLIC holds when nothing was ever granted or revoked.
     """
 
@@ -104,6 +105,14 @@ KINDS: Mapping[str, ObjectKind] = {
         "has_database_privilege",
         shared=True,
         public_default=frozenset({"CONNECT", "TEMPORARY"}),
+    ),
+    # One that only its owner may use is no question to anybody, and there may be millions.
+    "largeobject": ObjectKind(
+        "LARGE OBJECT",
+        "L",
+        """SELECT oid, NULL::name, oid::text, NULL, lomowner, lomacl, false
+             FROM pg_catalog.pg_largeobject_metadata WHERE lomacl IS NOT NULL""",
+        "",
     ),
     "tablespace": ObjectKind(
         "TABLESPACE",

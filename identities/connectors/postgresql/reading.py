@@ -42,7 +42,7 @@ NOT_OBSERVABLE = (
     "When exactly a right was last used: pg_stat_statements counts calls since a date, without that of the last.",
     "Use of anything but SELECT, INSERT, UPDATE, DELETE and TRUNCATE on tables, and of rights inside functions.",
     "Network rules (pg_hba.conf), certificates and other ways to sign in.",
-    "Which rows row-level security hides, and privileges on large objects.",
+    "Which rows row-level security hides, and large objects that only their owner may use.",
     "Rights that PUBLIC holds on the system catalogues and on types.",
 )
 
