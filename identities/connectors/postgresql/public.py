@@ -144,8 +144,8 @@ def public_default_refusal(desk: Desk, grant: GrantRef) -> str:
     return (
         f"PUBLIC gives this to all {count} login roles of the server, by default, on every {kind} of schema {schema}; "
         f"it cannot be taken from {grant.identity} alone. At the source: GRANT it to those that need it, then REVOKE "
-        f"ALL ON ALL {kind.upper()}S IN SCHEMA {schema} FROM PUBLIC, and ALTER DEFAULT PRIVILEGES for those to come; or "
-        f"REVOKE USAGE ON SCHEMA {schema}, where {grant.identity} needs nothing in it."
+        f"ALL ON ALL {kind.upper()}S IN SCHEMA {schema} FROM PUBLIC, and ALTER DEFAULT PRIVILEGES for those to come; "
+        f"or REVOKE USAGE ON SCHEMA {schema}, where {grant.identity} needs nothing in it."
     )
 
 

@@ -44,6 +44,46 @@ def test_an_edit_that_is_sent_twice_is_carried_out_once(api: Any) -> None:
     assert AuditEvent.objects.filter(verb="identity.changed").count() == 2
 
 
+def test_a_key_stands_for_one_edit_and_its_answer(api: Any) -> None:
+    fill(2)
+    body = {"filter": "", "set": {"add_tags": ["pci"]}}
+    headers = {"If-Match": "*", "Idempotency-Key": "order-17"}
+    client = api()
+
+    first = send(client, body, **headers)
+    Identity.objects.update(tags=[])
+    second = send(client, dict(reversed(body.items())), **headers)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert (second.json(), second["Idempotency-Replayed"]) == (first.json(), "true")
+    assert "Idempotency-Replayed" not in first
+    assert not Identity.objects.filter(tags=["pci"]).exists(), "nothing was edited again"
+    assert AuditEvent.objects.filter(verb="identity.changed").count() == 2
+
+
+def test_a_key_is_bound_to_its_request_and_to_its_program(api: Any) -> None:
+    fill(1)
+    body, other = ({"filter": "", "set": {"add_tags": [tag]}} for tag in ("pci", "sox"))
+    headers = {"If-Match": "*", "Idempotency-Key": "order-17"}
+    client = api()
+    send(client, body, **headers)
+
+    assert send(client, other, **headers).json()["code"] == "idempotency-key-reused"
+    assert send(client, body, **headers | {"If-Match": '"x"'}).json()["code"] == "idempotency-key-reused"
+    assert send(api(), other, **headers).status_code == 200
+    assert Identity.objects.get().tags == ["pci", "sox"]
+
+
+def test_a_refused_edit_leaves_its_key_free(api: Any) -> None:
+    fill(1)
+    body = {"filter": "", "set": {"add_tags": ["pci"]}}
+    client = api()
+
+    assert send(client, body, **{"If-Match": '"old"', "Idempotency-Key": "k"}).status_code == 412
+    assert send(client, body, **{"If-Match": "*", "Idempotency-Key": "k"}).status_code == 200
+    assert send(client, body, **{"If-Match": "*", "Idempotency-Key": ""}).json()["code"] == "invalid-idempotency-key"
+
+
 def test_people_and_teams_are_named(api: Any, make_user: Any) -> None:
     ada, team = make_user(Role.OWNER), Team.objects.create(name="Payments")
     (made,) = fill(1)
