@@ -148,11 +148,30 @@ def test_a_program_keeps_views_for_whoever_answers_for_it(api: Any, admin_actor:
 
     assert (made.status_code, made.json()["is_mine"]) == (201, True)
     assert SavedView.objects.get().owner_id == admin_actor.person_id
-    changed = client.patch(address, {"name": "Renamed", "is_shared": True}, content_type="application/json")
+    changed = client.patch(
+        address, {"name": "Renamed", "is_shared": True}, content_type="application/json",
+        headers={"If-Match": made["ETag"]},
+    )  # fmt: skip
     assert (changed.json()["name"], changed.json()["is_shared"]) == ("Renamed", True)
     assert [view["name"] for view in client.get(VIEWS, {"page": "identities"}).json()["results"]] == ["Renamed"]
     assert client.delete(address).status_code == 204
     assert client.get(address).status_code == 404
+
+
+def test_a_view_that_somebody_changed_meanwhile_is_not_overwritten(api: Any) -> None:
+    client = api()
+    made = client.post(VIEWS, {"page": "identities", "name": "Mine"}, content_type="application/json")
+    address, seen = f"{VIEWS}{made.json()['id']}/", {"If-Match": made["ETag"]}
+
+    def rename(name: str, **headers: str) -> Any:
+        return client.patch(address, {"name": name}, content_type="application/json", headers=headers)
+
+    assert rename("No tag").status_code == 428
+    first = rename("First", **seen)
+    assert (first.status_code, first["ETag"]) == (200, client.get(address)["ETag"])
+    assert (rename("Second", **seen).status_code, SavedView.objects.get().name) == (412, "First")
+    assert client.delete(address, headers=seen).status_code == 412
+    assert client.delete(address, headers={"If-Match": first["ETag"]}).status_code == 204
 
 
 def test_views_of_others_are_absent_unless_shared(api: Any, make_user: Any) -> None:
@@ -163,7 +182,9 @@ def test_views_of_others_are_absent_unless_shared(api: Any, make_user: Any) -> N
 
     assert client.get(f"{VIEWS}{own.pk}/").status_code == 404
     assert client.get(f"{VIEWS}{shared.pk}/").json()["is_mine"] is False
-    assert client.patch(f"{VIEWS}{shared.pk}/", {"name": "x"}, content_type="application/json").status_code == 403
+    headers = {"If-Match": "*"}
+    refused = client.patch(f"{VIEWS}{shared.pk}/", {"name": "x"}, content_type="application/json", headers=headers)
+    assert refused.status_code == 403
     assert client.delete(f"{VIEWS}{shared.pk}/").status_code == 403
 
 
