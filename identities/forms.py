@@ -289,6 +289,7 @@ class SavedViewForm(forms.Form):
     filter = forms.CharField(required=False, max_length=4000, widget=forms.HiddenInput)
     sort = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
     columns = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 class OwnersFileForm(forms.Form):

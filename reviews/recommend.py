@@ -7,10 +7,11 @@ suggestion is proved: a target lies inside what is held, is really smaller, and 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any
 
 from governance.kernel.errors import DomainError
+from governance.kernel.observing import Coverage, UseState, Window, coverage_of, state_of, use_within
 from governance.kernel.permissions import (
     Answer,
     PatternSet,
@@ -33,7 +34,7 @@ MOST_SAMPLES = 200
 # How many judgements are remembered: thousands of grants say the same and were used in the same way.
 REMEMBERED = 8192
 
-USED, UNUSED, NOT_OBSERVABLE = "used", "unused", "not_observable"
+USED, UNUSED, NOT_OBSERVABLE = UseState.USED, UseState.UNUSED, UseState.NOT_OBSERVABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,6 @@ class Seen:
     resource: str
     last_seen_at: datetime
     count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What one log could show, and when: patterns of actions and resources in the grant's dialect."""
-
-    log: str
-    observed_from: datetime
-    observed_until: datetime
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +95,7 @@ class Use:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "state": self.state,
+            "state": str(self.state),
             "at": self.at.isoformat() if self.at else None,
             "since": self.since.isoformat() if self.since else None,
             "until": self.until.isoformat() if self.until else None,
@@ -141,23 +131,24 @@ def recommend(facts: ItemFacts) -> Recommendation:
 
 def use_of(facts: GrantFacts) -> Use:
     """Whether this very access was used: yes, not while it was watched, or nobody can know."""
-    return _use(facts, _relevant(facts), _coverage(facts.permission.dialect, tuple(facts.windows)))
+    return _use(facts, _relevant(facts), coverage_of(facts.permission.dialect, tuple(facts.windows)))
 
 
-def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: "_Coverage") -> Use:
+def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: Coverage) -> Use:
     since, until = coverage.since, coverage.until
-    if relevant:
+    state = state_of(facts.permission, relevant, coverage)
+    if state == USED:
         last = max(use.last_seen_at for use in relevant)
         calls = sum(use.count for use in relevant)
         return Use(USED, last, since, until, calls, f"Last used {_day(last)}.")
-    if coverage.shown is None or not _is_watched(facts.permission, coverage.shown):
+    if state == NOT_OBSERVABLE:
         return Use(NOT_OBSERVABLE, text="Use cannot be observed.")
     return Use(UNUSED, None, since, until, 0, f"No use seen since {_day(since)}.")
 
 
 def _for_grant(facts: GrantFacts) -> Recommendation:
     held, relevant = facts.permission, _relevant(facts)
-    coverage = _coverage(held.dialect, tuple(facts.windows))
+    coverage = coverage_of(held.dialect, tuple(facts.windows))
     use = _use(facts, relevant, coverage)
     if facts.is_disabled:
         return Recommendation("revoke", ("The identity is disabled, so it cannot need this.",), use)
@@ -197,7 +188,7 @@ def _told(use: Use, pairs: Pairs) -> str:
 
 
 def _relevant(facts: GrantFacts) -> list[Seen]:
-    return [use for use in facts.uses if matches(facts.permission, use.action, use.resource) is not Answer.NO]
+    return use_within(facts.permission, facts.uses)
 
 
 def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:
@@ -214,39 +205,6 @@ def _replay_sentence(replayed: dict[str, int]) -> str:
 
 
 # What follows depends on content alone, not on whose it is or when, and is remembered.
-
-
-@dataclass(frozen=True, slots=True)
-class _Coverage:
-    """Everything that some log could have shown, as a permission of one dialect, and the time that all logs cover."""
-
-    shown: Permission | None
-    since: datetime | None
-    until: datetime | None
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _coverage(dialect: str, windows: tuple[Window, ...]) -> _Coverage:
-    readable = [(window, shown) for window in windows if (shown := _as_permission(dialect, window)) is not None]
-    return _Coverage(
-        shown=reduce(union, [shown for _, shown in readable]) if readable else None,
-        since=max((window.observed_from for window, _ in readable), default=None),
-        until=min((window.observed_until for window, _ in readable), default=None),
-    )
-
-
-def _as_permission(dialect: str, window: Window) -> Permission | None:
-    """One window as a permission, or None where its patterns are not of the dialect: it then shows nothing."""
-    statement = {"actions": list(window.actions), "resources": list(window.resources)}
-    try:
-        return Permission.from_json({"dialect": dialect, "statements": [statement]})
-    except DomainError:
-        return None
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _is_watched(held: Permission, shown: Permission) -> bool:
-    return includes(shown, held).holds
 
 
 @dataclass(frozen=True, slots=True)

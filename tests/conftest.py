@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.database",
     "tests.people_fixtures",
     "tests.plugins.agents",
+    "tests.plugins.audited",
     "tests.plugins.browser",
     "tests.plugins.brokers",
     "tests.plugins.cluster",

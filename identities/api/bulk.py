@@ -1,5 +1,7 @@
 """REST for one edit of many identities: ask first what it would do, then do exactly that."""
 
+import json
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.web.etag import VersionNeeded
-from identities.api.edge import actor_of, checked, require_known_parameters
+from identities.api.edge import actor_of, checked, idempotency_key, require_known_parameters
 from identities.api.named import person_named, team_named
 from identities.models.identity import MAX_TAG
 from identities.selectors.filters import InventoryFilter
@@ -26,6 +28,7 @@ from identities.services.bulk_edit import (
     preview_bulk_edit,
 )
 from identities.services.identities import MAX_TAGS
+from identities.services.request_keys import AlreadyDone, Once
 
 
 class _Tags(serializers.ListField):
@@ -105,14 +108,16 @@ class IdentityBulkEdit(APIView):
                 str,
                 OpenApiParameter.HEADER,
                 description="The ETag of the dry run. `*` edits whatever is selected by now.",
-            )
+            ),
+            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
         ],
     )
     def post(self, request: Request) -> Response:
         """Say the same about many identities, all at once or not at all.
 
         A dry run writes nothing and gives an ETag; the edit needs it as If-Match and is refused (412) once somebody
-        changed one of the identities or others match. So an edit that is sent twice is carried out once.
+        changed one of the identities or others match. So an edit that is sent twice is carried out once; with an
+        Idempotency-Key the second one gets the answer of the first.
         """
         require_known_parameters(request, ())
         wish = checked(BulkEditIn, request)
@@ -122,11 +127,23 @@ class IdentityBulkEdit(APIView):
             "actor": actor_of(request),
             "now": timezone.now(),
         }
+        key = idempotency_key(request)
         if wish["dry_run"]:
             edit = preview_bulk_edit(**common)
-        else:
-            edit = bulk_edit_identities(**common, digest=_digest(request), reason=wish.get("reason", ""))
-        return Response(_told(edit, is_dry=wish["dry_run"]), headers=_etag(edit) if wish["dry_run"] else {})
+            return Response(_told(edit, is_dry=True), headers=_etag(edit))
+        once = _once(request, key) if key else None
+        try:
+            edit = bulk_edit_identities(**common, digest=_digest(request), reason=wish.get("reason", ""), once=once)
+        except AlreadyDone as earlier:
+            return Response(earlier.answer, headers={"Idempotency-Replayed": "true"})
+        return Response(_told(edit, is_dry=False))
+
+
+def _once(request: Request, key: str) -> Once[BulkEdit]:
+    """What makes two requests the same: the members of the body, in whatever order, and If-Match."""
+    body = json.dumps([request.data, request.headers.get("If-Match", "")], sort_keys=True, ensure_ascii=False)
+    digest = sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+    return Once(actor_of(request).id, key, digest, lambda edit: _told(edit, is_dry=False))
 
 
 def _selection(wish: dict[str, Any]) -> Selection:

@@ -9,18 +9,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.kernel.actors import Actor
+from governance.kernel.errors import DomainError
 from governance.web.authentication import ApiClient
 from governance.web.pagination import KeysetPagination
 from governance.web.parameters import InvalidParameter, UnknownParameter, checked, require_known_parameters
 
 __all__ = [
     "OBJECT_KINDS",
+    "InvalidKey",
     "InvalidParameter",
     "UnknownParameter",
     "actor_of",
     "checked",
     "choice_parameter",
     "flag_parameter",
+    "idempotency_key",
     "limit_parameter",
     "page_of",
     "require_known_parameters",
@@ -28,6 +31,23 @@ __all__ = [
 ]
 
 OBJECT_KINDS = ("identity", "credential", "grant", "trust")
+
+
+class InvalidKey(DomainError):
+    """An idempotency key that can't be kept."""
+
+    code = "invalid-idempotency-key"
+    title = "This Idempotency-Key can't be used"
+
+
+def idempotency_key(request: Request) -> str:
+    """The header of that name; empty where there is none. Raises `InvalidKey`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not key or len(key) > 200 or not key.isascii() or not key.isprintable():
+        raise InvalidKey("An Idempotency-Key has 1 to 200 printable ASCII characters.")
+    return key
 
 
 def actor_of(request: Request) -> Actor:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.people.models import ApiToken, User
+from governance.web.etag import etag_for, require_match
 from governance.web.pagination import KeysetPagination, SortKey
 from governance.web.parameters import PAGING
 from identities.api.edge import actor_of, checked, choice_parameter, page_of, require_known_parameters
@@ -19,6 +20,7 @@ from identities.models import SavedView, SavedViewPage
 from identities.selectors.saved_views import access_saved_view, list_saved_views, opened
 from identities.services.saved_views import LONGEST_NAME, change_view, delete_view, save_view
 
+IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
 READ_WRITE = {"get": "inventory:read", "post": "inventory:write", "patch": "inventory:write",
               "delete": "inventory:write"}  # fmt: skip
 
@@ -107,17 +109,22 @@ class SavedViewDetail(APIView):
 
     @extend_schema(operation_id="saved_views_retrieve", responses=SavedViewOut)
     def get(self, request: Request, view_id: UUID) -> Response:
-        """One view."""
+        """One view, with an ETag."""
         require_known_parameters(request, ())
         return _told(request, access_saved_view(person_id=_person(request).pk, view_id=view_id))
 
-    @extend_schema(operation_id="saved_views_change", request=SavedViewPatch, responses=SavedViewOut)
+    @extend_schema(
+        operation_id="saved_views_change", request=SavedViewPatch, responses=SavedViewOut, parameters=[IF_MATCH]
+    )
     def patch(self, request: Request, view_id: UUID) -> Response:
-        """Rename it, share it or not, or let it show something else."""
+        """Rename it, share it or not, or let it show something else; needs If-Match."""
         require_known_parameters(request, ())
         person = _person(request)
+        seen = access_saved_view(person_id=person.pk, view_id=view_id)
+        require_match(request, seen.version)
         view = change_view(
-            view=access_saved_view(person_id=person.pk, view_id=view_id),
+            view=seen,
+            version=seen.version,
             changes=checked(SavedViewPatch, request),
             actor=actor_of(request),
             owner=person,
@@ -127,10 +134,12 @@ class SavedViewDetail(APIView):
 
     @extend_schema(operation_id="saved_views_delete", responses={204: None})
     def delete(self, request: Request, view_id: UUID) -> Response:
-        """Remove it."""
+        """Remove it; with If-Match only the version that it names."""
         require_known_parameters(request, ())
         person = _person(request)
         view = access_saved_view(person_id=person.pk, view_id=view_id)
+        if "If-Match" in request.headers:
+            require_match(request, view.version)
         delete_view(view=view, actor=actor_of(request), owner=person, now=timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -141,7 +150,8 @@ def _person(request: Request) -> User:
 
 
 def _told(request: Request, view: SavedView, code: int = status.HTTP_200_OK) -> Response:
-    return Response(SavedViewOut(view, context={"request": request}).data, status=code)
+    data = SavedViewOut(view, context={"request": request}).data
+    return Response(data, status=code, headers={"ETag": etag_for(view.version)})
 
 
 urlpatterns = [

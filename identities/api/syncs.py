@@ -23,6 +23,7 @@ from identities.api.edge import (
     actor_of,
     choice_parameter,
     flag_parameter,
+    idempotency_key,
     page_of,
     require_known_parameters,
 )
@@ -58,13 +59,6 @@ class BodyIncomplete(DomainError):
     code = "body-incomplete"
     status = 400
     title = "The upload was cut off"
-
-
-class InvalidKey(DomainError):
-    """An idempotency key that can't be kept."""
-
-    code = "invalid-idempotency-key"
-    title = "This Idempotency-Key can't be used"
 
 
 class NdjsonParser(BaseParser):
@@ -128,7 +122,7 @@ class SyncList(APIView):
         mode = SyncMode(choice_parameter(request, "mode", SyncMode.values, SyncMode.SNAPSHOT))
         is_complete, is_dry = flag_parameter(request, "complete"), flag_parameter(request, "dry_run")
         skips_bad = choice_parameter(request, "on_error", ON_ERROR, "reject") == "skip"
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         source = access_source(actor=actor_of(request), slug=slug)
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
             spool = cast(IO[bytes], file)
@@ -190,15 +184,6 @@ def _is_gzip(request: Request) -> bool:
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise exceptions.UnsupportedMediaType(encoding, "Content-Encoding may be gzip, or left out.")
     return encoding != "identity"
-
-
-def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return ""
-    if not key or len(key) > 200 or not key.isascii() or not key.isprintable():
-        raise InvalidKey("An Idempotency-Key has 1 to 200 printable ASCII characters.")
-    return key
 
 
 def _spool(request: Request, spool: IO[bytes]) -> bool:

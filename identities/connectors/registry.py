@@ -20,6 +20,7 @@ from identities.connectors.mcp import MCP
 from identities.connectors.mcp.formats import ConfigurationFile, ToolsFile
 from identities.connectors.postgresql import PostgreSQL
 from identities.connectors.remit import Remit
+from identities.connectors.postgresql import files as postgresql_files
 
 
 class UnknownKind(DomainError):
@@ -84,6 +85,7 @@ _FORMATS: tuple[FileFormat, ...] = (*rabbitmq_files.FORMATS, *redis_files.FORMAT
 _FORMATS: tuple[FileFormat, ...] = (KubernetesAuditLog(), KubernetesDump())
 _FORMATS: tuple[FileFormat, ...] = (*aws_files.FORMATS,)
 _FORMATS: tuple[FileFormat, ...] = (ConfigurationFile(), ToolsFile())
+_FORMATS: tuple[FileFormat, ...] = (*postgresql_files.FORMATS,)
 
 
 def formats() -> tuple[FileFormat, ...]:

@@ -11,6 +11,7 @@ from identities.models.identity import (
     IdentityVersion,
     TrustRelation,
 )
+from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -38,6 +39,7 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "RequestKey",
     "Revocability",
     "SavedView",
     "SavedViewPage",

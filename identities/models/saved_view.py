@@ -28,6 +28,7 @@ class SavedView(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views")
     is_shared = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now())
+    version = models.PositiveIntegerField(default=1)
 
     class Meta:
         constraints = [

@@ -3,6 +3,7 @@
 Objects that need authorisation are reached through `access_*` alone, which answers "absent" and "not yours" alike.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -111,9 +112,14 @@ def list_population_credentials(
     ).select_related("identity", "source")
 
 
-def access_identity(*, actor: Actor, identity_id: UUID | str) -> Identity:
-    """One identity with its facts, or NotFound when it is absent or not the actor's to see."""
-    identity = with_facts(visible_identities(actor).filter(pk=identity_id)).first()
+def access_identity(
+    *,
+    actor: Actor,
+    identity_id: UUID | str,
+    shown: Callable[[QuerySet[Identity]], QuerySet[Identity]] = with_facts,
+) -> Identity:
+    """One identity, or NotFound when it is absent or not the actor's to see. shown: what is loaded beside it."""
+    identity = shown(visible_identities(actor).filter(pk=identity_id)).first()
     if identity is None:
         raise NotFound("There is no such identity, or it is not yours to see.")
     return identity

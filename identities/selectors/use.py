@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
@@ -11,7 +10,8 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from governance.kernel import dialects
 from governance.kernel.errors import DomainError
-from governance.kernel.permissions import Answer, PatternSet, Permission, Statement, includes, matches
+from governance.kernel.observing import UseState, Window, coverage_of, is_watched, state_of, use_within
+from governance.kernel.permissions import PatternSet, Permission, Statement
 from governance.kernel.rightsizing import unused
 from identities.models import GrantVersion, Identity, Usage, UsageWindow
 
@@ -19,12 +19,6 @@ from identities.models import GrantVersion, Identity, Usage, UsageWindow
 MOST_PARTS = 400
 # The most used pairs of one identity that are looked at; the latest ones say whether it is used.
 MOST_USES = 5_000
-
-
-class UseState(StrEnum):
-    USED = "used"
-    UNUSED = "unused"
-    NOT_OBSERVABLE = "not_observable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +86,24 @@ def judge(document: Mapping[str, object], uses: Sequence[Usage], windows: Sequen
         permission = Permission.from_json(document)
     except DomainError:
         return GrantUse(UseState.NOT_OBSERVABLE)
-    relevant = [use for use in uses if matches(permission, use.action, use.resource) is not Answer.NO]
-    watching = [window for window in windows if _shown_by([window], permission.dialect) is not None]
-    shown = _shown_by(watching, permission.dialect)
-    since = max((window.observed_from for window in watching), default=None)
-    until = min((window.observed_until for window in watching), default=None)
-    parts = _parts(permission, relevant, shown)
-    if relevant:
-        state = UseState.USED
-    elif shown is not None and includes(shown, permission).holds:
-        state = UseState.UNUSED
-    else:
-        state = UseState.NOT_OBSERVABLE
+    relevant = use_within(permission, uses)
+    coverage = coverage_of(permission.dialect, tuple(map(_as_value, windows)))
+    parts = _parts(permission, relevant, coverage.shown)
     return GrantUse(
-        state,
+        state_of(permission, relevant, coverage),
         last_seen_at=max((use.last_seen_at for use in relevant), default=None),
-        since=since,
-        until=until,
+        since=coverage.since,
+        until=coverage.until,
         calls=sum(use.count for use in relevant),
-        is_brief=is_brief(since, until),
+        is_brief=is_brief(coverage.since, coverage.until),
         **parts,
     )
 
 
-def _shown_by(windows: Sequence[UsageWindow], dialect: str) -> Permission | None:
-    """Everything that these windows can show, written as a permission, or None where nothing can be said of it."""
-    statements = [
-        {"actions": window.observable["actions"], "resources": window.observable["resources"]}
-        for window in windows
-        if window.observable.get("actions") and window.observable.get("resources")
-    ]
-    if not statements:
-        return None
-    try:
-        return Permission.from_json({"dialect": dialect, "statements": statements})
-    except DomainError:
-        return None
+def _as_value(window: UsageWindow) -> Window:
+    """Without its patterns a window shows nothing."""
+    actions, resources = (tuple(window.observable.get(name) or ()) for name in ("actions", "resources"))
+    return Window(window.log, window.observed_from, window.observed_until, actions, resources)
 
 
 def _parts(permission: Permission, relevant: Sequence[Usage], shown: Permission | None) -> dict[str, int]:
@@ -157,4 +133,4 @@ def _is_shown(shown: Permission | None, pair: tuple[str, str]) -> bool:
         return False
     action, resource = pair
     part = Permission(shown.dialect, (Statement(PatternSet((action,)), PatternSet((resource,))),))
-    return includes(shown, part).holds
+    return is_watched(part, shown)

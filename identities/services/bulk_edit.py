@@ -36,6 +36,7 @@ from identities.services.identities import (
     subject_of,
 )
 from identities.services.identity_versions import write_versions_of
+from identities.services.request_keys import Once, remember, require_new
 
 MOST_IDENTITIES = 100_000
 MOST_NAMED = 10_000
@@ -143,18 +144,21 @@ def bulk_edit_identities(
     actor: Actor,
     now: datetime,
     reason: str = "",
+    once: Once[BulkEdit] | None = None,
 ) -> BulkEdit:
     """Say the same about many identities, in one transaction, with one audit record for each that changed.
 
     changes: any of owner, backup_owner (User or None), team (Team or None), add_tags, remove_tags. digest: of the
-    preview; None edits whatever is selected by now. Identities that cannot change stay as they are.
+    preview; None edits whatever is selected by now. Identities that cannot change stay as they are. once: the key under
+    which the sender may ask again and gets the same answer.
 
-    Raises Forbidden, InvalidEdit, NotAnOwner, TooManyIdentities, SelectionChanged, IdentitiesBusy.
+    Raises Forbidden, InvalidEdit, NotAnOwner, TooManyIdentities, SelectionChanged, IdentitiesBusy, KeyReused,
+    AlreadyDone.
     """
     wish = _checked_wish(changes)
     for tries_left in reversed(range(LOCK_TRIES)):
         try:
-            return _edit_at_once(selection, wish, digest, actor, now, reason)
+            return _edit_at_once(selection, wish, digest, actor, now, reason, once)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
@@ -165,9 +169,12 @@ def bulk_edit_identities(
 
 
 def _edit_at_once(
-    selection: Selection, wish: Mapping[str, Any], digest: str | None, actor: Actor, now: datetime, reason: str
-) -> BulkEdit:
+    selection: Selection, wish: Mapping[str, Any], digest: str | None, actor: Actor, now: datetime, reason: str,
+    once: Once[BulkEdit] | None,
+) -> BulkEdit:  # fmt: skip
     with transaction.atomic(durable=True):
+        if once is not None:
+            require_new(once)
         # Waiting for one row while holding others could end in a deadlock with a reading, whose rows come in an order
         # of their own; so nobody waits here.
         chosen = _selected(selection, actor, now)
@@ -180,6 +187,8 @@ def _edit_at_once(
             for start in range(0, len(edit.changes), _RECORDS_AT_ONCE):
                 part = edit.changes[start : start + _RECORDS_AT_ONCE]
                 log.record_many(_record(change, edit, actor, now, reason) for change in part)
+        if once is not None:
+            remember(once, edit, now=now)
     return edit
 
 

@@ -38,6 +38,12 @@ class ViewNameTaken(Conflict):
     code = "view-name-taken"
 
 
+class ViewChanged(Conflict):
+    """The view was changed since it was read: in another window, or by another program of the same person."""
+
+    code = "view-changed"
+
+
 def save_view(
     *,
     page: str,
@@ -68,10 +74,13 @@ def save_view(
     return view
 
 
-def change_view(*, view: SavedView, changes: Mapping[str, Any], actor: Actor, owner: User, now: datetime) -> SavedView:
+def change_view(
+    *, view: SavedView, changes: Mapping[str, Any], actor: Actor, owner: User, now: datetime, version: int | None = None
+) -> SavedView:
     """Rename a view, share it or not, or let it show something else. `owner`: whose views the actor may change.
 
-    Raises Forbidden, InvalidView, InvalidFilter, ViewNameTaken.
+    version: the one that was seen; None changes whatever it is by now.
+    Raises Forbidden, InvalidView, InvalidFilter, ViewNameTaken, ViewChanged.
     """
     _require_own(actor, owner)
     values = _checked(changes)
@@ -79,12 +88,15 @@ def change_view(*, view: SavedView, changes: Mapping[str, Any], actor: Actor, ow
         locked = SavedView.objects.select_for_update().get(pk=view.pk)
         if locked.owner_id != owner.pk:
             raise Forbidden("Only whoever saved a view changes it.")
+        if version is not None and locked.version != version:
+            raise ViewChanged("It was changed since you opened it. Open it again.")
         old = {name: getattr(locked, name) for name in values if getattr(locked, name) != values[name]}
         if not old:
             return locked
         before = _words(locked)
         for name in old:
             setattr(locked, name, values[name])
+        locked.version += 1
         _write(locked)
         sharing = {"is_shared": locked.is_shared} if "is_shared" in old else {}
         _record(

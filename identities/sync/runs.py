@@ -16,6 +16,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
 from governance.kernel.errors import DomainError
 from identities.models import Source, SyncMode, SyncOrigin, SyncRowError, SyncRun, SyncState
+from identities.services.request_keys import KeyReused
 from identities.sync import locks
 from identities.sync.records import RowError
 
@@ -26,13 +27,6 @@ INTERRUPTED = {
     "status": 500,
     "detail": "The process that carried this run out ended in the middle of it. Nothing of it was applied.",
 }
-
-
-class KeyReused(DomainError):
-    """The idempotency key stands for another request already."""
-
-    code = "idempotency-key-reused"
-    title = "This idempotency key was used for something else"
 
 
 def find_earlier(*, source: Source, key: str, request_hash: str) -> SyncRun | None:

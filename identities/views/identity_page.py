@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -31,12 +32,7 @@ MOST_GRANTS_AT_ALL = 5_000
 def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """One identity: who answers for it, the four questions, and what happened to it."""
     now = timezone.now()
-    identity = access_identity(actor=request.actor, identity_id=identity_id)
-    facts: Any = (
-        with_last_use(Identity.objects.filter(pk=identity.pk))
-        .select_related("source", "owner", "backup_owner", "sponsor", "team")
-        .get()
-    )
+    identity: Any = access_identity(actor=request.actor, identity_id=identity_id, shown=_with_everything)
     limit = MOST_GRANTS_AT_ALL if request.GET.get("grants") == "all" else MOST_GRANTS
     grant_count: int = identity.grant_count
     versions = list(list_current_grants(identity)[:limit])
@@ -44,37 +40,42 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     trusts = list(identity.trust_relations.filter(retired_at=None).order_by("issuer", "subject"))
     windows = list_windows(identity)
     use = use_of_grants(identity, versions, windows)
-    lines = questions.credential_lines(credentials, facts.source, now)
-    last_use = last_use_of(facts, now)
-    may_edit = _may_edit(request.actor, facts)
+    lines = questions.credential_lines(credentials, identity.source, now)
+    last_use = last_use_of(identity, now)
+    may_edit = _may_edit(request.actor, identity)
     context = {
-        "identity": facts,
+        "identity": identity,
         "grant_count": grant_count,
         "icon": KIND_ICONS.get(identity.kind, "robot"),
         "is_agent": identity.kind == IdentityKind.AI_AGENT,
-        "environment": facts.environment_edited or facts.environment,
-        "environment_label": label_of_environment(facts.environment_edited or facts.environment),
-        "purpose": facts.purpose_edited or facts.purpose,
-        "freshness": freshness_of(facts.source, now),
+        "environment": identity.environment_edited or identity.environment,
+        "environment_label": label_of_environment(identity.environment_edited or identity.environment),
+        "purpose": identity.purpose_edited or identity.purpose,
+        "freshness": freshness_of(identity.source, now),
         "may_edit": may_edit,
-        "facts": facts_of(facts, actor=request.actor, may_edit=may_edit),
-        "attributes": json.dumps(facts.attributes, indent=2, ensure_ascii=False) if facts.attributes else "",
+        "facts": facts_of(identity, actor=request.actor, may_edit=may_edit),
+        "attributes": json.dumps(identity.attributes, indent=2, ensure_ascii=False) if identity.attributes else "",
         "credentials": lines,
         "trusts": trusts,
-        "proof": questions.proof_answer(facts, lines, trusts),
+        "proof": questions.proof_answer(identity, lines, trusts),
         "power": grant_lines.power_answer(versions, use, total=grant_count),
         "segments": grant_lines.segment_lines(versions, use),
         "windows": windows,
         "is_cut": len(versions) < grant_count,
         "conditions": questions.condition_sentences(versions),
-        "can_report_conditions": facts.source.coverage.get("conditions") is not False,
+        "can_report_conditions": identity.source.coverage.get("conditions") is not False,
         "no_condition": questions.NO_CONDITION,
-        "custody": questions.CUSTODY_WORDS.get(facts.custody, ""),
-        "times": questions.times(facts.source, credentials, versions, _spoken(last_use), now),
+        "custody": questions.CUSTODY_WORDS.get(identity.custody, ""),
+        "times": questions.times(identity.source, credentials, versions, _spoken(last_use), now),
         "last_use": last_use,
         "today": f"{now:%Y-%m-%d}",
     }
     return render_page(request, "identities/identity_detail.html", context)
+
+
+def _with_everything(identities: QuerySet[Identity]) -> QuerySet[Identity]:
+    """All that the page prints of the row itself, in one query."""
+    return with_last_use(identities).select_related("source", "owner", "backup_owner", "sponsor", "team")
 
 
 def _may_edit(actor: Actor, identity: Identity) -> bool:

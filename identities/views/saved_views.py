@@ -61,11 +61,14 @@ def saved_view_list(request: PageRequest) -> HttpResponse:
 def saved_view_edit(request: PageRequest, view_id: UUID) -> HttpResponse:
     """Rename one's own view, or share it."""
     view = access_saved_view(person_id=request.user.pk, view_id=view_id)
-    form = SavedViewForm(request.POST or None, initial={"name": view.name, "is_shared": view.is_shared})
+    form = SavedViewForm(request.POST or None, initial=_as_filled_in(view))
     if request.method == "POST" and form.is_valid():
         changes = {name: form.cleaned_data[name] for name in ("name", "is_shared")}
         try:
-            change_view(view=view, changes=changes, actor=request.actor, owner=request.user, now=timezone.now())
+            change_view(
+                view=view, changes=changes, version=form.cleaned_data["version"], actor=request.actor,
+                owner=request.user, now=timezone.now(),
+            )  # fmt: skip
         except DomainError as refusal:
             show_refusal(form, refusal)
             return _form_page(request, form, view, refusal.status)
@@ -106,6 +109,10 @@ def _save(request: PageRequest) -> HttpResponse:
         return _form_page(request, form, None, refusal.status)
     messages.success(request, f"“{view.name}” is saved.")
     return redirect(_line(request, opened(view))["url"])
+
+
+def _as_filled_in(view: SavedView) -> dict[str, Any]:
+    return {"name": view.name, "is_shared": view.is_shared, "version": view.version}
 
 
 def _form_page(request: PageRequest, form: SavedViewForm, view: SavedView | None, status: int) -> HttpResponse:

@@ -5,12 +5,14 @@ one is missing. Made for servers from version 15 on.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
 from governance.kernel.permissions import Permission
-from identities.connectors.contract import Description, Execution, GrantRef, Plan, Record, Verification
+from identities.connectors.contract import Check, Description, Execution, GrantRef, Plan, Record, Verification
 from identities.connectors.postgresql import assembly, narrowing, plans, reading
+from identities.connectors.postgresql import check as checking
 from identities.connectors.postgresql import execute as executing
 from identities.connectors.postgresql import verify as verifying
 from identities.connectors.postgresql.desk import open_desk
@@ -28,6 +30,9 @@ class PostgreSQL:
     def describe(self) -> Description:
         return Description(KIND, "PostgreSQL", reading.COVERAGE, reading.NOT_OBSERVABLE)
 
+    def check(self) -> Iterator[Check]:
+        return checking.check(self._settings)
+
     def read(self) -> Iterator[Record]:
         return reading.read(self._settings)
 
@@ -36,8 +41,10 @@ class PostgreSQL:
             return plans.plan_revoke(desk, grant, self._settings.lock_timeout)
 
     def plan_narrow(self, grant: GrantRef, target: Permission) -> Plan:
-        with open_desk(self._settings, self._database(grant, target)) as desk:
-            return narrowing.plan_narrow(desk, grant, target, self._settings.lock_timeout)
+        names = self._databases(grant, target)
+        with ExitStack() as desks:
+            *others, desk = [desks.enter_context(open_desk(self._settings, name)) for name in names]
+            return narrowing.plan_narrow(desk, grant, target, self._settings.lock_timeout, others)
 
     def plan_quarantine(self, identity: str) -> Plan:
         with open_desk(self._settings, self._settings.first_database) as desk:
@@ -56,9 +63,12 @@ class PostgreSQL:
     def verify(self, plan: Plan, *, since: datetime | None = None) -> Verification:
         return verifying.verify(self._settings, plan, since)
 
-    def _database(self, grant: GrantRef, target: Permission | None = None) -> str:
-        """The database in which a plan for this grant runs; memberships may be narrowed in any, but only in one."""
-        named = grant.native_ref.get("database")
-        if named:
-            return str(named)
-        return plans.database_of(target, self._settings) if target is not None else self._settings.first_database
+    def _database(self, grant: GrantRef) -> str:
+        """The database in which a plan for this grant runs; one for a membership runs in any."""
+        return str(grant.native_ref.get("database") or self._settings.first_database)
+
+    def _databases(self, grant: GrantRef, target: Permission) -> list[str]:
+        """The same for a part of the grant: what remains of a membership may lie in several."""
+        if grant.native_ref.get("kind") != "membership":
+            return [self._database(grant)]
+        return plans.databases_of(target, self._settings)

@@ -1,6 +1,7 @@
 """Putting a plan together: one transaction around the statements of its facets, and the way back."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -18,6 +19,17 @@ OPENING = 3
 """How many steps open a transaction, before anything is changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one transaction changes in one database. A plan has several where rights lie in several databases."""
+
+    database: str
+    facets: Sequence[Facet]
+
+    def reversed(self) -> "Part":
+        return Part(self.database, [facet.reversed() for facet in reversed(self.facets)])
+
+
 def assemble(
     desk: Desk,
     action: str,
@@ -26,42 +38,71 @@ def assemble(
     facets: Sequence[Facet],
     *,
     summary: str,
+    first: Sequence[Part] = (),
     removes: Samples = (),
     keeps: Samples = (),
     ends_sessions_of: Role | None = None,
     lock_timeout: int = 5,
     notes: Sequence[str] = (),
+    side_effects: Sequence[str] = (),
 ) -> Plan:
-    """The plan that takes all facets from before to after in one transaction.
+    """The plan that takes all facets from before to after: in one transaction, after those that come `first` elsewhere.
 
-    Sessions are ended after the commit, lest a new one slip in.
+    PostgreSQL changes one database at a time. What comes first must only give what is held anyway, so that a plan which
+    was cut off between two databases leaves nobody with more or less than before.
+    Sessions are ended after the last commit, lest a new one slip in.
     """
-    pre_image: dict[str, Any] = {
-        "database": desk.database,
-        "facets": [facet.to_json() for facet in facets],
-        "connected_as": desk.me.name,
-    }
+    parts = [*first, Part(desk.database, facets)]
+    pre_image = _image(parts, desk.database, desk.me.name)
     ending: tuple[Step, ...] = ()
     if ends_sessions_of is not None:
         pre_image["ends_sessions_of"] = {"oid": ends_sessions_of.oid, "name": ends_sessions_of.name}
         ending = (end_sessions(pre_image["ends_sessions_of"]),)
+    every = [facet for part in parts for facet in part.facets]
     return Plan(
         action=action,
         identity=identity,
         grant_external_id=grant,
-        steps=(*transaction(desk.me.name, facets, lock_timeout, notes), *ending),
-        inverse=transaction(desk.me.name, [facet.reversed() for facet in reversed(facets)], lock_timeout),
+        steps=(*statements(parts, desk.me.name, lock_timeout, notes), *ending),
+        inverse=statements([part.reversed() for part in reversed(parts)], desk.me.name, lock_timeout),
         pre_image=pre_image,
-        pre_hash=state_hash(facets, [facet.before for facet in facets]),
-        post_hash=state_hash(facets, [facet.after for facet in facets]),
+        pre_hash=state_hash(every, [facet.before for facet in every]),
+        post_hash=state_hash(every, [facet.after for facet in every]),
         removes=tuple(removes),
         keeps=tuple(keeps),
+        side_effects=tuple(side_effects),
         summary=summary,
     )
 
 
-def facets_of(plan: Plan) -> list[Facet]:
-    return [from_json(data) for data in plan.pre_image["facets"]]
+def _image(parts: Sequence[Part], home: str, me: str) -> dict[str, Any]:
+    if len(parts) == 1:
+        facets = [facet.to_json() for facet in parts[0].facets]
+        return {"database": home, "facets": facets, "connected_as": me}
+    several = [{"database": part.database, "facets": [facet.to_json() for facet in part.facets]} for part in parts]
+    return {"database": home, "parts": several, "connected_as": me}
+
+
+def parts_of(plan: Plan) -> list[Part]:
+    """The transactions of a stored plan, in their order."""
+    image = plan.pre_image
+    several = image.get("parts") or [{"database": image["database"], "facets": image["facets"]}]
+    return [Part(part["database"], [from_json(data) for data in part["facets"]]) for part in several]
+
+
+def statements(parts: Sequence[Part], me: str, lock_timeout: int, notes: Sequence[str] = ()) -> tuple[Step, ...]:
+    """One transaction per part; where there are several, each says where it runs."""
+    steps: list[Step] = []
+    for part in parts:
+        if len(parts) > 1:
+            steps.append(connecting(part.database))
+        steps += transaction(me, part.facets, lock_timeout, notes if part is parts[-1] else ())
+    return tuple(steps)
+
+
+def connecting(database: str) -> Step:
+    text = sql.SQL("\\connect {}").format(sql.Identifier(database)).as_string(None)
+    return Step(text, f"in database {database}; each database is changed in a transaction of its own")
 
 
 def transaction(me: str, facets: Iterable[Facet], lock_timeout: int, notes: Sequence[str] = ()) -> tuple[Step, ...]:
@@ -114,24 +155,17 @@ def plan_restore(done: Plan, me: str, lock_timeout: int) -> Plan:
     """The plan turned around: from what it led to, back to what it started from."""
     if done.irreversible:
         raise NotPossible("This change cannot be undone.")
-    facets = [facet.reversed() for facet in reversed(facets_of(done))]
+    parts = [part.reversed() for part in reversed(parts_of(done))]
+    facets = [facet for part in parts for facet in part.facets]
     return Plan(
         action="restore",
         identity=done.identity,
         grant_external_id=done.grant_external_id,
-        steps=transaction(me, facets, lock_timeout),
-        inverse=transaction(me, [facet.reversed() for facet in reversed(facets)], lock_timeout),
-        pre_image={
-            **_without_ending(done.pre_image),
-            "connected_as": me,
-            "facets": [facet.to_json() for facet in facets],
-        },
+        steps=statements(parts, me, lock_timeout),
+        inverse=statements([part.reversed() for part in reversed(parts)], me, lock_timeout),
+        pre_image=_image(parts, done.pre_image["database"], me),
         pre_hash=state_hash(facets, [facet.before for facet in facets]),
         post_hash=state_hash(facets, [facet.after for facet in facets]),
         keeps=tuple(done.removes) + tuple(done.keeps),
         summary=f"Brings back what was taken: {done.summary}",
     )
-
-
-def _without_ending(pre_image: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in pre_image.items() if name != "ends_sessions_of"}

@@ -22,7 +22,8 @@ class ObjectKind:
     """One class of objects that privileges can be granted on.
 
     source: a SELECT of (oid, schema, name, arguments, owner, acl, is_system), arguments only for functions.
-    default: the letter `acldefault` knows it by.
+    default: the letter `acldefault` knows it by. check: the function that answers whether a role has a privilege,
+    empty where there is none.
     public_default: what PUBLIC holds when nothing was ever granted or revoked.
     """
 
@@ -105,6 +106,14 @@ KINDS: Mapping[str, ObjectKind] = {
         shared=True,
         public_default=frozenset({"CONNECT", "TEMPORARY"}),
     ),
+    # One that only its owner may use is no question to anybody, and there may be millions.
+    "largeobject": ObjectKind(
+        "LARGE OBJECT",
+        "L",
+        """SELECT oid, NULL::name, oid::text, NULL, lomowner, lomacl, false
+             FROM pg_catalog.pg_largeobject_metadata WHERE lomacl IS NOT NULL""",
+        "",
+    ),
     "tablespace": ObjectKind(
         "TABLESPACE",
         "t",
@@ -122,6 +131,12 @@ KINDS: Mapping[str, ObjectKind] = {
 }
 
 COLUMN_PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "REFERENCES"})
+
+
+def external_id(role: str) -> str:
+    """A role's name, as the inventory can hold it: written in percent where it could not be shown on a line."""
+    fit = role.strip() and role.isprintable()
+    return role if fit else quote(role, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +159,7 @@ class Role:
 
     @property
     def external_id(self) -> str:
-        """The name, as the inventory can hold it: written in percent where it could not be shown on a line."""
-        fit = self.name.strip() and self.name.isprintable()
-        return self.name if fit else quote(self.name, safe="")
+        return external_id(self.name)
 
     @property
     def attributes(self) -> tuple[str, ...]:

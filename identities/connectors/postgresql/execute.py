@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from identities.connectors.contract import Execution, ExecutionState, Plan, SourceUnreachable
-from identities.connectors.postgresql.assembly import BEGIN, COMMIT, OPENING, end_sessions, facets_of, transaction
+from identities.connectors.postgresql.assembly import BEGIN, COMMIT, OPENING, Part, end_sessions, parts_of, statements
 from identities.connectors.postgresql.facets import Facet, State, difference, state_hash
 from identities.connectors.postgresql.session import Connection, Settings, connect, plain_error
 
@@ -25,18 +26,71 @@ class _LostConnection(Exception):
 
 
 def execute(settings: Settings, plan: Plan) -> Execution:
-    """Apply the plan. Another call finds the work done and changes nothing. Raises SourceUnreachable."""
-    facets = facets_of(plan)
-    fault = _fault(plan, facets)
+    """Apply the plan. Another call finds the work done and changes nothing. Raises SourceUnreachable.
+
+    A plan over several databases that was cut off between two of them is carried on by the next call.
+    """
+    parts = parts_of(plan)
+    fault = _fault(plan, parts)
     if fault:
         return Execution(ExecutionState.BLOCKED, fault)
+    if len(parts) > 1:
+        drifted = _drifted_somewhere(settings, parts)
+        if drifted:
+            return Execution(ExecutionState.DRIFTED, drifted)
+    texts = [step.text for step in plan.steps]
+    done = Execution(ExecutionState.ALREADY_APPLIED)
+    states = []
+    for number, part in enumerate(parts, start=1):
+        steps, texts = _split(texts)
+        done = _execute_part(settings, part, _Work(steps, texts if number == len(parts) else []))
+        if done.state not in (ExecutionState.APPLIED, ExecutionState.ALREADY_APPLIED):
+            if ExecutionState.APPLIED not in states:
+                return done
+            reason = f"Step {number} of {len(parts)}, in database {part.database}, could not be done: {done.reason}"
+            return Execution(ExecutionState.PARTIAL, reason, done.evidence)
+        states.append(done.state)
+    if ExecutionState.APPLIED in states:
+        return Execution(ExecutionState.APPLIED, "", done.evidence)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The statements of one transaction, and those that follow its commit."""
+
+    steps: Sequence[str]
+    following: Sequence[str]
+
+
+def _split(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The first transaction of these statements (BEGIN … COMMIT) and what comes after it."""
+    begin, end = texts.index(BEGIN), texts.index(COMMIT)
+    return list(texts[begin : end + 1]), list(texts[end + 1 :])
+
+
+def _drifted_somewhere(settings: Settings, parts: Sequence[Part]) -> str:
+    """What stands in the way in any of the databases, before the first of them is changed."""
+    for part in parts:
+        with connect(settings, part.database) as connection:
+            try:
+                found = [facet.read(connection) for facet in part.facets]
+            except psycopg.Error as error:
+                raise SourceUnreachable(f"Reading from {part.database!r} failed: {plain_error(error)}") from error
+        before, after = [facet.before for facet in part.facets], [facet.after for facet in part.facets]
+        if found not in (before, after):
+            return f"In database {part.database}: {_drift(part.facets, before, found)}"
+    return ""
+
+
+def _execute_part(settings: Settings, part: Part, work: _Work) -> Execution:
     was_lost = False
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE * attempt)
         try:
-            with connect(settings, plan.pre_image["database"]) as connection:
-                done = _attempt(connection, plan, facets)
+            with connect(settings, part.database) as connection:
+                done = _attempt(connection, work, part.facets)
         except _LostConnection as error:
             was_lost = True
             if attempt == ATTEMPTS - 1:
@@ -53,10 +107,11 @@ def execute(settings: Settings, plan: Plan) -> Execution:
     )
 
 
-def _fault(plan: Plan, facets: Sequence[Facet]) -> str:
+def _fault(plan: Plan, parts: Sequence[Part]) -> str:
     """Why this stored plan must not run: it is not, word for word, what was planned."""
+    facets = [facet for part in parts for facet in part.facets]
     hashes = (state_hash(facets, [f.before for f in facets]), state_hash(facets, [f.after for f in facets]))
-    expected = [step.text for step in transaction(plan.pre_image["connected_as"], facets, 0)]
+    expected = [step.text for step in statements(parts, plan.pre_image["connected_as"], 0)]
     texts = [step.text for step in plan.steps]
     trailing = texts[len(expected) :]
     endings = [end_sessions(plan.pre_image["ends_sessions_of"]).text] if plan.pre_image.get("ends_sessions_of") else []
@@ -71,10 +126,10 @@ def _without_timeout(texts: Sequence[str]) -> list[str]:
     return [text for text in texts if not _TIMEOUT.fullmatch(text)]
 
 
-def _attempt(connection: Connection, plan: Plan, facets: Sequence[Facet]) -> Execution | None:
+def _attempt(connection: Connection, work: _Work, facets: Sequence[Facet]) -> Execution | None:
     """One try; None when it may simply be tried again. Raises _LostConnection."""
     try:
-        done = _change(connection, plan, facets)
+        done = _change(connection, work, facets)
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError) and (connection.closed or connection.broken):
             raise _LostConnection(plain_error(error)) from error
@@ -83,15 +138,14 @@ def _attempt(connection: Connection, plan: Plan, facets: Sequence[Facet]) -> Exe
             return None
         return Execution(ExecutionState.BLOCKED, f"The server refused, and nothing was changed: {plain_error(error)}")
     is_in_place = done.state in (ExecutionState.APPLIED, ExecutionState.ALREADY_APPLIED)
-    return _finish(connection, plan, done) if is_in_place else done
+    return _finish(connection, work, done) if is_in_place else done
 
 
-def _change(connection: Connection, plan: Plan, facets: Sequence[Facet]) -> Execution:
+def _change(connection: Connection, work: _Work, facets: Sequence[Facet]) -> Execution:
     """The transaction. Its first steps open it; then the state decides whether the rest may run."""
     before, after = [facet.before for facet in facets], [facet.after for facet in facets]
-    opening, changing = plan.steps[:OPENING], _changing(plan)
-    for step in opening:
-        connection.execute(_text(step.text))
+    for text in work.steps[:OPENING]:
+        connection.execute(_text(text))
     found = [facet.read(connection) for facet in facets]
     if found == after:
         connection.execute("ROLLBACK")
@@ -100,8 +154,8 @@ def _change(connection: Connection, plan: Plan, facets: Sequence[Facet]) -> Exec
         connection.execute("ROLLBACK")
         return Execution(ExecutionState.DRIFTED, _drift(facets, before, found), _states(found))
     row = connection.execute("SELECT pg_current_xact_id()::text, clock_timestamp()").fetchone()
-    for step in changing:
-        connection.execute(_text(step.text))
+    for text in work.steps[OPENING:-1]:
+        connection.execute(_text(text))
     reached = [facet.read(connection) for facet in facets]
     if reached != after:
         connection.execute("ROLLBACK")
@@ -119,21 +173,15 @@ def _change(connection: Connection, plan: Plan, facets: Sequence[Facet]) -> Exec
     return Execution(ExecutionState.APPLIED, "", evidence)
 
 
-def _changing(plan: Plan) -> list[Any]:
-    texts = [step.text for step in plan.steps]
-    return list(plan.steps[OPENING : texts.index(COMMIT)]) if texts[:1] == [BEGIN] else []
-
-
 def _text(text: str) -> Any:
     """The statement as it stands: names were quoted when the plan was made, and `_fault` compared it since."""
     return text.encode()
 
 
-def _finish(connection: Connection, plan: Plan, done: Execution) -> Execution:
+def _finish(connection: Connection, work: _Work, done: Execution) -> Execution:
     """What comes after the commit: ending sessions. A repeated call does it again, in case the first was cut off."""
-    texts = [step.text for step in plan.steps]
     ended: list[int] = []
-    for text in texts[texts.index(COMMIT) + 1 :]:
+    for text in work.following:
         try:
             rows = connection.execute(_text(text)).fetchall()
         except psycopg.Error as error:

@@ -126,19 +126,33 @@ class AclFacet(Facet):
         if columns:
             listed = sql.SQL(", ").join(map(sql.Identifier, columns))
             names = [sql.SQL("{} ({})").format(name, listed) for name in names]
-        text = sql.SQL(form).format(sql.SQL(", ").join(names), self._reference(), sql.Identifier(self.grantee.name))
+        text = sql.SQL(form).format(sql.SQL(", ").join(names), self._reference(), grantee_name(self.grantee))
         return Command(self.grantor.name, text.as_string(None))
 
     def _reference(self) -> sql.Composed:
-        parts = [part for part in (self.schema, self.name) if part is not None]
-        keyword = catalog.KINDS[self.object_kind].keyword
-        # Argument types were written, and quoted, by the server itself.
-        tail = "" if self.arguments is None else f"({self.arguments})"
-        return sql.SQL(f"{keyword} ") + sql.Identifier(*parts) + sql.SQL(tail)
+        return object_reference(self.object_kind, self.schema, self.name, self.arguments)
 
     def title(self) -> str:
+        return f"what {self.grantee.name} holds on {self.title_of_object()}"
+
+    def title_of_object(self) -> str:
         words = ".".join(part for part in (self.schema, self.name) if part is not None)
-        return f"what {self.grantee.name} holds on {self.object_kind} {words}"
+        return f"{self.object_kind} {words}"
+
+
+def object_reference(kind: str, schema: str | None, name: str, arguments: str | None) -> sql.Composed:
+    """`TABLE "public"."payments"`, as statements name an object."""
+    if kind == "largeobject":
+        return sql.SQL("LARGE OBJECT {}").format(sql.Literal(int(name)))
+    parts = [part for part in (schema, name) if part is not None]
+    # Argument types were written, and quoted, by the server itself.
+    tail = "" if arguments is None else f"({arguments})"
+    return sql.SQL(f"{catalog.KINDS[kind].keyword} ") + sql.Identifier(*parts) + sql.SQL(tail)
+
+
+def grantee_name(role: RoleRef) -> sql.Composable:
+    """PUBLIC is a word of the language; a role could not be called so."""
+    return sql.SQL("PUBLIC") if role.oid == catalog.PUBLIC else sql.Identifier(role.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +342,8 @@ def _role_problem(connection: Connection, *roles: RoleRef) -> str:
     ).fetchall()
     names: dict[int, str] = dict(rows)
     for role in roles:
+        if role.oid == catalog.PUBLIC:
+            continue
         if role.oid not in names:
             return f"role {role.name} no longer exists"
         if names[role.oid] != role.name:

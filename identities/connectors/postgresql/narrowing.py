@@ -5,7 +5,7 @@ both. It is then compared with the target: a part that PostgreSQL cannot express
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from governance.kernel.dialects.paths import encode
@@ -13,7 +13,7 @@ from governance.kernel.dialects.postgresql import parts
 from governance.kernel.dialects.postgresql import resource as resource_of
 from governance.kernel.permissions import Answer, Permission, Proof, difference_samples, includes, matches
 from identities.connectors.contract import GrantRef, NotPossible, Plan
-from identities.connectors.postgresql.assembly import assemble, check_current
+from identities.connectors.postgresql.assembly import Part, assemble, check_current
 from identities.connectors.postgresql.catalog import (
     COLUMN_PRIVILEGES,
     PUBLIC,
@@ -34,12 +34,14 @@ from identities.connectors.postgresql.plans import (
     estate_of,
     held_samples,
     membership_facet,
+    ownership_refusal,
     returning_defaults,
     revoked_facet,
     role_ref,
     switching_member,
     switching_note,
 )
+from identities.connectors.postgresql.public import leave_public, public_default_refusal
 from identities.connectors.postgresql.rights import Estate, Right, entry_rights, permission_of
 
 _PRIVILEGES = {
@@ -48,14 +50,20 @@ _PRIVILEGES = {
     "schema": ("USAGE", "CREATE"),
     "function": ("EXECUTE",),
     "database": ("CREATE", "CONNECT", "TEMPORARY"),
+    "largeobject": ("SELECT", "UPDATE"),
     "tablespace": ("CREATE",),
 }
 
 Acl = dict[str, Any]
 
 
-def plan_narrow(desk: Desk, grant: GrantRef, target: Permission, lock_timeout: int) -> Plan:
-    """The plan after which only `target` is left of the grant. Raises NotPossible with what stands in the way."""
+def plan_narrow(
+    desk: Desk, grant: GrantRef, target: Permission, lock_timeout: int, others: Sequence[Desk] = ()
+) -> Plan:
+    """The plan after which only `target` is left of the grant. Raises NotPossible with what stands in the way.
+
+    others: further databases that the target names; only a membership gives rights in several.
+    """
     for statement in target.statements:
         if statement.conditions:
             raise NotPossible("PostgreSQL cannot tie a grant to conditions; take them out of the target.")
@@ -68,11 +76,13 @@ def plan_narrow(desk: Desk, grant: GrantRef, target: Permission, lock_timeout: i
         case "acl":
             return _narrow_acl(desk, grant, target, lock_timeout)
         case "membership":
-            return _narrow_membership(desk, grant, target, lock_timeout)
-        case "public" | "public_default":
-            raise NotPossible("PUBLIC gives this to every login role; it cannot be narrowed for one identity.")
+            return _narrow_membership([desk, *others], grant, target, lock_timeout)
+        case "public":
+            return _narrow_public(desk, grant, target, lock_timeout)
+        case "public_default":
+            raise NotPossible(public_default_refusal(desk, grant))
         case "ownership":
-            raise NotPossible("Ownership cannot be narrowed: an owner can give itself back whatever is taken away.")
+            raise NotPossible(ownership_refusal(desk, grant, target))
         case "default_privileges":
             return _narrow_default(desk, grant, target, lock_timeout)
     raise NotPossible("This grant is one thing that cannot be held in part; keep it or revoke it.")
@@ -179,29 +189,58 @@ def _narrow_default(desk: Desk, grant: GrantRef, target: Permission, lock_timeou
     )  # fmt: skip
 
 
+def _narrow_public(desk: Desk, grant: GrantRef, target: Permission, lock_timeout: int) -> Plan:
+    ref = grant.native_ref
+    columns = read_column_names(desk.connection, ref["oid"]) if ref["object_kind"] == "table" else []
+    held = held_samples(ref)
+    after = _remaining_acl(ref, columns, held, target)
+    remaining = held_samples(_with_state(ref, after))
+    _require_expressed(grant, target, remaining)
+    leaving = leave_public(desk, grant, after)
+    return assemble(
+        desk, "narrow", grant.identity, grant.external_id, leaving.facets,
+        summary=f"Takes {leaving.title} from PUBLIC and gives {grant.identity} directly what remains of it.",
+        removes=_lost(held, remaining, target, leaving.public, columns), keeps=remaining,
+        side_effects=leaving.side_effects, lock_timeout=lock_timeout,
+    )  # fmt: skip
+
+
 # --- membership in a role ---------------------------------------------------------------------------------------
 
 
-def _narrow_membership(desk: Desk, grant: GrantRef, target: Permission, lock_timeout: int) -> Plan:
+def _narrow_membership(desks: Sequence[Desk], grant: GrantRef, target: Permission, lock_timeout: int) -> Plan:
     """Take the membership away and give the rest directly, in that order and in one transaction.
 
-    The role itself is left alone, so its other members lose nothing.
+    The role itself is left alone, so its other members lose nothing. In further databases the rest is given before:
+    it is held through the membership anyway.
     """
-    estate = estate_of(desk)
+    desk, estates = desks[0], [estate_of(each) for each in desks]
     leaving = membership_facet(desk, grant.native_ref)
     check_current(desk, [leaving])
-    membership = _membership(estate, leaving)
-    groups = _kept_groups(desk, estate, membership, grant, target)
-    covered = {(r.action, r.resource) for facet in groups for r in estate.rights_through(_as_membership(facet))}
-    direct = _kept_objects(desk, estate, membership, target, covered)
-    remaining = sorted(covered | {sample for _, samples in direct for sample in samples})
+    membership = _membership(estates[0], leaving)
+    groups = _kept_groups(desk, estates[0], membership, grant, target)
+    covered = {
+        (right.action, right.resource)
+        for estate in estates
+        for facet in groups
+        for right in estate.rights_through(_as_membership(facet))
+    }
+    direct = [
+        _kept_objects(each, estate, membership, target, covered) for each, estate in zip(desks, estates, strict=True)
+    ]
+    remaining = sorted(covered | {sample for found in direct for _, samples in found for sample in samples})
     _require_expressed(grant, target, remaining)
-    _require_usable(estate, membership, remaining)
-    lost = {(r.action, r.resource) for r in estate.rights_through(membership, expand=True)} - set(remaining)
-    for facet, _ in direct:
-        lost |= _other_columns(desk, facet, target)
+    _require_usable(estates, membership, remaining)
+    lost = {
+        (right.action, right.resource) for estate in estates for right in estate.rights_through(membership, expand=True)
+    } - set(remaining)
+    for each, found in zip(desks, direct, strict=True):
+        for facet, _ in found:
+            lost |= _other_columns(each, facet, target)
+    elsewhere = zip(desks[1:], direct[1:], strict=True)
     return assemble(
-        desk, "narrow", grant.identity, grant.external_id, [leaving, *groups, *(facet for facet, _ in direct)],
+        desk, "narrow", grant.identity, grant.external_id, [leaving, *groups, *(facet for facet, _ in direct[0])],
+        first=[Part(each.database, [facet for facet, _ in found]) for each, found in elsewhere if found],
         summary=f"Ends {leaving.title()} and gives directly what remains of it.",
         removes=sorted(lost), keeps=remaining, lock_timeout=lock_timeout, notes=switching_note(grant.native_ref),
         ends_sessions_of=switching_member(desk, grant.native_ref),
@@ -335,14 +374,16 @@ def _other_columns(desk: Desk, facet: AclFacet, target: Permission) -> set[tuple
     return found
 
 
-def _require_usable(estate: Estate, membership: Membership, remaining: list[tuple[str, str]]) -> None:
+def _require_usable(estates: Sequence[Estate], membership: Membership, remaining: list[tuple[str, str]]) -> None:
     """Rights on a table are worth nothing without USAGE on its schema; that must remain or come from elsewhere."""
-    others = [*estate.rights_of(membership.member)]
-    for other in estate.memberships_of.get(membership.member, ()):
-        if other is not membership:
-            others += estate.rights_through(other)
-    for entry in estate.entries_of.get(PUBLIC, ()):
-        others += entry_rights(entry)
+    others: list[Right] = []
+    for estate in estates:
+        others += estate.rights_of(membership.member)
+        for other in estate.memberships_of.get(membership.member, ()):
+            if other != membership:
+                others += estate.rights_through(other)
+        for entry in estate.entries_of.get(PUBLIC, ()):
+            others += entry_rights(entry)
     usable = permission_of([*others, *(Right(action, name) for action, name in remaining)])
     for action, name in remaining:
         kind, names = parts(name)

@@ -21,11 +21,16 @@ from identities.connectors.postgresql.facets import (
     RoleRef,
     State,
     acl_state,
+    object_reference,
     read_flags,
 )
+from identities.connectors.postgresql.public import columns_of, leave_public, public_default_refusal, role_ref
 from identities.connectors.postgresql.records import DEFAULT_KINDS
 from identities.connectors.postgresql.rights import Estate
 from identities.connectors.postgresql.session import Settings
+
+MOST_SPELLED = 5
+
 
 # --- taking a grant away ----------------------------------------------------------------------------------------
 
@@ -33,13 +38,12 @@ from identities.connectors.postgresql.session import Settings
 def plan_revoke(desk: Desk, grant: GrantRef, lock_timeout: int) -> Plan:
     """The plan that takes the grant away. Raises NotPossible."""
     kind = grant.native_ref.get("kind")
-    if kind in ("public", "public_default"):
-        raise NotPossible(_public_refusal(desk, grant))
+    if kind == "public":
+        return _revoke_public(desk, grant, lock_timeout)
+    if kind == "public_default":
+        raise NotPossible(public_default_refusal(desk, grant))
     if kind == "ownership":
-        raise NotPossible(
-            f"{grant.identity} owns these objects, and an owner can always give itself back what is taken away. "
-            "Give them to another owner at the source (ALTER … OWNER TO, or REASSIGN OWNED)."
-        )
+        raise NotPossible(ownership_refusal(desk, grant))
     facet = revoked_facet(desk, grant)
     check_current(desk, [facet])
     notes = [*returning_defaults(desk, facet), *switching_note(grant.native_ref)]
@@ -126,10 +130,6 @@ def _default_facet(desk: Desk, ref: Mapping[str, Any], after: State) -> DefaultF
     return DefaultFacet(acting, before, after, owner, ref["schema"], ref["object_type"], role_ref(ref["grantee"]))
 
 
-def role_ref(data: Mapping[str, Any]) -> RoleRef:
-    return RoleRef(data["oid"], data["name"])
-
-
 def _refuse_dependents(desk: Desk, facet: AclFacet) -> None:
     """What the grantee passed on would fall with it (2BP01); that must be a decision of its own."""
     passing = {name for name, option in facet.before["privileges"].items() if option}
@@ -166,11 +166,6 @@ def _removed(desk: Desk, grant: GrantRef, facet: Facet) -> Samples:
             for resource in statement.resources.include
         })  # fmt: skip
     return ()
-
-
-def columns_of(ref: Mapping[str, Any]) -> dict[str, dict[str, bool]]:
-    """The columns of an entry as the inventory keeps them, by name."""
-    return {column["name"]: dict(column["privileges"]) for column in ref["columns"]}
 
 
 def held_samples(ref: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -232,11 +227,32 @@ def switching_note(ref: Mapping[str, Any]) -> list[str]:
     return [f"A session that has said SET ROLE {ref['role']['name']} before keeps that role until it ends."]
 
 
-def _public_refusal(desk: Desk, grant: GrantRef) -> str:
-    count = sum(1 for role in desk.cluster.roles.values() if role.login)
+def _revoke_public(desk: Desk, grant: GrantRef, lock_timeout: int) -> Plan:
+    leaving = leave_public(desk, grant, acl_state({}, {}))
+    return assemble(
+        desk, "revoke", grant.identity, grant.external_id, leaving.facets,
+        summary=f"Takes {leaving.title} from PUBLIC; everybody but {grant.identity} keeps it as a right of their own.",
+        removes=held_samples(grant.native_ref), side_effects=leaving.side_effects, lock_timeout=lock_timeout,
+    )  # fmt: skip
+
+
+def ownership_refusal(desk: Desk, grant: GrantRef, target: Permission | None = None) -> str:
+    """Why ownership stays, and the statements with which a person can change it."""
+    role = desk.role(grant.identity)
+    owned = estate_of(desk).owned_by.get(role.oid, [])
+    references = [
+        object_reference(each.kind, each.schema, each.name, each.arguments).as_string(None)
+        for each in sorted(owned, key=lambda each: each.resource)
+    ]
+    more = f" and {len(references) - MOST_SPELLED} more" if len(references) > MOST_SPELLED else ""
+    changes = "; ".join(f"ALTER {reference} OWNER TO …" for reference in references[:MOST_SPELLED])
+    then = ""
+    if target is not None:
+        then = f" Then GRANT {grant.identity} what should remain, and read the source again."
     return (
-        f"PUBLIC gives this to all {count} login roles of the server; it cannot be taken from {grant.identity} alone. "
-        "Grant it to those that need it, then revoke it from PUBLIC at the source."
+        f"{grant.identity} owns these objects, and an owner can always give itself back whatever is taken away. Who "
+        "else should own them is not for Remit to choose: as a superuser or a member of both roles, run in "
+        f"{desk.database}: {changes}{more}.{then}"
     )
 
 
@@ -289,21 +305,12 @@ def estate_of(desk: Desk) -> Estate:
     return Estate(desk.cluster, [catalog.read_database(desk.connection, desk.database)])
 
 
-def database_of(target: Permission, settings: Settings) -> str:
-    """The one database that all objects of a target lie in. Raises NotPossible when there are several.
-
-    PostgreSQL cannot change two databases in one transaction, so half of such a plan could fail.
-    """
+def databases_of(target: Permission, settings: Settings) -> list[str]:
+    """The governed databases that the objects of a target lie in, where a plan for it runs; the last of them last."""
     names = set()
     for statement in target.statements:
         for name in statement.resources.include:
             kind, path = parts(name)
             if kind in ("table", "column", "sequence", "function", "schema", "type", "language", "wrapper", "server"):
                 names.add(path[0])
-    if len(names) > 1:
-        raise NotPossible(
-            f"What remains lies in {len(names)} databases ({', '.join(sorted(names))}), and PostgreSQL changes "
-            "only one in a transaction. Keep the rights of one of them, or revoke the membership and grant the rest "
-            "at the source."
-        )
-    return names.pop() if names - {"*"} else settings.first_database
+    return sorted(names - {"*"}) or [settings.first_database]

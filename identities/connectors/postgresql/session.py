@@ -16,13 +16,16 @@ Connection = psycopg.Connection[Row]
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _KNOWN = {
     "host", "port", "dbname", "databases", "user", "password", "sslmode", "sslrootcert",
-    "connect_timeout", "statement_timeout", "lock_timeout",
+    "connect_timeout", "statement_timeout", "lock_timeout", "pgaudit_logs",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the server is and as whom to connect. Times are in seconds; `databases` are the governed ones."""
+    """Where the server is and as whom to connect. Times are in seconds; `databases` are the governed ones.
+
+    pgaudit_logs: folders of the server's jsonlog or csvlog files, where they can be read from here.
+    """
 
     host: str
     port: int
@@ -34,6 +37,7 @@ class Settings:
     connect_timeout: int = 10
     statement_timeout: int = 60
     lock_timeout: int = 5
+    pgaudit_logs: tuple[str, ...] = ()
 
     @property
     def first_database(self) -> str:
@@ -62,6 +66,7 @@ def parse_settings(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> S
         connect_timeout=_number(settings, "connect_timeout", 10, 300),
         statement_timeout=_number(settings, "statement_timeout", 60, 3600),
         lock_timeout=_number(settings, "lock_timeout", 5, 300),
+        pgaudit_logs=_folders(settings.get("pgaudit_logs")),
     )
 
 
@@ -90,6 +95,15 @@ def _databases(value: object) -> tuple[str, ...]:
         raise BadSettings("The setting 'dbname' holds something that is not the name of a database.")
     if len(set(names)) != len(names):
         raise BadSettings("The setting 'dbname' names a database twice.")
+    return tuple(names)
+
+
+def _folders(value: object) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) and value else value or []
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and "\0" not in name for name in names):
+        raise BadSettings("The setting 'pgaudit_logs' must be a list of folders.")
+    if not all(name.startswith("/") for name in names):
+        raise BadSettings("The folders of the setting 'pgaudit_logs' must be written in full, from / on.")
     return tuple(names)
 
 

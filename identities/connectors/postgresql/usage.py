@@ -300,17 +300,20 @@ def _read_list(row: list[Token], reading: Reading, verb: str, skip: set[str]) ->
 
 @dataclass(slots=True)
 class RoleUse:
-    """What one role used in one database. counts: (action, resource) to number of calls; first: seen since, or None."""
+    """What one role used in one database. counts: (action, resource) to number of calls; first, last: where known."""
 
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     first: dict[tuple[str, str], str] = field(default_factory=dict)
+    last: dict[tuple[str, str], str] = field(default_factory=dict)
     is_complete: bool = True
 
-    def add(self, action: str, resource: str, calls: int, since: str | None) -> None:
+    def add(self, action: str, resource: str, calls: int, since: str | None, last: str | None = None) -> None:
         key = (action, resource)
         self.counts[key] = self.counts.get(key, 0) + calls
         if since is not None and (key not in self.first or since < self.first[key]):
             self.first[key] = since
+        if last is not None and (key not in self.last or last > self.last[key]):
+            self.last[key] = last
 
 
 def candidates(name: Name, by_name: Mapping[str, list[tuple[str, int]]]) -> list[int]:

@@ -14,7 +14,7 @@ import psycopg
 from governance.kernel.dialects.postgresql import ATTRIBUTES, parts
 from governance.kernel.patterns import glob
 from identities.connectors.contract import Plan, SourceUnreachable, Verification, VerificationState
-from identities.connectors.postgresql.assembly import facets_of
+from identities.connectors.postgresql.assembly import parts_of
 from identities.connectors.postgresql.catalog import (
     COLUMN_PRIVILEGES,
     KINDS,
@@ -45,30 +45,26 @@ def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Ver
 
 def _verify(settings: Settings, plan: Plan, since: datetime | None) -> Verification:
     home = plan.pre_image["database"]
-    facets = facets_of(plan)
+    facets_in = {part.database: part.facets for part in parts_of(plan)}
     sessions = 0
+    problems: list[str] = []
     still: dict[Sample, str] = {}
     kept: dict[Sample, str] = {}
     removes, keeps = (_by_database(settings, home, samples) for samples in (plan.removes, plan.keeps))
     observed_at = datetime.now(UTC)
-    for database in [home, *sorted({*removes, *keeps} - {home})]:
+    for database in [home, *sorted({*removes, *keeps, *facets_in} - {home})]:
         with connect(settings, database) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cluster = read_cluster(connection)
-            if database == home:
-                states = [facet.read(connection) for facet in facets]
+            problems += _problems(connection, facets_in.get(database, ()))
             role = cluster.by_external_id(plan.identity)
             if role is not None:
-                sessions = _sessions(connection, plan, facets, since) if database == home else sessions
+                if database == home:
+                    sessions = _sessions(connection, plan, facets_in[home], since)
                 estate = Estate(cluster, [read_database(connection, database)])
                 looker = _Looker(connection, estate, role, frozenset(plan.keeps))
                 still |= looker.effective(removes.get(database, []), leaving=True)
                 kept |= looker.effective(keeps.get(database, []), leaving=False)
-    problems = [
-        f"{facet.title()}: {difference(facet.after, state)}"
-        for facet, state in zip(facets, states, strict=True)
-        if state != facet.after
-    ]
     return _answer(
         plan,
         observed_at,
@@ -77,6 +73,11 @@ def _verify(settings: Settings, plan: Plan, since: datetime | None) -> Verificat
         sessions,
         [sample for sample in plan.keeps if sample not in kept],
     )
+
+
+def _problems(connection: Connection, facets: Sequence[Facet]) -> list[str]:
+    states = [(facet, facet.read(connection)) for facet in facets]
+    return [f"{facet.title()}: {difference(facet.after, state)}" for facet, state in states if state != facet.after]
 
 
 def _answer(
@@ -142,6 +143,15 @@ def _by_database(settings: Settings, home: str, samples: Iterable[Sample]) -> di
             if each in settings.databases:
                 found[each].append((action, name))
     return found
+
+
+# Servers before version 18 have no function that tells; every role that could lend its rights is asked by itself.
+_LARGE_OBJECT = """EXISTS (
+    SELECT FROM pg_catalog.pg_largeobject_metadata m
+     CROSS JOIN LATERAL aclexplode(coalesce(m.lomacl, acldefault('L', m.lomowner))) a
+     WHERE m.oid = o AND a.grantee IN (0, r) AND p = a.privilege_type || CASE
+           WHEN p LIKE '%% WITH GRANT OPTION' AND a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+    ) OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = r)"""
 
 
 def _table_of(column: str) -> str:
@@ -235,6 +245,8 @@ class _Looker:
             call = f"CASE WHEN w THEN has_any_column_privilege(r, o, p) ELSE {call} END"
         if kind == "parameter":
             call = "has_parameter_privilege(r, n, p)"
+        elif kind == "largeobject":
+            call = _LARGE_OBJECT
         rows = self.connection.execute(
             f"""SELECT DISTINCT i FROM unnest(%s::int[], %s::oid[], %s::text[], %s::text[], %s::text[], %s::bool[])
                        AS q (i, o, n, c, p, w), unnest(%s::oid[]) AS r WHERE {call}""",  # noqa: S608 - constants

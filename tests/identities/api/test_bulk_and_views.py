@@ -44,6 +44,46 @@ def test_an_edit_that_is_sent_twice_is_carried_out_once(api: Any) -> None:
     assert AuditEvent.objects.filter(verb="identity.changed").count() == 2
 
 
+def test_a_key_stands_for_one_edit_and_its_answer(api: Any) -> None:
+    fill(2)
+    body = {"filter": "", "set": {"add_tags": ["pci"]}}
+    headers = {"If-Match": "*", "Idempotency-Key": "order-17"}
+    client = api()
+
+    first = send(client, body, **headers)
+    Identity.objects.update(tags=[])
+    second = send(client, dict(reversed(body.items())), **headers)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert (second.json(), second["Idempotency-Replayed"]) == (first.json(), "true")
+    assert "Idempotency-Replayed" not in first
+    assert not Identity.objects.filter(tags=["pci"]).exists(), "nothing was edited again"
+    assert AuditEvent.objects.filter(verb="identity.changed").count() == 2
+
+
+def test_a_key_is_bound_to_its_request_and_to_its_program(api: Any) -> None:
+    fill(1)
+    body, other = ({"filter": "", "set": {"add_tags": [tag]}} for tag in ("pci", "sox"))
+    headers = {"If-Match": "*", "Idempotency-Key": "order-17"}
+    client = api()
+    send(client, body, **headers)
+
+    assert send(client, other, **headers).json()["code"] == "idempotency-key-reused"
+    assert send(client, body, **headers | {"If-Match": '"x"'}).json()["code"] == "idempotency-key-reused"
+    assert send(api(), other, **headers).status_code == 200
+    assert Identity.objects.get().tags == ["pci", "sox"]
+
+
+def test_a_refused_edit_leaves_its_key_free(api: Any) -> None:
+    fill(1)
+    body = {"filter": "", "set": {"add_tags": ["pci"]}}
+    client = api()
+
+    assert send(client, body, **{"If-Match": '"old"', "Idempotency-Key": "k"}).status_code == 412
+    assert send(client, body, **{"If-Match": "*", "Idempotency-Key": "k"}).status_code == 200
+    assert send(client, body, **{"If-Match": "*", "Idempotency-Key": ""}).json()["code"] == "invalid-idempotency-key"
+
+
 def test_people_and_teams_are_named(api: Any, make_user: Any) -> None:
     ada, team = make_user(Role.OWNER), Team.objects.create(name="Payments")
     (made,) = fill(1)
@@ -108,11 +148,30 @@ def test_a_program_keeps_views_for_whoever_answers_for_it(api: Any, admin_actor:
 
     assert (made.status_code, made.json()["is_mine"]) == (201, True)
     assert SavedView.objects.get().owner_id == admin_actor.person_id
-    changed = client.patch(address, {"name": "Renamed", "is_shared": True}, content_type="application/json")
+    changed = client.patch(
+        address, {"name": "Renamed", "is_shared": True}, content_type="application/json",
+        headers={"If-Match": made["ETag"]},
+    )  # fmt: skip
     assert (changed.json()["name"], changed.json()["is_shared"]) == ("Renamed", True)
     assert [view["name"] for view in client.get(VIEWS, {"page": "identities"}).json()["results"]] == ["Renamed"]
     assert client.delete(address).status_code == 204
     assert client.get(address).status_code == 404
+
+
+def test_a_view_that_somebody_changed_meanwhile_is_not_overwritten(api: Any) -> None:
+    client = api()
+    made = client.post(VIEWS, {"page": "identities", "name": "Mine"}, content_type="application/json")
+    address, seen = f"{VIEWS}{made.json()['id']}/", {"If-Match": made["ETag"]}
+
+    def rename(name: str, **headers: str) -> Any:
+        return client.patch(address, {"name": name}, content_type="application/json", headers=headers)
+
+    assert rename("No tag").status_code == 428
+    first = rename("First", **seen)
+    assert (first.status_code, first["ETag"]) == (200, client.get(address)["ETag"])
+    assert (rename("Second", **seen).status_code, SavedView.objects.get().name) == (412, "First")
+    assert client.delete(address, headers=seen).status_code == 412
+    assert client.delete(address, headers={"If-Match": first["ETag"]}).status_code == 204
 
 
 def test_views_of_others_are_absent_unless_shared(api: Any, make_user: Any) -> None:
@@ -123,7 +182,9 @@ def test_views_of_others_are_absent_unless_shared(api: Any, make_user: Any) -> N
 
     assert client.get(f"{VIEWS}{own.pk}/").status_code == 404
     assert client.get(f"{VIEWS}{shared.pk}/").json()["is_mine"] is False
-    assert client.patch(f"{VIEWS}{shared.pk}/", {"name": "x"}, content_type="application/json").status_code == 403
+    headers = {"If-Match": "*"}
+    refused = client.patch(f"{VIEWS}{shared.pk}/", {"name": "x"}, content_type="application/json", headers=headers)
+    assert refused.status_code == 403
     assert client.delete(f"{VIEWS}{shared.pk}/").status_code == 403
 
 

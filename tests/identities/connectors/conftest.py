@@ -190,8 +190,24 @@ def governed() -> Iterator[Governed]:
 
 
 @pytest.fixture
+def alone(governed_server: Any) -> Iterator[Governed]:
+    """`payments` on a server that no other test uses: for changes that reach every role of a server."""
+    address = {"host": str(governed_server.socket_folder), "port": 5432, "user": "postgres", "password": ""}
+    made = Governed(f"h3t{secrets.token_hex(4)}_", address)
+    _set_up(made)
+    try:
+        yield _with_payments(made)
+    finally:
+        _tear_down(made)
+
+
+@pytest.fixture
 def payments(governed: Governed) -> Governed:
     """A table of payments and one of refunds, a service account `bi`, and the group `writers` (SELECT, INSERT, UPDATE)."""
+    return _with_payments(governed)
+
+
+def _with_payments(governed: Governed) -> Governed:
     governed.run("CREATE TABLE public.payments (id int PRIMARY KEY, amount int, iban text)")
     governed.run("CREATE TABLE public.refunds (id int PRIMARY KEY, amount int)")
     governed.run("INSERT INTO public.payments VALUES (1, 10, 'x'); INSERT INTO public.refunds VALUES (1, 5)")

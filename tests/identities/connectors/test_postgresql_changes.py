@@ -154,17 +154,18 @@ class TestRevoke:
         applied(connector, connector.plan_revoke(payments.grant("bi", "acl", "payments")))
         assert not payments.can("bi", SELECT)
 
-    def test_public_cannot_be_taken_from_one_role(self, payments):
-        payments.run("GRANT SELECT ON public.payments TO PUBLIC")
-
-        with pytest.raises(NotPossible, match=r"PUBLIC gives this to all \d+ login roles"):
-            payments.connector().plan_revoke(payments.grant("bi", "public", "payments"))
-
-    def test_ownership_is_refused_with_the_reason(self, payments):
+    def test_ownership_is_refused_with_the_reason_and_the_statement_for_a_person(self, payments):
         payments.run("ALTER TABLE public.refunds OWNER TO {bi}", acting="")
+        grant = payments.grant("bi", "ownership")
 
-        with pytest.raises(NotPossible, match="give itself back"):
-            payments.connector().plan_revoke(payments.grant("bi", "ownership"))
+        with pytest.raises(NotPossible, match="give itself back") as revoking:
+            payments.connector().plan_revoke(grant)
+        with pytest.raises(NotPossible) as narrowing:
+            target = payments.permission((["SELECT"], ["table:db/public/refunds"]))
+            payments.connector().plan_narrow(grant, target)
+
+        for refusal in (revoking, narrowing):
+            assert 'ALTER TABLE "public"."refunds" OWNER TO' in str(refusal.value)
 
     def test_an_attribute_of_a_role_is_taken_away(self, payments):
         payments.run("ALTER ROLE {bi} CREATEDB; ALTER ROLE {administrator} CREATEDB", acting="")
@@ -488,6 +489,42 @@ class TestNarrow:
 
         with pytest.raises(NotPossible, match="leaves everything as it is"):
             payments.connector().plan_narrow(payments.grant("bi", "acl", "payments"), target)
+
+
+class TestLargeObjects:
+    @pytest.fixture
+    def number(self, payments):
+        ((found,),) = payments.run("SELECT lo_from_bytea(0, 'x')")
+        payments.run(f"GRANT SELECT, UPDATE ON LARGE OBJECT {found} TO {{bi}}")
+        return found
+
+    def test_are_read_narrowed_verified_and_restored(self, payments, number):
+        read, write = f"SELECT lo_get({number})", f"SELECT lo_put({number}, 0, 'y')"
+        connector = payments.connector()
+        grant = payments.grant("bi", "acl", f"largeobject {number}")
+        target = payments.permission((["SELECT"], [f"largeobject:db/{number}"]))
+        assert payments.can("bi", write)
+
+        plan = connector.plan_narrow(grant, target)
+        applied(connector, plan)
+
+        assert payments.can("bi", read)
+        assert not payments.can("bi", write)
+        seen = connector.verify(plan)
+        assert (seen.state, seen.lost) == (VerificationState.GONE, ())
+        applied(connector, connector.plan_restore(plan))
+        assert payments.can("bi", write)
+
+    def test_that_stay_open_to_all_are_found(self, payments, number):
+        payments.run(f"GRANT UPDATE ON LARGE OBJECT {number} TO PUBLIC")
+        connector = payments.connector()
+        plan = connector.plan_revoke(payments.grant("bi", "acl", f"largeobject {number}"))
+
+        applied(connector, plan)
+
+        seen = connector.verify(plan)
+        assert seen.state is VerificationState.STILL_EFFECTIVE
+        assert [(action, via) for action, _, via in seen.still_effective] == [("UPDATE", "PUBLIC")]
 
 
 class TestRestore:

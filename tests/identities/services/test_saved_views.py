@@ -13,7 +13,7 @@ from identities.models import SavedView
 from identities.selectors.filters import InvalidFilter
 from identities.selectors.saved_views import access_saved_view, list_saved_views, opened
 from identities.services import saved_views
-from identities.services.saved_views import InvalidView, ViewNameTaken, change_view, delete_view, save_view
+from identities.services.saved_views import InvalidView, ViewChanged, ViewNameTaken, change_view, delete_view, save_view
 
 
 @pytest.fixture
@@ -115,6 +115,17 @@ def test_only_its_owner_changes_a_view_even_when_it_is_shared(
         view=view, changes={"name": "Renamed", "is_shared": False}, actor=actor_of(ada), owner=ada, now=timezone.now()
     )
     assert (changed.name, changed.is_shared) == ("Renamed", False)
+
+
+def test_a_version_that_is_no_longer_there_is_not_changed(save: Any, ada: Any, actor_of: Any) -> None:
+    view = save()
+    known = {"view": view, "actor": actor_of(ada), "owner": ada, "now": timezone.now(), "version": view.version}
+    change_view(changes={"name": "First"}, **known)
+
+    with pytest.raises(ViewChanged):
+        change_view(changes={"name": "Second"}, **known)
+
+    assert SavedView.objects.get().name == "First"
 
 
 def test_administrators_remove_what_others_share(save: Any, make_user: Any, actor_of: Any) -> None:

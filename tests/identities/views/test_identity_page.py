@@ -13,8 +13,8 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
 from identities.models import Grant, Identity, UsageWindow
 
-# Session, person, roles, identity twice (visible, with facts), grants, credentials, trust, windows, use, changes, and their names.
-PAGE_QUERIES = 11
+# Session, person, roles, identity with all facts, grants, credentials, trust, windows, use, changes, and their names.
+PAGE_QUERIES = 10
 
 
 def url_of(identity: Identity) -> str:
