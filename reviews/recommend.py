@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache, reduce
 from typing import Any
 
+from governance.kernel import rightsizing
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import (
     Answer,
@@ -34,6 +35,8 @@ MOST_SAMPLES = 200
 REMEMBERED = 8192
 
 USED, UNUSED, NOT_OBSERVABLE = "used", "unused", "not_observable"
+# How a suggestion is written, as far as the kernel offers it: exact, readable, access_level.
+STYLES: tuple[str, ...] = tuple(getattr(rightsizing, "STYLES", ("exact",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,18 @@ def recommend(facts: ItemFacts) -> Recommendation:
 def use_of(facts: GrantFacts) -> Use:
     """Whether this very access was used: yes, not while it was watched, or nobody can know."""
     return _use(facts, _relevant(facts), _coverage(facts.permission.dialect, tuple(facts.windows)))
+
+
+def suggest(facts: GrantFacts, style: str) -> Permission | None:
+    """What was used, written in one of `STYLES`, plus what nobody could have seen; None where that is nothing smaller.
+
+    A start for choosing, also where use was watched too briefly to recommend anything. Raises ValueError for a style
+    that the kernel does not know.
+    """
+    relevant = _relevant(facts)
+    shown = _coverage(facts.permission.dialect, tuple(facts.windows)).shown
+    found = _smaller(facts.permission, shown, tuple((each.action, each.resource) for each in relevant), style)
+    return found.target if found else None
 
 
 def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: "_Coverage") -> Use:
@@ -256,12 +271,12 @@ class _Smaller:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _smaller(held: Permission, shown: Permission | None, pairs: Pairs) -> _Smaller | None:
+def _smaller(held: Permission, shown: Permission | None, pairs: Pairs, style: Any = "exact") -> _Smaller | None:
     """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
     if not pairs or shown is None:
         return None
     try:
-        target = _with_the_unseen(held, union(right_size(held, pairs), subtract(held, shown)), shown)
+        target = _with_the_unseen(held, union(right_size(held, pairs, style=style), subtract(held, shown)), shown)
     except DomainError:
         return None
     is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))

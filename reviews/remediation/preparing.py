@@ -60,6 +60,24 @@ def prepare(*, item: ReviewItem, answer: str, target: Permission | None = None) 
         return Prepared(action=action, problem=problem.message)
 
 
+@dataclass(slots=True)
+class _Holder:
+    """A grant that nobody asks about, as the subject of a change that is only tried."""
+
+    identity: Identity
+    grant: Grant | None
+    credential: Credential | None = None
+
+
+def prepare_narrowing(*, grant: Grant, version: GrantVersion, target: Permission) -> Prepared:
+    """Plan a narrowing that nobody has decided. Calls the source: outside transactions only; changes nothing."""
+    action = OrderAction.NARROW
+    try:
+        return prepare_action(action=action, subject=_Holder(grant.identity, grant), version=version, target=target)
+    except DomainError as problem:
+        return Prepared(action=action, problem=problem.message)
+
+
 def prepare_action(
     *, action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None
 ) -> Prepared:

@@ -1,0 +1,231 @@
+"""The bench on which an access is narrowed: the same one in a question and in a mere trial."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from governance.kernel import dialects
+from governance.kernel.limits import Limits, limits_of
+from governance.kernel.permissions import Permission
+from identities.models import Grant, GrantVersion, Identity
+from reviews import evidence
+from reviews.decisions.targets import held_permission
+from reviews.evidence import Observed, Piece, Trial, place_key
+from reviews.forms import MOST_CONDITIONS, TargetForm
+from reviews.models import ItemKind, ReviewItem
+from reviews.recommend import STYLES, suggest
+from reviews.remediation import Prepared
+from reviews.views.native import NativeChange, native_change
+
+PROPOSED, RECOMMENDED = "proposed", "recommended"
+STYLE_WORDS = {
+    PROPOSED: ("As proposed", "What somebody proposed when they asked this question."),
+    RECOMMENDED: ("As recommended", "What was used when the review opened, and what nobody could have seen."),
+    "exact": ("Only what was used", "Each action on each resource that was seen in use, one by one."),
+    "readable": ("Readable", "What was used, with similar names written as one pattern. Still inside what is held."),
+    "access_level": (
+        "By kind of access",
+        "Whole kinds of access (read, write …) that were used, nothing of the others.",
+    ),
+}
+USE_GROUPS = (
+    ("used", "Used"),
+    ("unused", "Not used while it was watched"),
+    ("not_observable", "Use cannot be observed"),
+)
+# Beyond this, groups of tick boxes start closed: people look for one, and need not scroll past all others.
+MOST_OPEN = 40
+# A condition named in a form of at most so many fields (Django refuses a thousand) leaves room for the rest.
+MOST_FIELDS = 950
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One start for choosing. style: what the form sends back to mean it."""
+
+    style: str
+    target: Permission
+
+    @property
+    def label(self) -> str:
+        return STYLE_WORDS.get(self.style, (self.style.replace("_", " ").capitalize(), ""))[0]
+
+    @property
+    def help(self) -> str:
+        return STYLE_WORDS.get(self.style, ("", ""))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The pieces on one resource pattern. only: the narrower pattern that was typed for it."""
+
+    resource: str
+    key: str
+    pieces: Sequence[Piece]
+    only: str = ""
+    errors: Sequence[str] = ()
+    is_open: bool = True
+
+    @property
+    def used(self) -> int:
+        return sum(piece.use.state == "used" for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is held and what is known about its use, gathered once per request: form, target, trial, page need it.
+
+    held is None where there is nothing to narrow (a credential). chosen: the suggestion that the form starts from.
+    """
+
+    held: Permission | None
+    observed: Observed
+    pieces: list[Piece]
+    suggestions: list[Suggestion]
+    chosen: Suggestion | None
+    now: datetime
+
+    @classmethod
+    def of_item(cls, item: ReviewItem, now: datetime, style: str = "") -> "Bench":
+        """The bench of a question. style: of the suggestion to start from, empty for the first."""
+        observed = evidence.observe(item.identity)
+        if item.kind != ItemKind.GRANT:
+            return cls(None, observed, [], [], None, now)
+        first = {
+            PROPOSED: (item.seen.get("proposal") or {}).get("target"),
+            RECOMMENDED: item.recommended_target,
+        }
+        return cls._of(held_permission(item), observed, now, style, first)
+
+    @classmethod
+    def of_version(cls, identity: Identity, version: GrantVersion, now: datetime, style: str = "") -> "Bench":
+        """The bench of a grant that is only tried."""
+        held = Permission.from_json(version.permission)
+        return cls._of(held, evidence.observe(identity), now, style, {})
+
+    @classmethod
+    def _of(cls, held: Permission, observed: Observed, now: datetime, style: str, first: Mapping[str, Any]) -> "Bench":
+        suggestions = [Suggestion(name, Permission.from_json(each)) for name, each in first.items() if each]
+        facts = observed.facts(held, now)
+        suggestions += [Suggestion(name, found) for name in STYLES if (found := suggest(facts, name)) is not None]
+        suggestions = _distinct(suggestions)
+        named = [each for each in suggestions if each.style == style]
+        chosen = next(iter([*named, *suggestions]), None)
+        pieces = evidence.pieces_of(held, observed, now, also=[chosen.target if chosen else None])
+        return cls(held, observed, pieces, suggestions, chosen, now)
+
+    @property
+    def limits(self) -> Limits:
+        return limits_of(self.held.dialect if self.held else "")
+
+    def try_target(self, target: Permission) -> Trial:
+        """Proof or counter-example, replay and difference; asks no source."""
+        assert self.held is not None  # noqa: S101 - a form without anything held has no target
+        return evidence.try_target(self.held, target, self.observed, self.now)
+
+    def preset(self) -> set[str]:
+        """What is ticked before anybody has chosen: the suggestion, else all that is not known to be unused."""
+        if self.chosen:
+            return evidence.keys_of(self.chosen.target)
+        return {piece.key for piece in self.pieces if piece.use.state != "unused"}
+
+    def held_groups(self) -> list[tuple[str, str, list[Piece]]]:
+        """What is held, by what is known of its use. A resource that only a suggestion names is no further right."""
+        held = evidence.keys_of(self.held)
+        pieces = [piece for piece in self.pieces if piece.key in held]
+        groups = [(state, label, [each for each in pieces if each.use.state == state]) for state, label in USE_GROUPS]
+        return [group for group in groups if group[2]]
+
+
+def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+    """Each content once, under the first name that it has."""
+    found: dict[bytes, Suggestion] = {}
+    for each in suggestions:
+        found.setdefault(each.target.digest(), each)
+    return list(found.values())
+
+
+def chooser_of(bench: Bench, given: Any, form: TargetForm | None) -> dict[str, Any]:
+    """Everything that `_narrow_target.html` prints, with whatever was typed. given: the POST, or a mapping."""
+    was_sent = hasattr(given, "getlist") and bool(given.get("sent") or given.get("keep"))
+    errors = form.errors if form else {}
+    places = places_of(bench.pieces, given, errors)
+    return {
+        "bench": bench,
+        "places": places,
+        "may_make_smaller": len(bench.pieces) + len(places) <= MOST_FIELDS,
+        "kept": set(given.getlist("keep")) if was_sent else bench.preset(),
+        "style": bench.chosen.style if bench.chosen else "",
+        "limits": bench.limits,
+        "source_words": dialects.get(bench.held.dialect).title if bench.held else "",
+        "conditions": _condition_rows(given, errors),
+        "target_text": given.get("target_json") or _target_text(bench),
+        "target_errors": [*errors.get("keep", []), *errors.get("ends_at", [])],
+    }
+
+
+def places_of(pieces: Sequence[Piece], given: Any, errors: Mapping[str, Any]) -> list[Place]:
+    """Pieces by resource, in the order in which the resources come."""
+    by_resource: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        by_resource.setdefault(piece.resource, []).append(piece)
+    are_few = len(pieces) <= MOST_OPEN
+    return [
+        Place(
+            resource,
+            key := place_key(resource),
+            found,
+            given.get(f"only_{key}", ""),
+            list(errors.get(f"only_{key}", [])),
+            are_few or bool(errors.get(f"only_{key}")),
+        )
+        for resource, found in by_resource.items()
+    ]
+
+
+def _condition_rows(given: Any, errors: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": number,
+            "key": given.get(f"condition_key_{number}", ""),
+            "operator": given.get(f"condition_operator_{number}", ""),
+            "values_text": given.get(f"condition_values_{number}", ""),
+            "errors": [*errors.get(f"condition_key_{number}", [])],
+        }
+        for number in range(MOST_CONDITIONS)
+    ]
+
+
+def _target_text(bench: Bench) -> str:
+    start = bench.chosen.target if bench.chosen else bench.held
+    return json.dumps(start.to_json(), indent=2) if start else ""
+
+
+def narrowing_of(trial: Trial, prepared: Prepared | None, grant: Grant) -> dict[str, Any]:
+    """Everything that `_narrow_verdict.html` and `_narrow_plan.html` print of one trial."""
+    return {
+        "trial": trial,
+        "prepared": prepared,
+        "native": native_of(prepared),
+        "others": others_of(prepared, grant),
+    }
+
+
+def native_of(prepared: Prepared | None) -> NativeChange | None:
+    """The plan in the source's own form, where there is one."""
+    return native_change(prepared.plan) if prepared and prepared.plan else None
+
+
+def others_of(prepared: Prepared | None, grant: Grant | None) -> list[str]:
+    """Who else is touched, as sentences; empty means nobody. Call it only for something that was planned or tried."""
+    if prepared and prepared.plan and prepared.plan.side_effects:
+        return list(prepared.plan.side_effects)
+    if grant is None or not grant.shared_with:
+        return []
+    count = grant.shared_with
+    others = "1 other identity holds" if count == 1 else f"{count} other identities hold"
+    if prepared and prepared.plan:
+        return [f"{others} the same and {'keeps' if count == 1 else 'keep'} it: only this identity changes."]
+    return [f"{others} the same. Whoever makes this change has to spare them."]
