@@ -174,6 +174,12 @@ class TargetForm(forms.Form):
         return [f"condition_{part}_{each}" for each in numbers for part in ("key", "operator", "values")]
 
 
+def target_faults(form: TargetForm) -> list[str]:
+    """Why there is no target, in sentences."""
+    names = [name for name in form.errors if name.startswith(("target_json", "keep", "ends_at", "only_", "condition_"))]
+    return [str(fault) for name in names for fault in form.errors[name]]
+
+
 class AnswerForm(TargetForm):
     """One answer. Fields that belong to another answer are ignored, so that switching answers loses nothing."""
 

@@ -96,6 +96,19 @@ def prepare_action(
         return Prepared(action=action, instructions=f"{refusal.message}\n\n{text}", problem=refusal.message)
 
 
+def others_of(prepared: Prepared | None, grant: Grant | None) -> list[str]:
+    """Who else is touched, as sentences; empty means nobody. Call it only for something that was planned or tried."""
+    if prepared and prepared.plan and prepared.plan.side_effects:
+        return list(prepared.plan.side_effects)
+    if grant is None or not grant.shared_with:
+        return []
+    count = grant.shared_with
+    others = "1 other identity holds" if count == 1 else f"{count} other identities hold"
+    if prepared and prepared.plan:
+        return [f"{others} the same and {'keeps' if count == 1 else 'keep'} it: only this identity changes."]
+    return [f"{others} the same. Whoever makes this change has to spare them."]
+
+
 def _plan(action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None) -> Plan:
     if action == OrderAction.QUARANTINE:
         return provisioning.plan_quarantine(identity=subject.identity)

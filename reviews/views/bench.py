@@ -16,7 +16,7 @@ from reviews.evidence import Observed, Piece, Trial, place_key
 from reviews.forms import MOST_CONDITIONS, TargetForm
 from reviews.models import ItemKind, ReviewItem
 from reviews.recommend import STYLES, suggest
-from reviews.remediation import Prepared
+from reviews.remediation import Prepared, others_of
 from reviews.views.native import NativeChange, native_change
 
 PROPOSED, RECOMMENDED = "proposed", "recommended"
@@ -216,16 +216,3 @@ def narrowing_of(trial: Trial, prepared: Prepared | None, grant: Grant) -> dict[
 def native_of(prepared: Prepared | None) -> NativeChange | None:
     """The plan in the source's own form, where there is one."""
     return native_change(prepared.plan) if prepared and prepared.plan else None
-
-
-def others_of(prepared: Prepared | None, grant: Grant | None) -> list[str]:
-    """Who else is touched, as sentences; empty means nobody. Call it only for something that was planned or tried."""
-    if prepared and prepared.plan and prepared.plan.side_effects:
-        return list(prepared.plan.side_effects)
-    if grant is None or not grant.shared_with:
-        return []
-    count = grant.shared_with
-    others = "1 other identity holds" if count == 1 else f"{count} other identities hold"
-    if prepared and prepared.plan:
-        return [f"{others} the same and {'keeps' if count == 1 else 'keep'} it: only this identity changes."]
-    return [f"{others} the same. Whoever makes this change has to spare them."]

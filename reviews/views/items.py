@@ -15,12 +15,12 @@ from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import StaleItem, decide, reassign_item, recall
 from reviews.decisions.answers import PASSING_ON
-from reviews.forms import AnswerForm, ReassignForm, TargetForm, show_refusal
+from reviews.forms import AnswerForm, ReassignForm, show_refusal, target_faults
 from reviews.models import Answer, Decision, ReviewItem
-from reviews.remediation import prepare
+from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
-from reviews.views.bench import Bench, chooser_of, native_of, others_of
+from reviews.views.bench import Bench, chooser_of, native_of
 from reviews.views.requests import PageRequest
 
 PAGE, PREVIEW, STATE = "reviews/item_detail.html", "reviews/_item_preview.html", "reviews/_item_state.html"
@@ -157,12 +157,6 @@ def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerF
     return preview | ({"attests": True, "decider": workbench.decider_of(item)} if standing.attests else {})
 
 
-def target_faults(form: TargetForm) -> list[str]:
-    """Why there is no target, in sentences."""
-    names = [name for name in form.errors if name.startswith(("target_json", "keep", "ends_at", "only_", "condition_"))]
-    return [str(fault) for name in names for fault in form.errors[name]]
-
-
 def _refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
     """The domain said no: the page again, as things are now, with everything that was typed."""
     fresh = access_item(actor=request.actor, item_id=item.pk)
@@ -202,7 +196,7 @@ def _show(
         "page_keys": _keys(context),
         "suggest_url": f"{reverse('reviews:item_detail', args=[item.pk])}?answer=scope_down",
         "preview_url": reverse("reviews:item_preview", args=[item.pk]),
-        "tries_at_once": is_fragment(request),
+        "tries_at_once": is_fragment(request) and request.headers.get("HX-Target") == "target",
     }
     status = refusal.status if refusal else status
     return render_page(request, PAGE, context, status=status)
