@@ -150,7 +150,7 @@ class GrantQuestions(APIView):
         data = checked(ProposalIn, request)
         proposal = Permission.from_json(data["target"])
         item = ask_about(grant=grant, proposal=proposal, actor=actor_of(request), now=timezone.now(), why=data["why"])
-        return Response(ItemOut(access_item(actor=actor_of(request), item_id=item.pk)).data, status=201)
+        return Response(ItemOut(item).data, status=201)
 
 
 def _verdict(

@@ -1,11 +1,13 @@
 """What would happen if only a target remained: proof or counter-example, the replay of observed use, what goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from governance.kernel.limits import limits_of
 from governance.kernel.permissions import (
+    Condition,
     CounterExample,
     NotExpressible,
     PatternSet,
@@ -18,6 +20,7 @@ from governance.kernel.permissions import (
     subtract,
 )
 from governance.kernel.rightsizing import replay
+from governance.kernel.wording import condition_words
 from reviews.evidence.observing import Observed
 from reviews.evidence.pieces import joined, piece_of, single
 from reviews.recommend import NOT_OBSERVABLE, Seen
@@ -99,7 +102,11 @@ def say(dialect: str, example: CounterExample) -> str:
     """A request in plain words, such as "delete every row of table payments in database ledger, when …"."""
     asked = Statement(PatternSet((example.action,)), PatternSet((example.resource,)))
     [words] = describe(Permission(dialect, (asked,)))
-    circumstances = [f"{key.rpartition(':')[2]} is {value or 'empty'}" for key, value in example.context.items()]
+    known = {key.lower(): plain for key, plain in limits_of(dialect).keys}
+    circumstances = [
+        f"the {known.get(key.lower(), key.rpartition(':')[2])} is {value or 'empty'}"
+        for key, value in example.context.items()
+    ]
     if example.at:
         circumstances.append(f"it is {example.at:%-d %B %Y, %H:%M} UTC")
     return f"{words}, when {' and '.join(circumstances)}" if circumstances else words
@@ -124,33 +131,61 @@ def replay_target(held: Permission, target: Permission, observed: Observed, now:
 
 def _not_observable(held: Permission, target: Permission, observed: Observed, now: datetime) -> list[str]:
     """Sentences about what goes and could not have been seen in use."""
-    removed = Permission(held.dialect, tuple(_removed(held, target)))
-    pieces = [piece_of(held.dialect, statement, observed, now) for statement in single(removed)]
+    gone = _gone(held, target)
+    pieces = [piece_of(held.dialect, statement, observed, now) for statement in single(gone.permission)]
     unseen = [piece.statement for piece in pieces if piece.use.state == NOT_OBSERVABLE]
-    return describe(Permission(held.dialect, tuple(joined(unseen))))
+    return [*describe(Permission(held.dialect, tuple(joined(unseen)))), *gone.circumstances]
 
 
 def difference(held: Permission, target: Permission) -> list[tuple[str, str]]:
     """(kept or removed, sentence) in plain words. What no permission can say goes by example."""
-    kept = [("kept", sentence) for sentence in describe(target)]
+    gone = _gone(held, target)
+    removed = [*(gone.examples or describe(gone.permission)), *gone.circumstances]
+    return [("kept", sentence) for sentence in describe(target)] + [("removed", sentence) for sentence in removed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What goes. circumstances: sentences about when what remains does not hold; examples: sentences for all of it."""
+
+    permission: Permission
+    circumstances: Sequence[str] = ()
+    examples: Sequence[str] = ()
+
+
+def _gone(held: Permission, target: Permission) -> _Gone:
+    added = _added_conditions(held, target)
+    bare = _without(target, added)
     try:
-        removed = describe(Permission(held.dialect, tuple(_expressed(held, target))))
+        if not added:
+            return _Gone(Permission(held.dialect, tuple(_expressed(held, target))))
+        if includes(held, bare).holds:
+            when = [f"all of what remains, unless {condition_words(each)}" for each in added]
+            return _Gone(Permission(held.dialect, tuple(_expressed(held, bare))), when)
     except NotExpressible:
-        removed = list(dict.fromkeys(say(held.dialect, each) for each in _examples(held, target)))
-    return kept + [("removed", sentence) for sentence in removed]
+        pass
+    samples = difference_samples(held, target, limit=MOST_REMOVED_SHOWN)
+    named = dict.fromkeys((PatternSet((each.action,)), PatternSet((each.resource,))) for each in samples)
+    return _Gone(
+        Permission(held.dialect, tuple(Statement(*each) for each in named)),
+        examples=list(dict.fromkeys(say(held.dialect, each) for each in samples)),
+    )
 
 
-def _removed(held: Permission, target: Permission) -> list[Statement]:
-    """What goes, or examples of it, whatever the circumstances in which it goes."""
-    try:
-        return _expressed(held, target)
-    except NotExpressible:
-        named = [(PatternSet((each.action,)), PatternSet((each.resource,))) for each in _examples(held, target)]
-        return [Statement(actions, resources) for actions, resources in dict.fromkeys(named)]
+def _added_conditions(held: Permission, target: Permission) -> list[Condition]:
+    """Conditions that every allowing statement of the target has and no statement of what is held."""
+    known = {condition for statement in held.statements for condition in statement.conditions}
+    allows = [each for each in target.statements if each.effect == "allow"]
+    common = dict.fromkeys(allows[0].conditions) if allows else {}
+    return [each for each in common if each not in known and all(each in other.conditions for other in allows)]
 
 
-def _examples(held: Permission, target: Permission) -> list[CounterExample]:
-    return difference_samples(held, target, limit=MOST_REMOVED_SHOWN)
+def _without(permission: Permission, conditions: Sequence[Condition]) -> Permission:
+    statements = [
+        replace(each, conditions=tuple(one for one in each.conditions if one not in conditions))
+        for each in permission.statements
+    ]
+    return Permission(permission.dialect, tuple(statements))
 
 
 def _expressed(held: Permission, target: Permission) -> list[Statement]:

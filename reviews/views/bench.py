@@ -59,7 +59,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The pieces on one resource pattern. only: the narrower pattern that was typed for it."""
+    """The pieces on one resource pattern. only: the narrower pattern that was typed for it.
+
+    is_part: it is no held pattern but a part of the one before it, named because it was used.
+    """
 
     resource: str
     key: str
@@ -67,6 +70,7 @@ class Place:
     only: str = ""
     errors: Sequence[str] = ()
     is_open: bool = True
+    is_part: bool = False
 
     @property
     def used(self) -> int:
@@ -126,10 +130,20 @@ class Bench:
         return evidence.try_target(self.held, target, self.observed, self.now)
 
     def preset(self) -> set[str]:
-        """What is ticked before anybody has chosen: the suggestion, else all that is not known to be unused."""
+        """What is ticked at first: the suggestion, else all that is not known to be unused, else all."""
         if self.chosen:
             return evidence.keys_of(self.chosen.target)
-        return {piece.key for piece in self.pieces if piece.use.state != "unused"}
+        every = {piece.key for piece in self.pieces}
+        return {piece.key for piece in self.pieces if piece.use.state != "unused"} or every
+
+    @property
+    def why_no_suggestion(self) -> str:
+        """In place of suggestions, where there are none."""
+        if not self.observed.windows:
+            return "No suggestion: no log of this source shows use, so nobody knows what is needed."
+        if self.pieces and all(piece.use.state == "unused" for piece in self.pieces):
+            return "No suggestion: nothing of it was used while it was watched. Perhaps all of it can go."
+        return "No suggestion: nothing smaller would still cover what was used and what nobody could have seen."
 
     def held_groups(self) -> list[tuple[str, str, list[Piece]]]:
         """What is held, by what is known of its use. A resource that only a suggestion names is no further right."""
@@ -151,7 +165,7 @@ def chooser_of(bench: Bench, given: Any, form: TargetForm | None) -> dict[str, A
     """Everything that `_narrow_target.html` prints, with whatever was typed. given: the POST, or a mapping."""
     was_sent = hasattr(given, "getlist") and bool(given.get("sent") or given.get("keep"))
     errors = form.errors if form else {}
-    places = places_of(bench.pieces, given, errors)
+    places = places_of(bench, given, errors)
     return {
         "bench": bench,
         "places": places,
@@ -166,23 +180,45 @@ def chooser_of(bench: Bench, given: Any, form: TargetForm | None) -> dict[str, A
     }
 
 
-def places_of(pieces: Sequence[Piece], given: Any, errors: Mapping[str, Any]) -> list[Place]:
-    """Pieces by resource, in the order in which the resources come."""
+def places_of(bench: Bench, given: Any, errors: Mapping[str, Any]) -> list[Place]:
+    """Pieces by resource: what is held in its order, and after each the parts of it that a suggestion names."""
     by_resource: dict[str, list[Piece]] = {}
-    for piece in pieces:
+    for piece in bench.pieces:
         by_resource.setdefault(piece.resource, []).append(piece)
-    are_few = len(pieces) <= MOST_OPEN
+    held = evidence.keys_of(bench.held)
+    wide = [resource for resource, pieces in by_resource.items() if any(each.key in held for each in pieces)]
+    parts = _parts_of(bench, wide, [resource for resource in by_resource if resource not in set(wide)])
+    are_few = len(bench.pieces) <= MOST_OPEN
     return [
         Place(
             resource,
             key := place_key(resource),
-            found,
+            by_resource[resource],
             given.get(f"only_{key}", ""),
             list(errors.get(f"only_{key}", [])),
             are_few or bool(errors.get(f"only_{key}")),
+            is_part,
         )
-        for resource, found in by_resource.items()
+        for whole in [*wide, ""]
+        for resource, is_part in [
+            *([(whole, False)] if whole else []),
+            *((part, True) for part in parts.get(whole, [])),
+        ]
     ]
+
+
+def _parts_of(bench: Bench, wide: Sequence[str], others: Sequence[str]) -> dict[str, list[str]]:
+    """Which held pattern each finer one belongs to; "" for those of which nobody can tell."""
+    found: dict[str, list[str]] = {}
+    if bench.held is None:
+        return found
+    dialect = dialects.get(bench.held.dialect)
+    languages = [(text, dialect.resource(text)) for text in wide]
+    for part in others:
+        own = dialect.resource(part)
+        whole = next((text for text, language in languages if language.covers(own)), "")
+        found.setdefault(whole, []).append(part)
+    return found
 
 
 def _condition_rows(given: Any, errors: Mapping[str, Any]) -> list[dict[str, Any]]:

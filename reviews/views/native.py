@@ -52,7 +52,9 @@ def _changed_documents(plan: Plan) -> Iterator[DocumentChange]:
         for name, document in _documents(step.call, ""):
             lines = _difference(_most_like(document, before), document)
             if lines:
-                yield DocumentChange(f"{name or 'Document'}, step {number} of {len(plan.steps)}", lines)
+                yield DocumentChange(
+                    f"{name or 'Document'} before and after, step {number} of {len(plan.steps)}", lines
+                )
 
 
 def _documents(value: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -84,7 +86,11 @@ def _most_like(document: Mapping[str, Any], known: list[tuple[str, Mapping[str, 
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str]]:
-    old, new = (json.dumps(each, indent=2, ensure_ascii=False).splitlines() if each else [] for each in (before, after))
+    # Sorted, because a stored plan does not keep the order of members, and it means nothing.
+    old, new = (
+        json.dumps(each, indent=2, ensure_ascii=False, sort_keys=True).splitlines() if each else []
+        for each in (before, after)
+    )
     found = [
         (WRITTEN_AS[line[0]], line[1:])
         for line in unified_diff(old, new, n=CONTEXT_LINES, lineterm="")

@@ -211,7 +211,9 @@ def test_an_open_question_is_linked_and_takes_the_proposal_along(make, ask, revi
     item = ask(fallback_reviewer=reviewer)
     ReviewItem.objects.update(assignee=reviewer)
     kept = [
-        keys(page_of(reviewer, "reviews:narrow_grant", item.grant_id))["add every row of table refunds in database ledger"]
+        keys(page_of(reviewer, "reviews:narrow_grant", item.grant_id))[
+            "add every row of table refunds in database ledger"
+        ]
     ]
     text = page_of(reviewer, "reviews:narrow_grant", item.grant_id)
     assert "Ask whether to do this" not in text
