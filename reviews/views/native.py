@@ -1,7 +1,8 @@
-"""A plan in the source's own form: documents as a difference of lines, everything else as the statements that run.
+"""A plan in the source's own form: what changes as a difference of lines, and the steps that run.
 
-Connectors say what they do in words of their own, so documents are found by their shape: a document that a step sends
-is compared with the one of the plan's pre-image that has most of its members in common.
+Connectors keep what they need in words of their own. Most write down what stood there and what shall stand there: a
+mapping with `before` and `after`, or a whole `state` and its `after`. Where a plan has neither, the documents that its
+steps send are compared with the one of the pre-image that has most of its members in common.
 """
 
 import json
@@ -16,6 +17,7 @@ CONTEXT_LINES = 3
 MOST_LINES = 400
 # How many of its members a document must share with the one that it replaces.
 LIKENESS = 0.5
+_NOT_A_PLACE = frozenset({"before", "after", "note", "aside", "index"})
 WRITTEN_AS = {" ": "kept", "-": "removed", "+": "added"}
 
 
@@ -42,18 +44,63 @@ def native_change(plan: Plan) -> NativeChange:
 
 
 def statements_of(steps: Iterable[Step]) -> str:
-    """Steps as text, one per line, notes as comments."""
-    return "\n".join(f"{step.text}{'  -- ' + step.note if step.note else ''}" for step in steps)
+    """Steps as text in their order, notes as comments: behind a single line, above several."""
+    return "\n".join(_written(step) for step in steps)
+
+
+def _written(step: Step) -> str:
+    if not step.note:
+        return step.text
+    return f"-- {step.note}\n{step.text}" if "\n" in step.text else f"{step.text}  -- {step.note}"
 
 
 def _changed_documents(plan: Plan) -> Iterator[DocumentChange]:
+    told = [*_told(plan.pre_image)]
+    yield from (DocumentChange(title, lines) for title, old, new in told if (lines := _difference(old, new)))
+    if not told:
+        yield from _guessed(plan)
+
+
+def _told(image: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(title, before, after) wherever a pre-image names both."""
+    if isinstance(image, Mapping):
+        if {"before", "after"} <= image.keys():
+            yield _title(image), image["before"], image["after"]
+            return
+        if {"state", "after"} <= image.keys():
+            old, new = _by_name(image["state"]), _by_name(image["after"])
+            yield from ((name, old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new]))
+            return
+        for each in image.values():
+            yield from _told(each)
+    elif isinstance(image, list | tuple):
+        for each in image:
+            yield from _told(each)
+
+
+def _title(change: Mapping[str, Any]) -> str:
+    """Where it is, from whatever short words stand beside `before` and `after`."""
+    named = [value for key, value in change.items() if key not in _NOT_A_PLACE]
+    words = [text for each in named for text in (each if isinstance(each, list | tuple) else [each])]
+    return " ".join(text for text in words if isinstance(text, str) and text) or "What stands there"
+
+
+def _by_name(state: Any) -> dict[str, Any]:
+    """A state as one value per name, also where it is written as a list of (words of the name, value)."""
+    if isinstance(state, Mapping):
+        return {str(name): value for name, value in state.items()}
+    pairs = [each for each in state if isinstance(each, list | tuple) and len(each) == 2]
+    return {" ".join(map(str, name)) if isinstance(name, list | tuple) else str(name): value for name, value in pairs}
+
+
+def _guessed(plan: Plan) -> Iterator[DocumentChange]:
     before = list(_documents(plan.pre_image, ""))
     for number, step in enumerate(plan.steps, start=1):
         for name, document in _documents(step.call, ""):
             lines = _difference(_most_like(document, before), document)
             if lines:
                 yield DocumentChange(
-                    f"{name or 'Document'} before and after, step {number} of {len(plan.steps)}", lines
+                    f"{name or 'Document'}, step {number} of {len(plan.steps)}", lines
                 )
 
 
@@ -85,12 +132,8 @@ def _most_like(document: Mapping[str, Any], known: list[tuple[str, Mapping[str, 
     return best if best is not None and likeness(best) >= LIKENESS else {}
 
 
-def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str]]:
-    # Sorted, because a stored plan does not keep the order of members, and it means nothing.
-    old, new = (
-        json.dumps(each, indent=2, ensure_ascii=False, sort_keys=True).splitlines() if each else []
-        for each in (before, after)
-    )
+def _difference(before: Any, after: Any) -> list[tuple[str, str]]:
+    old, new = _lines(before), _lines(after)
     found = [
         (WRITTEN_AS[line[0]], line[1:])
         for line in unified_diff(old, new, n=CONTEXT_LINES, lineterm="")
@@ -99,3 +142,10 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tup
     if len(found) <= MOST_LINES:
         return found
     return [*found[:MOST_LINES], ("kept", f"… and {len(found) - MOST_LINES} more lines, see the steps")]
+
+
+def _lines(value: Any) -> list[str]:
+    """As JSON; members sorted, because a stored plan does not keep their order, and it means nothing."""
+    if value is None or value == {}:
+        return []
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()

@@ -64,3 +64,35 @@ def test_a_huge_document_is_cut_and_says_so():
 
 def test_text_that_only_looks_like_a_document_is_left_alone():
     assert native_change(plan({}, Step("x", call={"a": "{not json", "b": "{" * 5000}))).documents == []
+
+
+def test_what_a_plan_says_of_before_and_after_is_taken_at_its_word():
+    facet = {
+        "kind": "rolebindings",
+        "namespace": "pay",
+        "name": "wide",
+        "before": {"subjects": ["a", "b"]},
+        "note": "x",
+    }
+    [found] = native_change(plan({"facets": [facet | {"after": {"subjects": ["b"]}}]}, Step("put"))).documents
+    assert found.title == "rolebindings pay wide"
+    assert changed(found) == [("removed", '"a",')]
+
+
+def test_a_whole_state_and_what_it_becomes_are_compared_name_by_name():
+    state = [[["inline", "user", "etl"], WIDE], [["attached", "user", "etl"], ["p"]]]
+    after = [[["inline", "user", "etl"], NARROW], [["attached", "user", "etl"], ["p"]]]
+    [found] = native_change(plan({"state": state, "after": after}, Step("put"))).documents
+    assert found.title == "inline user etl"
+    assert ("removed", '"s3:Put*"') in changed(found)
+
+
+def test_what_goes_altogether_is_all_removed():
+    [found] = native_change(
+        plan({"parts": [{"user": "u", "before": {"read": ".*"}, "after": None}]}, Step("x"))
+    ).documents
+    assert {change for change, _ in found.lines} == {"removed"}
+
+
+def test_the_note_of_a_step_of_several_lines_stands_above_it():
+    assert native_change(plan({}, Step("PUT /x\n{}", "narrow"))).statements == "-- narrow\nPUT /x\n{}"
