@@ -49,7 +49,7 @@ def pieces_of(
             statements |= dict.fromkeys(single(permission))
     if len(statements) > MOST_PIECES:
         return []
-    return [piece_of(held.dialect, statement, observed, now) for statement in statements]
+    return pieces_with_use(held.dialect, statements, observed, now)
 
 
 def keys_of(target: Permission | None) -> set[str]:
@@ -103,8 +103,27 @@ def single(permission: Permission) -> Iterable[Statement]:
                     )
 
 
-def piece_of(dialect: str, statement: Statement, observed: Observed, now: datetime) -> Piece:
-    """One piece with its sentence and what is known about its use."""
+def pieces_with_use(dialect: str, statements: Iterable[Statement], observed: Observed, now: datetime) -> list[Piece]:
+    """Single rights with their sentences and what is known about their use."""
+    near: dict[str, Observed] = {}
+    pieces = []
+    for statement in statements:
+        resource = statement.resources.include[0]
+        if resource not in near:
+            near[resource] = _seen_near(dialect, resource, observed)
+        pieces.append(_piece(dialect, statement, near[resource], now))
+    return pieces
+
+
+def _seen_near(dialect: str, resource: str, observed: Observed) -> Observed:
+    """Only the use that may concern the resource: hundreds of rights need not be held against thousands of calls."""
+    words = dialects.get(dialect)
+    language = words.resource(resource)
+    uses = [use for use in observed.uses if language.may_contain(words.fold_resource(use.resource))]
+    return replace(observed, uses=uses)
+
+
+def _piece(dialect: str, statement: Statement, observed: Observed, now: datetime) -> Piece:
     alone = Permission(dialect, (statement,))
     action = statement.actions.include[0]
     if dialects.get(dialect).literal_actions and action != "*":

@@ -22,7 +22,7 @@ from governance.kernel.permissions import (
 from governance.kernel.rightsizing import replay
 from governance.kernel.wording import condition_words
 from reviews.evidence.observing import Observed
-from reviews.evidence.pieces import joined, piece_of, single
+from reviews.evidence.pieces import joined, pieces_with_use, single
 from reviews.recommend import NOT_OBSERVABLE, Seen
 
 MOST_REMOVED_SHOWN = 12
@@ -89,12 +89,13 @@ def try_target(held: Permission, target: Permission, observed: Observed, now: da
 
 
 def _narrower(held: Permission, target: Permission, verdict: Verdict, observed: Observed, now: datetime) -> Trial:
+    gone = _gone(held, target)
     return Trial(
         TrialState.PROVED,
         verdict.explain(),
         target,
-        replayed=replay_target(held, target, observed, now),
-        lines=difference(held, target),
+        replayed=_replayed(held, target, gone, observed, now),
+        lines=_difference(target, gone),
     )
 
 
@@ -114,6 +115,10 @@ def say(dialect: str, example: CounterExample) -> str:
 
 def replay_target(held: Permission, target: Permission, observed: Observed, now: datetime) -> Replayed:
     """Which observed calls would have been refused, had only `target` been held; and which use nobody could see."""
+    return _replayed(held, target, _gone(held, target), observed, now)
+
+
+def _replayed(held: Permission, target: Permission, gone: "_Gone", observed: Observed, now: datetime) -> Replayed:
     calls = {(use.action, use.resource): use for use in observed.uses}
     before = set(replay(calls, held).refused)
     relevant = [use for pair, use in calls.items() if pair not in before]
@@ -124,22 +129,24 @@ def replay_target(held: Permission, target: Permission, observed: Observed, now:
         refused_calls=sum(use.count for use in refused),
         refused=refused,
         unknown=after.unknown,
-        not_observable=_not_observable(held, target, observed, now),
+        not_observable=_not_observable(gone, observed, now),
         since=min((window.observed_from for window in observed.windows), default=None),
     )
 
 
-def _not_observable(held: Permission, target: Permission, observed: Observed, now: datetime) -> list[str]:
+def _not_observable(gone: "_Gone", observed: Observed, now: datetime) -> list[str]:
     """Sentences about what goes and could not have been seen in use."""
-    gone = _gone(held, target)
-    pieces = [piece_of(held.dialect, statement, observed, now) for statement in single(gone.permission)]
+    pieces = pieces_with_use(gone.permission.dialect, single(gone.permission), observed, now)
     unseen = [piece.statement for piece in pieces if piece.use.state == NOT_OBSERVABLE]
-    return [*describe(Permission(held.dialect, tuple(joined(unseen)))), *gone.circumstances]
+    return [*describe(Permission(gone.permission.dialect, tuple(joined(unseen)))), *gone.circumstances]
 
 
 def difference(held: Permission, target: Permission) -> list[tuple[str, str]]:
     """(kept or removed, sentence) in plain words. What no permission can say goes by example."""
-    gone = _gone(held, target)
+    return _difference(target, _gone(held, target))
+
+
+def _difference(target: Permission, gone: "_Gone") -> list[tuple[str, str]]:
     removed = [*(gone.examples or describe(gone.permission)), *gone.circumstances]
     return [("kept", sentence) for sentence in describe(target)] + [("removed", sentence) for sentence in removed]
 
@@ -196,7 +203,8 @@ def _expressed(held: Permission, target: Permission) -> list[Statement]:
     """
     found = list(subtract(held, target).statements)
     named = Permission(held.dialect, (*target.statements, *found))
-    if includes(named, held).holds:
-        return found
-    lost = [each for each in single(held) if not includes(named, Permission(held.dialect, (each,))).holds]
+    # Most rights stand there word by word; only the others are worth a proof.
+    words = {*single(target), *single(Permission(held.dialect, tuple(found)))}
+    doubtful = [each for each in single(held) if each not in words]
+    lost = [each for each in doubtful if not includes(named, Permission(held.dialect, (each,))).holds]
     return [*found, *joined(lost)]

@@ -99,9 +99,7 @@ def _guessed(plan: Plan) -> Iterator[DocumentChange]:
         for name, document in _documents(step.call, ""):
             lines = _difference(_most_like(document, before), document)
             if lines:
-                yield DocumentChange(
-                    f"{name or 'Document'}, step {number} of {len(plan.steps)}", lines
-                )
+                yield DocumentChange(f"{name or 'Document'}, step {number} of {len(plan.steps)}", lines)
 
 
 def _documents(value: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

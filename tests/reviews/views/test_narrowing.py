@@ -277,3 +277,13 @@ def test_too_many_parts_to_tick_leave_suggestions_and_text(make, owner, reviewer
     text = page_of(reviewer, "reviews:narrow_grant", grant.pk)
     assert "too many parts to tick" in text
     assert 'name="keep"' not in text
+
+
+def test_nine_hundred_rights_can_be_ticked_sent_and_tried(make, owner, reviewer, page_of, try_it):
+    tables = [f"table:ledger/public/t{number}" for number in range(450)]
+    statement = {"actions": ["SELECT", "INSERT"], "resources": tables}
+    grant = make.grant(make.identity(owner=owner), {"dialect": "postgresql", "statements": [statement]})
+    kept = ticked(page_of(reviewer, "reviews:narrow_grant", grant.pk))
+    assert len(kept) == 900
+    assert "exactly what is held" in try_it(grant, keep=kept)
+    assert "Proved:" in try_it(grant, keep=kept[1:])
