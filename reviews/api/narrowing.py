@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance.kernel.permissions import Permission
+from governance.kernel.permissions import Permission, describe
 from governance.web.parameters import checked
 from identities.connectors.contract import Plan
 from identities.models import Grant, GrantVersion, Identity
@@ -19,7 +19,7 @@ from identities.selectors.inventory import access_grant
 from reviews import evidence
 from reviews.api.items import ItemOut
 from reviews.api.requests import actor_of
-from reviews.campaigns.asking import LONGEST_WHY, NothingHeld, ask_about
+from reviews.campaigns.asking import LONGEST_WHY, ask_about, require_held
 from reviews.decisions.targets import held_permission
 from reviews.evidence import Replayed, Trial, TrialState
 from reviews.remediation import Prepared, others_of, prepare_narrowing
@@ -103,6 +103,37 @@ class VerdictOut(serializers.Serializer[dict[str, Any]]):
     problem = serializers.CharField(allow_blank=True)
 
 
+class SuggestionOut(serializers.Serializer[dict[str, Any]]):
+    """A start for choosing: what was used, and what nobody could have seen, written in one style."""
+
+    style = serializers.CharField()  # type: ignore[assignment]
+    target = serializers.JSONField()
+    plain = serializers.ListField(child=serializers.CharField())
+
+
+class SuggestionsOut(serializers.Serializer[dict[str, Any]]):
+    """Nothing in `results` means: nothing smaller would do, or nothing is known of its use."""
+
+    results = SuggestionOut(many=True)
+
+
+class GrantSuggestions(APIView):
+    """`/api/v1/grants/{id}/suggestions/`"""
+
+    required_scope = "inventory:read"
+
+    @extend_schema(operation_id="grants_suggestions", responses=SuggestionsOut)
+    def get(self, request: Request, grant_id: UUID) -> Response:
+        """What right-sizing suggests for a grant. Each is proved to lie inside what is held."""
+        grant, version = _held(request, grant_id)
+        held = Permission.from_json(version.permission)
+        found = evidence.suggestions_of(held, evidence.observe(grant.identity), timezone.now())
+        rows = [
+            {"style": each.style, "target": each.target.to_json(), "plain": describe(each.target)} for each in found
+        ]
+        return Response({"results": rows})
+
+
 class ItemVerdict(APIView):
     """`/api/v1/items/{id}/verdict/`"""
 
@@ -126,11 +157,8 @@ class GrantVerdict(APIView):
     @extend_schema(operation_id="grants_verdict", request=TargetIn, responses=VerdictOut)
     def post(self, request: Request, grant_id: UUID) -> Response:
         """Try what narrowing a grant to `target` would mean. Asks the source for a plan; changes nothing."""
-        grant = access_grant(actor=actor_of(request), grant_id=grant_id)
+        grant, version = _held(request, grant_id)
         target = Permission.from_json(checked(TargetIn, request)["target"])
-        version = None if grant.retired_at else grant.versions.filter(seen_until=None).first()
-        if version is None:
-            raise NothingHeld("The source no longer holds this access, so there is nothing to narrow.")
         held = Permission.from_json(version.permission)
         return Response(_verdict(grant.identity, grant, version, held, target))
 
@@ -151,6 +179,11 @@ class GrantQuestions(APIView):
         proposal = Permission.from_json(data["target"])
         item = ask_about(grant=grant, proposal=proposal, actor=actor_of(request), now=timezone.now(), why=data["why"])
         return Response(ItemOut(item).data, status=201)
+
+
+def _held(request: Request, grant_id: UUID) -> tuple[Grant, GrantVersion]:
+    """The grant and what it holds now. Raises NotFound, NothingHeld."""
+    return require_held(access_grant(actor=actor_of(request), grant_id=grant_id))
 
 
 def _verdict(

@@ -92,6 +92,14 @@ def ask_about(*, grant: Grant, proposal: Permission, actor: Actor, now: datetime
     return item
 
 
+def require_held(grant: Grant) -> tuple[Grant, GrantVersion]:
+    """The grant with what it holds now. Raises NothingHeld."""
+    version = None if grant.retired_at else grant.versions.filter(seen_until=None).first()
+    if version is None:
+        raise NothingHeld("The source no longer holds this access, so there is nothing to narrow.")
+    return grant, version
+
+
 def open_question_about(grant_id: UUID) -> ReviewItem | None:
     """The question about this access that waits for an answer, if any."""
     waiting = ReviewItem.objects.filter(

@@ -7,14 +7,18 @@ serves a question and a mere trial alike, so it takes values: what is held, and 
 from reviews.evidence.editing import Edit, edited, place_key
 from reviews.evidence.observing import Observed, observe
 from reviews.evidence.pieces import MOST_PIECES, Piece, keys_of, pieces_of, target_of
+from reviews.evidence.suggesting import PROPOSED, RECOMMENDED, Suggestion, suggestions_of
 from reviews.evidence.trials import Replayed, Trial, TrialState, difference, replay_target, say, try_target
 
 __all__ = [
     "MOST_PIECES",
+    "PROPOSED",
+    "RECOMMENDED",
     "Edit",
     "Observed",
     "Piece",
     "Replayed",
+    "Suggestion",
     "Trial",
     "TrialState",
     "difference",
@@ -25,6 +29,7 @@ __all__ = [
     "place_key",
     "replay_target",
     "say",
+    "suggestions_of",
     "target_of",
     "try_target",
 ]

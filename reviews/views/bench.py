@@ -1,7 +1,7 @@
 """The bench on which an access is narrowed: the same one in a question and in a mere trial."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,12 @@ from governance.kernel.permissions import Permission
 from identities.models import Grant, GrantVersion, Identity
 from reviews import evidence
 from reviews.decisions.targets import held_permission
-from reviews.evidence import Observed, Piece, Trial, place_key
+from reviews.evidence import PROPOSED, RECOMMENDED, Observed, Piece, Suggestion, Trial, place_key
 from reviews.forms import MOST_CONDITIONS, TargetForm
 from reviews.models import ItemKind, ReviewItem
-from reviews.recommend import STYLES, suggest
 from reviews.remediation import Prepared, others_of
 from reviews.views.native import NativeChange, native_change
 
-PROPOSED, RECOMMENDED = "proposed", "recommended"
 STYLE_WORDS = {
     PROPOSED: ("As proposed", "What somebody proposed when they asked this question."),
     RECOMMENDED: ("As recommended", "What was used when the review opened, and what nobody could have seen."),
@@ -42,19 +40,19 @@ MOST_FIELDS = 950
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
-    """One start for choosing. style: what the form sends back to mean it."""
+class Start:
+    """A suggestion as the form offers it. style: what the form sends back to mean it."""
 
     style: str
+    label: str
+    help: str
     target: Permission
 
-    @property
-    def label(self) -> str:
-        return STYLE_WORDS.get(self.style, (self.style.replace("_", " ").capitalize(), ""))[0]
-
-    @property
-    def help(self) -> str:
-        return STYLE_WORDS.get(self.style, ("", ""))[1]
+    @classmethod
+    def of(cls, suggestion: Suggestion) -> "Start":
+        style = suggestion.style
+        label, sentence = STYLE_WORDS.get(style, (style.replace("_", " ").capitalize(), ""))
+        return cls(style, label, sentence, suggestion.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ class Bench:
     held: Permission | None
     observed: Observed
     pieces: list[Piece]
-    suggestions: list[Suggestion]
-    chosen: Suggestion | None
+    suggestions: list[Start]
+    chosen: Start | None
     now: datetime
 
     @classmethod
@@ -111,10 +109,7 @@ class Bench:
 
     @classmethod
     def _of(cls, held: Permission, observed: Observed, now: datetime, style: str, first: Mapping[str, Any]) -> "Bench":
-        suggestions = [Suggestion(name, Permission.from_json(each)) for name, each in first.items() if each]
-        facts = observed.facts(held, now)
-        suggestions += [Suggestion(name, found) for name in STYLES if (found := suggest(facts, name)) is not None]
-        suggestions = _distinct(suggestions)
+        suggestions = [Start.of(each) for each in evidence.suggestions_of(held, observed, now, first)]
         named = [each for each in suggestions if each.style == style]
         chosen = next(iter([*named, *suggestions]), None)
         pieces = evidence.pieces_of(held, observed, now, also=[chosen.target if chosen else None])
@@ -151,14 +146,6 @@ class Bench:
         pieces = [piece for piece in self.pieces if piece.key in held]
         groups = [(state, label, [each for each in pieces if each.use.state == state]) for state, label in USE_GROUPS]
         return [group for group in groups if group[2]]
-
-
-def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
-    """Each content once, under the first name that it has."""
-    found: dict[bytes, Suggestion] = {}
-    for each in suggestions:
-        found.setdefault(each.target.digest(), each)
-    return list(found.values())
 
 
 def chooser_of(bench: Bench, given: Any, form: TargetForm | None) -> dict[str, Any]:

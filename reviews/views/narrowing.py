@@ -17,7 +17,7 @@ from governance.web.htmx import is_fragment, render_page
 from identities.models import Grant, GrantVersion
 from identities.selectors.inventory import access_grant
 from identities.views.grant_lines import native_json, path_words, revocability_words
-from reviews.campaigns.asking import ASKERS, AskedAlready, NothingHeld, ask_about, open_question_about
+from reviews.campaigns.asking import ASKERS, AskedAlready, ask_about, open_question_about, require_held
 from reviews.evidence import Trial
 from reviews.forms import TrialForm, target_faults
 from reviews.models import ReviewItem
@@ -76,11 +76,7 @@ def narrow_ask(request: PageRequest, grant_id: UUID) -> HttpResponse:
 
 def _access(request: PageRequest, grant_id: UUID) -> tuple[Grant, GrantVersion]:
     """The grant and what it holds now. Raises NotFound, NothingHeld."""
-    grant = access_grant(actor=request.actor, grant_id=grant_id)
-    version = None if grant.retired_at else grant.versions.filter(seen_until=None).first()
-    if version is None:
-        raise NothingHeld("The source no longer holds this access, so there is nothing to narrow.")
-    return grant, version
+    return require_held(access_grant(actor=request.actor, grant_id=grant_id))
 
 
 def _bench(grant: Grant, version: GrantVersion, style: str) -> Bench:
@@ -136,6 +132,7 @@ def _show(
         "may_ask": request.actor.has_role(*ASKERS) and not isinstance(refusal, AskedAlready),
         "suggest_url": f"{here}?from=suggestion",
         "preview_url": reverse("reviews:narrow_preview", args=[grant.pk]),
+        "page_keys": [("v", "Preview")],
         "tries_at_once": is_fragment(request) and request.headers.get("HX-Target") == "target",
         **chooser_of(bench, given, form),
         **(narrowing or {}),

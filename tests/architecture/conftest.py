@@ -211,6 +211,8 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     identity = make.make_identity(source, owner=asked)
     grants = [make.make_grant(identity) for _ in range(2)]
     make.make_credential(identity)
+    make.make_window(source)
+    make.make_use(identity, "SELECT", "table:ledger/public/payments")
     run = _run(source)
     schedule = make.make_schedule(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}")
     campaign = make.make_campaign(

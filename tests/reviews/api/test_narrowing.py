@@ -121,3 +121,17 @@ def test_a_proposal_outside_is_refused_with_the_counter_example(call, make):
     assert response.json()["code"] == "target-not-inside"
     assert response.json()["counter_example"]["resource"] == "table:ledger/public/payments"
     assert not Campaign.objects.exists()
+
+
+def test_suggestions_lie_inside_and_refuse_no_call(client, make_token, item):
+    headers = {"authorization": f"Bearer {make_token({'inventory:read'})[1]}"}
+    [first, *_] = client.get(f"/api/v1/grants/{item.grant_id}/suggestions/", headers=headers).json()["results"]
+    verdict = client.post(
+        f"/api/v1/grants/{item.grant_id}/verdict/",
+        {"target": first["target"]},
+        content_type="application/json",
+        headers=headers,
+    ).json()
+    assert first["style"] == "exact"
+    assert (verdict["state"], verdict["replay"]["refused_calls"]) == ("proved", 0)
+    assert first["plain"] == verdict["stays"]

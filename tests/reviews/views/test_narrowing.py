@@ -155,8 +155,8 @@ def test_a_condition_sent_to_a_source_without_conditions_is_refused(grant, revie
 def test_only_the_styles_that_the_kernel_offers_are_shown(make, grant, reviewer, page_of, monkeypatch):
     text = page_of(reviewer, "reviews:narrow_grant", grant.pk)
     assert "Only what was used" in text
-    monkeypatch.setattr("reviews.views.bench.STYLES", ("exact", "readable"))
-    monkeypatch.setattr("reviews.views.bench.suggest", lambda facts, style: _suggested(make, facts, style))
+    monkeypatch.setattr("reviews.evidence.suggesting.STYLES", ("exact", "readable"))
+    monkeypatch.setattr("reviews.evidence.suggesting.suggest", lambda facts, style: _suggested(make, facts, style))
 
     text = page_of(reviewer, "reviews:narrow_grant", grant.pk, style="readable")
 
