@@ -24,7 +24,7 @@ from governance.kernel.permissions import (
     subtract,
     union,
 )
-from governance.kernel.rightsizing import Replay, replay, right_size, unused
+from governance.kernel.rightsizing import Replay, Style, replay, right_size, unused
 
 RULE_VERSION = "2026.1"
 ROTATE_AFTER = timedelta(days=365)
@@ -134,6 +134,17 @@ def use_of(facts: GrantFacts) -> Use:
     return _use(facts, _relevant(facts), coverage_of(facts.permission.dialect, tuple(facts.windows)))
 
 
+def suggest(facts: GrantFacts, style: Style) -> Permission | None:
+    """What was used, written in one of `STYLES`, plus what nobody could have seen; None where that is nothing smaller.
+
+    A start for choosing, also where use was watched too briefly to recommend anything.
+    """
+    relevant = _relevant(facts)
+    shown = coverage_of(facts.permission.dialect, tuple(facts.windows)).shown
+    found = _smaller(facts.permission, shown, tuple((each.action, each.resource) for each in relevant), style)
+    return found.target if found else None
+
+
 def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: Coverage) -> Use:
     since, until = coverage.since, coverage.until
     state = state_of(facts.permission, relevant, coverage)
@@ -214,12 +225,12 @@ class _Smaller:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _smaller(held: Permission, shown: Permission | None, pairs: Pairs) -> _Smaller | None:
+def _smaller(held: Permission, shown: Permission | None, pairs: Pairs, style: Style = "exact") -> _Smaller | None:
     """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
     if not pairs or shown is None:
         return None
     try:
-        target = _with_the_unseen(held, union(right_size(held, pairs), subtract(held, shown)), shown)
+        target = _with_the_unseen(held, union(right_size(held, pairs, style=style), subtract(held, shown)), shown)
     except DomainError:
         return None
     is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))

@@ -110,7 +110,7 @@ def list_items(
 def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     """Every item the actor may look at.
 
-    All for administrators and auditors; else what one is asked, has answered, or manages.
+    All for administrators and auditors; else what one is asked, has answered, manages, or asked for oneself.
     """
     if reads_all_reviews(actor):
         return ReviewItem.objects.all()
@@ -120,6 +120,8 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     mine = Q(assignee=person) | Q(pk__in=Decision.objects.filter(decided_by=person).values("item_id"))
     if actor.has_role(Role.CAMPAIGN_MANAGER):
         mine |= Q(campaign__manager=person)
+    elif actor.has_role(Role.REVIEWER):
+        mine |= Q(campaign__manager=person, campaign__frozen__has_key="asked")
     return ReviewItem.objects.filter(mine)
 
 

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, orders, panel, schedules
+from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
 
 app_name = "reviews"
 
@@ -26,6 +26,9 @@ urlpatterns = [
     path("reviews/schedules/<uuid:schedule_id>/resume/", schedules.schedule_resume, name="schedule_resume"),
     path("reviews/schedules/<uuid:schedule_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("reviews/of-identity/<uuid:identity_id>/", panel.of_identity, name="of_identity"),
+    path("reviews/narrow/<uuid:grant_id>/", narrowing.narrow_grant, name="narrow_grant"),
+    path("reviews/narrow/<uuid:grant_id>/preview/", narrowing.narrow_preview, name="narrow_preview"),
+    path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),
     path("reviews/<uuid:campaign_id>/", campaigns.campaign_detail, name="campaign_detail"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),

@@ -22,6 +22,7 @@ def carry_out(
 
     look: the hash of the native state now. run: one step; raises NotPossible where the system refuses it. follow_up:
     one of the steps beyond `plan.stages` (default: `run`); raises NotPossible where it could not be completed.
+    Whatever stopped it, `evidence["done"]` is how many of the plan's steps are done.
     Raises SourceUnreachable as it comes: the order is tried again and goes on from the stage it finds.
     """
     states = (plan.pre_hash, *plan.stages)
@@ -38,7 +39,8 @@ def carry_out(
         try:
             (follow_up or run)(plan.steps[number])
         except NotPossible as refusal:
-            return Execution(ExecutionState.PARTIAL, f"The change is made, but not what follows it: {refusal.message}")
+            reason = f"The change is made, but not what follows it: {refusal.message}"
+            return Execution(ExecutionState.PARTIAL, reason, {"done": number})
     if begin == len(plan.stages):
         return Execution(ExecutionState.ALREADY_APPLIED, "The source is in the wanted state already.")
     return Execution(ExecutionState.APPLIED, evidence={"steps": len(plan.steps), "resumed_at": begin})
@@ -58,14 +60,13 @@ def _step(
         return _stopped(number, f"The source refused {place}: {refusal.message}", ExecutionState.BLOCKED)
     if _settles(look, plan.stages[number], patience):
         return None
-    return Execution(
-        ExecutionState.PARTIAL, f"The source accepted {place}, and does not show what it should have led to."
-    )
+    reason = f"The source accepted {place}, and does not show what it should have led to."
+    return Execution(ExecutionState.PARTIAL, reason, {"done": number})
 
 
 def _stopped(number: int, reason: str, untouched: ExecutionState) -> Execution:
     """After the first step something is changed already, and only then is the outcome a part of the plan."""
-    return Execution(ExecutionState.PARTIAL if number else untouched, reason)
+    return Execution(ExecutionState.PARTIAL if number else untouched, reason, {"done": number})
 
 
 def _settles(look: Look, wanted: str, patience: Sequence[float]) -> bool:

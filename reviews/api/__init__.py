@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, items, orders, schedules
+from reviews.api import campaigns, items, narrowing, orders, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -11,6 +11,10 @@ urlpatterns = [
     path("items/", items.ItemList.as_view(), name="api_items"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
+    path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),
+    path("grants/<uuid:grant_id>/verdict/", narrowing.GrantVerdict.as_view(), name="api_grant_verdict"),
+    path("grants/<uuid:grant_id>/suggestions/", narrowing.GrantSuggestions.as_view(), name="api_grant_suggestions"),
+    path("grants/<uuid:grant_id>/questions/", narrowing.GrantQuestions.as_view(), name="api_grant_questions"),
     path("orders/", orders.OrderList.as_view(), name="api_orders"),
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),

@@ -103,7 +103,7 @@ def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UU
 def _freeze(counts: dict[str, Counter[UUID]], now: datetime) -> dict[str, Any]:
     """Of which reading, and how old, the population is; stale sources are named, not hidden."""
     concerned = Source.objects.filter(pk__in=set().union(*counts.values())).order_by("slug")
-    sources = [_freshness(source, now) for source in concerned]
+    sources = [freshness_of(source, now) for source in concerned]
     return {
         "taken_at": now.isoformat(),
         "expected": {kind: found.total() for kind, found in counts.items()},
@@ -112,7 +112,8 @@ def _freeze(counts: dict[str, Counter[UUID]], now: datetime) -> dict[str, Any]:
     }
 
 
-def _freshness(source: Source, now: datetime) -> dict[str, Any]:
+def freshness_of(source: Source, now: datetime) -> dict[str, Any]:
+    """Of which reading what is known about a source is, and how old, as a campaign keeps it."""
     run = SyncRun.objects.filter(source=source, state=SyncState.APPLIED).order_by("-started_at").first()
     verdict = "never_read"
     if source.last_success_at is not None:

@@ -67,7 +67,7 @@ def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None,
     """
     _require_planner(actor)
     draft = _checked(ScheduleDraft(**chosen))
-    created_by = manager or _person_behind(actor)
+    created_by = manager or person_behind(actor)
     due = _first_due(draft, now)
     try:
         with transaction.atomic(durable=True):
@@ -158,7 +158,8 @@ def require_schedule_manager(schedule: ReviewSchedule, actor: Actor) -> None:
         raise Forbidden("This schedule belongs to another campaign manager.")
 
 
-def _person_behind(actor: Actor) -> User:
+def person_behind(actor: Actor) -> User:
+    """Who answers for what the actor opens: the person, or whoever issued the program's token."""
     if actor.kind is ActorKind.PERSON:
         return User.objects.get(pk=actor.id)
     if actor.kind is ActorKind.API_CLIENT:

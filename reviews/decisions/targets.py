@@ -28,7 +28,11 @@ def check_target(*, item: ReviewItem, target: Permission) -> Proof | CounterExam
 
 def prove_target(item: ReviewItem, target: Permission) -> dict[str, Any]:
     """The proof that is kept with the decision. Raises TargetNotInside, with the counter-example in its details."""
-    held = held_permission(item)
+    return prove_narrowing(held_permission(item), target)
+
+
+def prove_narrowing(held: Permission, target: Permission) -> dict[str, Any]:
+    """The proof that `target` is a real part of `held`. Raises TargetNotInside."""
     if target.is_empty or includes(Permission(target.dialect, ()), target).holds:
         raise TargetNotInside("Nothing would remain. Choose “Revoke” to take everything away.", empty=True)
     if target.digest() == held.digest():

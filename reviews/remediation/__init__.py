@@ -6,7 +6,7 @@ worker that dies leaves an expired lease behind and nothing else; executing twic
 
 from reviews.remediation.executing import drain_orders, execute_order, retry_order
 from reviews.remediation.placing import place_order, recall_orders, report_task_done, settle_order
-from reviews.remediation.preparing import Prepared, prepare
+from reviews.remediation.preparing import Prepared, others_of, prepare, prepare_narrowing
 from reviews.remediation.restoring import restore_order
 from reviews.remediation.verifying import verify_orders
 
@@ -14,8 +14,10 @@ __all__ = [
     "Prepared",
     "drain_orders",
     "execute_order",
+    "others_of",
     "place_order",
     "prepare",
+    "prepare_narrowing",
     "recall_orders",
     "report_task_done",
     "restore_order",

@@ -61,6 +61,24 @@ def prepare(*, item: ReviewItem, answer: str, target: Permission | None = None) 
         return Prepared(action=action, problem=problem.message)
 
 
+@dataclass(slots=True)
+class _Holder:
+    """A grant that nobody asks about, as the subject of a change that is only tried."""
+
+    identity: Identity
+    grant: Grant | None
+    credential: Credential | None = None
+
+
+def prepare_narrowing(*, grant: Grant, version: GrantVersion, target: Permission) -> Prepared:
+    """Plan a narrowing that nobody has decided. Calls the source: outside transactions only; changes nothing."""
+    action = OrderAction.NARROW
+    try:
+        return prepare_action(action=action, subject=_Holder(grant.identity, grant), version=version, target=target)
+    except DomainError as problem:
+        return Prepared(action=action, problem=problem.message)
+
+
 def prepare_action(
     *, action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None
 ) -> Prepared:
@@ -77,6 +95,19 @@ def prepare_action(
     except NotPossible as refusal:
         text = _task_text(action, subject, version, target)
         return Prepared(action=action, instructions=f"{refusal.message}\n\n{text}", problem=refusal.message)
+
+
+def others_of(prepared: Prepared | None, grant: Grant | None) -> list[str]:
+    """Who else is touched, as sentences; empty means nobody. Call it only for something that was planned or tried."""
+    if prepared and prepared.plan and prepared.plan.side_effects:
+        return list(prepared.plan.side_effects)
+    if grant is None or not grant.shared_with:
+        return []
+    count = grant.shared_with
+    others = "1 other identity holds" if count == 1 else f"{count} other identities hold"
+    if prepared and prepared.plan:
+        return [f"{others} the same and {'keeps' if count == 1 else 'keep'} it: only this identity changes."]
+    return [f"{others} the same. Whoever makes this change has to spare them."]
 
 
 def _plan(action: OrderAction, subject: Subject, version: GrantVersion | None, target: Permission | None) -> Plan:

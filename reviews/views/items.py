@@ -1,30 +1,27 @@
 """One question: look at it, see what an answer would do, give it, take it back, hand it on."""
 
-import json
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from governance.kernel.errors import DomainError
-from governance.kernel.permissions import Permission, includes
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
-from reviews import evidence
-from reviews.decisions import StaleItem, check_target, decide, reassign_item, recall
+from reviews.decisions import StaleItem, decide, reassign_item, recall
 from reviews.decisions.answers import PASSING_ON
-from reviews.decisions.targets import held_permission
-from reviews.forms import AnswerForm, ReassignForm, show_refusal
+from reviews.forms import AnswerForm, ReassignForm, show_refusal, target_faults
 from reviews.models import Answer, Decision, ReviewItem
-from reviews.remediation import Prepared, prepare
+from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
+from reviews.views.bench import Bench, chooser_of, native_of
 from reviews.views.requests import PageRequest
-from reviews.views.workbench import Bench
 
 PAGE, PREVIEW, STATE = "reviews/item_detail.html", "reviews/_item_preview.html", "reviews/_item_state.html"
 
@@ -38,18 +35,21 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
         decisions = list(list_decisions(item))
         context = {"item": item, **workbench.state_of(item, decisions, request.actor, timezone.now())}
         return render_page(request, PAGE, context, fragment=STATE)
-    return _show(request, _bench(item), given={"answer": request.GET.get("answer", "")})
+    bench = Bench.of_item(item, timezone.now(), request.GET.get("style", ""))
+    return _show(request, item, bench, given={"answer": request.GET.get("answer", "")})
 
 
 @require_POST
 @page()
 def item_preview(request: PageRequest, item_id: UUID) -> HttpResponse:
     """What the chosen answer would do. Asks the source, changes nothing."""
-    bench = _bench(access_item(actor=request.actor, item_id=item_id))
-    preview = _preview(request, bench, _form(request, bench))
+    item = access_item(actor=request.actor, item_id=item_id)
+    bench = _bench(request, item)
+    form = _form(request, item, bench)
+    preview = _preview(request, item, bench, form)
     if is_fragment(request):
-        return render_page(request, PAGE, {"preview": preview, "given": request.POST}, fragment=PREVIEW)
-    return _show(request, bench, given=request.POST, preview=preview)
+        return render_page(request, PAGE, {"item": item, "preview": preview, "given": request.POST}, fragment=PREVIEW)
+    return _show(request, item, bench, given=request.POST, form=form, is_trial=True, preview=preview)
 
 
 @require_POST
@@ -57,10 +57,10 @@ def item_preview(request: PageRequest, item_id: UUID) -> HttpResponse:
 def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
     """Give the answer that the form holds."""
     item = access_item(actor=request.actor, item_id=item_id)
-    bench = _bench(item)
-    form = _form(request, bench)
+    bench = _bench(request, item)
+    form = _form(request, item, bench)
     if not form.is_valid():
-        return _show(request, bench, given=request.POST, form=form, status=422)
+        return _show(request, item, bench, given=request.POST, form=form, status=422)
     data = form.cleaned_data
     try:
         decision = decide(
@@ -71,7 +71,7 @@ def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
             now=timezone.now(),
             reason=data["reason"],
             until=data["until"],
-            target=_target(bench, form) if data["answer"] == Answer.SCOPE_DOWN else None,
+            target=form.target if data["answer"] == Answer.SCOPE_DOWN else None,
             named_person=data["named_person"],
         )
     except DomainError as refusal:
@@ -89,11 +89,14 @@ def item_recall(request: PageRequest, item_id: UUID) -> HttpResponse:
     decision = access_decision(actor=request.actor, decision_id=_uuid(request.POST.get("decision", "")))
     item = access_item(actor=request.actor, item_id=item_id)
     if decision.item_id != item.pk:
-        return _show(request, _bench(item), refusal=StaleItem("This answer belongs to another question."))
+        return _show(
+            request, item, _bench(request, item), refusal=StaleItem("This answer belongs to another question.")
+        )
     try:
         recall(decision=decision, actor=request.actor, now=timezone.now())
     except DomainError as refusal:
-        return _show(request, _bench(access_item(actor=request.actor, item_id=item_id)), refusal=refusal)
+        fresh = access_item(actor=request.actor, item_id=item_id)
+        return _show(request, fresh, _bench(request, fresh), refusal=refusal)
     messages.success(request, "Taken back. Nothing was sent; the question is open again.")
     return redirect("reviews:item_detail", item_id=item.pk)
 
@@ -106,7 +109,7 @@ def item_reassign(request: PageRequest, item_id: UUID) -> HttpResponse:
     form = ReassignForm(request.POST)
     version = request.POST.get("version", "")
     if not form.is_valid():
-        return _show(request, _bench(item), reassign_form=form, status=422)
+        return _show(request, item, _bench(request, item), reassign_form=form, status=422)
     try:
         reassign_item(
             item=item,
@@ -118,74 +121,40 @@ def item_reassign(request: PageRequest, item_id: UUID) -> HttpResponse:
         )
     except DomainError as refusal:
         show_refusal(form, refusal)
-        return _show(request, _bench(item), reassign_form=form, refusal=refusal)
+        return _show(request, item, _bench(request, item), reassign_form=form, refusal=refusal)
     messages.success(request, f"Handed on to {form.cleaned_data['to']}.")
     return redirect("reviews:inbox")
 
 
-def _bench(item: ReviewItem) -> Bench:
-    return Bench.of(item, timezone.now())
+def _bench(request: PageRequest, item: ReviewItem) -> Bench:
+    return Bench.of_item(item, timezone.now(), request.POST.get("style", ""))
 
 
-def _form(request: PageRequest, bench: Bench) -> AnswerForm:
-    return AnswerForm(request.POST, item=bench.item, keys=[piece.key for piece in bench.pieces])
+def _form(request: PageRequest, item: ReviewItem, bench: Bench) -> AnswerForm:
+    return AnswerForm(request.POST, item=item, held=bench.held, pieces=bench.pieces)
 
 
-def _target(bench: Bench, form: AnswerForm) -> Permission:
-    """What shall remain: as written by hand, else the pieces that were kept."""
-    written: Permission | None = form.cleaned_data.get("target_json")
-    if written is not None:
-        return written
-    kept = set(form.cleaned_data.get("keep") or ())
-    return evidence.target_of(bench.item, [piece for piece in bench.pieces if piece.key in kept])
-
-
-def _preview(request: PageRequest, bench: Bench, form: AnswerForm) -> dict[str, Any]:
+def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerForm) -> dict[str, Any]:
     """The consequences of the form as it is, also while it is incomplete."""
     form.is_valid()
-    item, answer = bench.item, form.cleaned_data.get("answer", "")
+    answer = form.cleaned_data.get("answer", "")
     preview: dict[str, Any] = {"answer": answer, "problem": ""}
     if not answer:
         return preview
-    target = None
     if answer == Answer.SCOPE_DOWN:
-        faults = [str(fault) for name in ("target_json", "keep") for fault in form.errors.get(name, [])]
-        if faults:
-            return preview | {"problem": " ".join(faults)}
-        target = _target(bench, form)
-        preview |= _consequences(bench, target)
-        if not preview["is_inside"]:
+        if form.target is None:
+            return preview | {"problem": " ".join(target_faults(form))}
+        trial = bench.try_target(form.target)
+        preview["trial"] = trial
+        if not trial.is_narrower:
             return preview
     standing = workbench.standing_of(item, request.actor)
-    if standing.attests:
-        return preview | {"attests": True, "decider": workbench.decider_of(item)}
     if answer in PASSING_ON:
         return preview | {"passes_on": True}
-    return preview | _plan(prepare(item=item, answer=answer, target=target))
-
-
-def _consequences(bench: Bench, target: Permission) -> dict[str, Any]:
-    """Proof or counter-example, the replay of observed calls, and what stays and goes."""
-    item = bench.item
-    verdict = check_target(item=item, target=target)
-    found: dict[str, Any] = {"verdict": verdict, "is_inside": verdict.holds}
-    if target.is_empty:
-        return found | {"is_inside": False, "is_empty": True}
-    if not verdict.holds:
-        return found
-    held = held_permission(item)
-    if includes(target, held).holds:
-        return found | {"is_inside": False, "is_equal": True}
-    return found | {
-        "replayed": evidence.replay_target(item, target, bench.observed, bench.now),
-        "lines": evidence.difference(held, target),
-    }
-
-
-def _plan(prepared: Prepared) -> dict[str, Any]:
-    plan = prepared.plan
-    text = "\n".join(f"{step.text}{'  -- ' + step.note if step.note else ''}" for step in plan.steps) if plan else ""
-    return {"prepared": prepared, "plan_text": text}
+    # An owner who attests sees it too: what they are asked is whether exactly this may happen.
+    prepared = prepare(item=item, answer=answer, target=form.target)
+    preview |= {"prepared": prepared, "native": native_of(prepared), "others": others_of(prepared, item.grant)}
+    return preview | ({"attests": True, "decider": workbench.decider_of(item)} if standing.attests else {})
 
 
 def _refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
@@ -194,40 +163,40 @@ def _refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: 
     named = refusal.details.get("fields")
     if isinstance(named, dict) and any(name in form.fields for name in named):
         show_refusal(form, refusal)
-    return _show(request, _bench(fresh), given=request.POST, form=form, refusal=refusal)
+    return _show(request, fresh, _bench(request, fresh), given=request.POST, form=form, refusal=refusal)
 
 
 def _show(
     request: PageRequest,
+    item: ReviewItem,
     bench: Bench,
     *,
     given: Any = None,
     form: AnswerForm | None = None,
+    is_trial: bool = False,
     preview: dict[str, Any] | None = None,
     reassign_form: ReassignForm | None = None,
     refusal: DomainError | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    """is_trial: the form was not sent for good, so what is still missing is no error yet."""
     given = given or {}
-    item = bench.item
-    context = workbench.page_of(bench, request.actor)
+    context = workbench.page_of(item, bench, request.actor)
     context |= workbench.neighbours(request.actor, item)
-    chosen = given.get("answer", "")
-    kept = set(given.getlist("keep")) if hasattr(given, "getlist") and chosen else evidence.recommended_keys(item)
-    if not kept and not hasattr(given, "getlist"):
-        kept = {piece.key for piece in bench.pieces if piece.use.state != "unused"}
+    context |= chooser_of(bench, given, form)
     context |= {
         "given": given,
-        "chosen": chosen,
-        "kept": kept,
-        "target_text": given.get("target_json") or _target_text(item),
-        "form": form,
-        "errors": form.errors if form else {},
+        "chosen": given.get("answer", ""),
+        "form": None if is_trial else form,
+        "errors": form.errors if form and not is_trial else {},
         "preview": preview,
         "reassign_form": reassign_form or ReassignForm(),
         "refusal": refusal,
         "faster": _faster(item, refusal),
         "page_keys": _keys(context),
+        "suggest_url": f"{reverse('reviews:item_detail', args=[item.pk])}?answer=scope_down",
+        "preview_url": reverse("reviews:item_preview", args=[item.pk]),
+        "tries_at_once": is_fragment(request) and request.headers.get("HX-Target") == "target",
     }
     status = refusal.status if refusal else status
     return render_page(request, PAGE, context, status=status)
@@ -238,11 +207,6 @@ def _keys(context: dict[str, Any]) -> list[tuple[str, str]]:
         return [("n", "Next question"), ("p", "Previous question")]
     answers = [(choice.key, choice.label) for choice in context["choices"]]
     return [*answers, ("n", "Next question"), ("p", "Previous question")]
-
-
-def _target_text(item: ReviewItem) -> str:
-    held = item.grant_version.permission if item.grant_version else None
-    return json.dumps(item.recommended_target or held, indent=2) if held else ""
 
 
 def _faster(item: ReviewItem, refusal: DomainError | None) -> Decision | None:

@@ -16,6 +16,7 @@ from governance.kernel.permissions import Permission, describe
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from governance.web.pagination import SortKey, paginate
+from identities.connectors.contract import Plan
 from reviews import remediation
 from reviews.evidence import difference
 from reviews.models import Order, OrderAction
@@ -23,6 +24,8 @@ from reviews.remediation.executing import RETRYABLE
 from reviews.remediation.restoring import RESTORABLE
 from reviews.selectors import access_order, list_orders
 from reviews.states import ORDER_MOVES, SETTLED_ORDERS, OrderState
+from reviews.views.native import native_change
+from reviews.views.outcomes import outcome_of, step_lines, steps_done
 
 STOPPED = (
     OrderState.DRIFTED,
@@ -194,8 +197,9 @@ def _show(
         "order": order,
         "refusal": refusal,
         "steps": steps_of(order),
-        "plan_sql": statements(order, "steps"),
-        "inverse_sql": statements(order, "inverse"),
+        "outcome": outcome_of(order),
+        "step_lines": step_lines(order),
+        "native": native_change(Plan.from_json(order.plan)) if order.plan else None,
         "side_effects": order.plan["side_effects"] if order.plan else [],
         "lines": _difference(order),
         "still_effective": order.evidence.get("still_effective", []),
@@ -223,12 +227,6 @@ def _show(
     return response
 
 
-def statements(order: Order, part: str) -> str:
-    """The plan's native steps as text, one per line, notes as comments."""
-    steps = order.plan[part] if order.plan else []
-    return "\n".join(f"{step['text']}{'  -- ' + step['note'] if step['note'] else ''}" for step in steps)
-
-
 def steps_of(order: Order) -> list[dict[str, Any]]:
     """The life of the order for the stepper component."""
     if order.state == OrderState.RECALLED:
@@ -249,12 +247,14 @@ def steps_of(order: Order) -> list[dict[str, Any]]:
     ]
     if stopped and not changed_at:
         steps[1] = {"label": str(OrderState(order.state)).replace("_", " ").capitalize(), "state": "failed"}
+    if order.state == OrderState.PARTIAL and order.plan:
+        steps[1] |= {"label": f"Step {steps_done(order)} of {len(order.plan['steps'])}", "state": "failed"}
     verified: dict[str, Any] = {"label": "Verified at the source", "state": "todo", "at": None}
     if order.verified_at:
         verified |= {"state": "done", "at": order.verified_at}
-    elif stopped and changed_at:
+    elif stopped and changed_at and order.state != OrderState.PARTIAL:
         verified = {"label": str(OrderState(order.state)).replace("_", " ").capitalize(), "state": "failed"}
-    elif changed_at:
+    elif changed_at and order.state != OrderState.PARTIAL:
         verified |= {"state": "now", "note": "waits for the next reading"}
     elif order.state == OrderState.PLANNED and order.execute_after > timezone.now():
         steps[1] |= {"state": "todo", "note": "will be sent", "at": order.execute_after}

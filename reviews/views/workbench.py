@@ -4,26 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
 
 from governance.kernel.actors import Actor, Role
+from governance.kernel.permissions import Permission, describe
 from governance.people.access import MAIL_LINK
 from governance.people.models import User
 from governance.web.pagination import SortKey
 from identities.models import CredentialKind, Environment, Revocability
-from reviews import evidence
 from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
-from reviews.evidence import Observed, Piece
-from reviews.models import Answer, Decision, ItemKind, Order, ReviewItem
+from reviews.models import Answer, Decision, Order, ReviewItem
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
+from reviews.views.bench import Bench
 
 MOST_IN_LINE = 500
 # The order of the inbox, and so of "next question": what is due first, privileged first, one identity together.
@@ -69,11 +68,6 @@ ICONS = {
     Answer.NOT_MINE: "arrow-forward-up",
     Answer.DONT_KNOW: "help-hexagon",
 }
-USE_GROUPS = (
-    ("used", "Used"),
-    ("unused", "Not used while it was watched"),
-    ("not_observable", "Use cannot be observed"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +92,8 @@ class Standing:
     refusal: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A question and its evidence, gathered once per request: form, target, preview and page all need it."""
-
-    item: ReviewItem
-    observed: Observed
-    pieces: list[Piece]
-    now: datetime
-
-    @classmethod
-    def of(cls, item: ReviewItem, now: datetime) -> "Bench":
-        observed = evidence.observe(item.identity)
-        pieces = evidence.pieces_of(item, observed, now) if item.kind == ItemKind.GRANT else []
-        return cls(item, observed, pieces, now)
-
-
-def page_of(bench: Bench, actor: Actor) -> dict[str, Any]:
+def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
     """Everything about the question except the form."""
-    item, pieces = bench.item, bench.pieces
     decisions = list(list_decisions(item))
     standing = standing_of(item, actor)
     return {
@@ -127,9 +104,8 @@ def page_of(bench: Bench, actor: Actor) -> dict[str, Any]:
         "standing": standing,
         "decider": decider_of(item),
         "choices": choices_of(item, attests=standing.attests),
-        "pieces": pieces,
-        "held_groups": _by_use([piece for piece in pieces if not _is_finer(piece, item)]),
-        "piece_groups": group_pieces(pieces),
+        "held_groups": bench.held_groups(),
+        "proposal": proposal_of(item),
         "trace": explain_resolution(item.resolution, RULE_LABELS),
         "native_text": _native_text(item),
         "may_hand_on": _may_hand_on(item, actor),
@@ -279,32 +255,13 @@ def neighbours(actor: Actor, item: ReviewItem) -> dict[str, Any]:
     }
 
 
-def group_pieces(pieces: Sequence[Piece]) -> list[tuple[str, list[Piece]]]:
-    """Pieces by resource, in their order."""
-    ordered = sorted(enumerate(pieces), key=lambda pair: (_first_place(pieces, pair[1]), pair[0]))
-    return [
-        (resource, [piece for _, piece in group])
-        for resource, group in groupby(ordered, key=lambda pair: pair[1].resource)
-    ]
-
-
-def _first_place(pieces: Sequence[Piece], piece: Piece) -> int:
-    return next(index for index, other in enumerate(pieces) if other.resource == piece.resource)
-
-
-def _by_use(pieces: Sequence[Piece]) -> list[tuple[str, str, list[Piece]]]:
-    groups = [(state, label, [piece for piece in pieces if piece.use.state == state]) for state, label in USE_GROUPS]
-    return [group for group in groups if group[2]]
-
-
-def _is_finer(piece: Piece, item: ReviewItem) -> bool:
-    """A single resource that only the recommendation names: part of a held pattern, not a further right."""
-    permission = (item.grant_version.permission if item.grant_version else None) or {"statements": []}
-    held: set[str] = set()
-    for statement in permission["statements"]:
-        resources = statement["resources"]
-        held |= set(resources["include"] if isinstance(resources, Mapping) else resources)
-    return piece.resource not in held
+def proposal_of(item: ReviewItem) -> dict[str, Any] | None:
+    """Who proposed to narrow this and why, where somebody did."""
+    proposal = item.seen.get("proposal")
+    if not proposal:
+        return None
+    by = User.objects.filter(pk=UUID(proposal["by"])).first() if proposal.get("by") else None
+    return {"by": by, "why": proposal.get("why", ""), "plain": describe(Permission.from_json(proposal["target"]))}
 
 
 def _link_of_path(step: Mapping[str, Any]) -> str:

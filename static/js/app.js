@@ -246,6 +246,16 @@ document.addEventListener("click", async (event) => {
   showToast("Copied");
 });
 
+/* --- what somebody has opened stays open ------------------------------------------------------------------------- */
+
+let opened = [];
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  opened = $$("details[open][id]", event.detail.target).map((each) => each.id);
+});
+document.body.addEventListener("htmx:afterSwap", () => {
+  for (const id of opened) { const each = document.getElementById(id); if (each) each.open = true; }
+});
+
 /* --- after every swap -------------------------------------------------------------------------------------------- */
 
 function prepare() {

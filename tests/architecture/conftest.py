@@ -5,6 +5,7 @@ It is built once per module inside a transaction that is rolled back at the end;
 
 import gzip
 import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -210,6 +211,8 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     identity = make.make_identity(source, owner=asked)
     grants = [make.make_grant(identity) for _ in range(2)]
     make.make_credential(identity)
+    make.make_window(source)
+    make.make_use(identity, "SELECT", "table:ledger/public/payments")
     run = _run(source)
     schedule = make.make_schedule(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}")
     campaign = make.make_campaign(
@@ -399,6 +402,11 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
     "identities:source_edit": lambda my: _SOURCE | {"version": my.source.version},
     "identities:sync_run_reject": lambda my: {"reason": "Broken."},
+    "reviews:narrow_preview": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
+    "reviews:narrow_ask": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
+    "api_item_verdict": lambda my: {"target": make.NARROWER},
+    "api_grant_verdict": lambda my: {"target": make.NARROWER},
+    "api_grant_questions": lambda my: {"target": make.NARROWER, "why": "Never written to."},
     "reviews:items_bulk": lambda my: {"answer": "approve", "item": f"{my.item.pk}:{my.item.version}", "step": "apply"},
     "reviews:item_answer": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
     "reviews:item_preview": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},

@@ -20,6 +20,7 @@ from governance.people.access import SCOPES
 from governance.web.problems import MEDIA_TYPE
 from tests.architecture import authorization
 from tests.architecture.conftest import World
+from tests.reviews import conftest as make
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def address(operation: Operation, world: World) -> str:
         values |= {"slug": run.source.slug, "run_id": run.pk}
     if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
         values["item_id"] = things.answered.pk
+    if str(operation) == "grants_ask":
+        values["grant_id"] = things.answered.grant_id
     asked = "?action=SELECT&resource=table:ledger/public/payments&dialect=postgresql"
     return operation.path.format(**values) + (asked if str(operation) == "history_who_could" else "")
 
@@ -228,6 +231,9 @@ def test_what_is_written_is_answered_in_the_promised_shape(
 
 
 BODIES: dict[str, Any] = {
+    "items_verdict": lambda world: {"target": make.NARROWER},
+    "grants_verdict": lambda world: {"target": make.NARROWER},
+    "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
     "syncs_reject": lambda world: {"reason": "A broken export."},
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
     "sources_change": lambda world: {"name": "Renamed"},

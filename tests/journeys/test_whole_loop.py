@@ -28,6 +28,7 @@ def test_scoping_down_is_executed_verified_restored_and_told(
     preview = page.locator("#preview")
     preview.get_by_text("Proved:").wait_for()
     assert "0 of" in preview.inner_text()
+    preview.get_by_text("How the source is changed").click()
     assert "REVOKE" in preview.inner_text()
     _picture(page, "question.png")
     reviewer.submit("The board report only reads refunds.")

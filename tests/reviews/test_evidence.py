@@ -6,6 +6,7 @@ import pytest
 
 from governance.kernel.permissions import Permission, includes
 from reviews import evidence
+from reviews.recommend import Seen
 
 pytestmark = pytest.mark.django_db
 OWNED = {"dialect": "postgresql", "statements": [{"actions": ["OWN"], "resources": ["table:ledger/public/payments"]}]}
@@ -20,7 +21,7 @@ DENYING = {
 
 @pytest.fixture
 def bench(make):
-    """`bench(permission, {"SELECT": "table:…"})`: an item, its pieces and what was observed."""
+    """`bench(permission, [("SELECT", "table:…")])`: what is held, its pieces and what was observed."""
 
     def go(permission, seen=()):
         item = make.item(permission)
@@ -28,36 +29,36 @@ def bench(make):
         for action, resource in seen:
             make.use(item.identity, action, resource, count=3)
         observed = evidence.observe(item.identity)
-        return item, evidence.pieces_of(item, observed, make.NOW), observed
+        held = Permission.from_json(item.grant_version.permission)
+        return held, evidence.pieces_of(held, observed, make.NOW), observed
 
     return go
 
 
 @pytest.mark.parametrize("permission", [OWNED, DENYING, None])
 def test_keeping_every_piece_keeps_everything(bench, permission):
-    item, pieces, _ = bench(permission)
-    held, whole = Permission.from_json(item.grant_version.permission), evidence.target_of(item, pieces)
+    held, pieces, _ = bench(permission)
+    whole = evidence.target_of(held, pieces)
     assert includes(held, whole).holds
     assert includes(whole, held).holds
 
 
 def test_every_single_piece_lies_inside_what_is_held(bench):
     for permission in (OWNED, DENYING):
-        item, pieces, _ = bench(permission)
-        held = Permission.from_json(item.grant_version.permission)
+        held, pieces, _ = bench(permission)
         assert pieces
-        assert all(includes(held, evidence.target_of(item, [piece])).holds for piece in pieces)
+        assert all(includes(held, evidence.target_of(held, [piece])).holds for piece in pieces)
 
 
 def test_denies_stay_whatever_is_kept(bench):
-    item, pieces, _ = bench(DENYING)
-    target = evidence.target_of(item, pieces[:1])
+    held, pieces, _ = bench(DENYING)
+    target = evidence.target_of(held, pieces[:1])
     assert [statement.effect for statement in target.statements] == ["allow", "deny"]
 
 
 def test_nothing_kept_is_empty(bench):
-    item, _, _ = bench(OWNED)
-    assert evidence.target_of(item, []).is_empty
+    held, _, _ = bench(OWNED)
+    assert evidence.target_of(held, []).is_empty
 
 
 def test_use_of_a_part_is_no_use_of_the_whole(bench):
@@ -70,10 +71,10 @@ def test_use_of_a_part_is_no_use_of_the_whole(bench):
 
 def test_the_replay_counts_calls_and_names_what_nobody_could_see(bench, make):
     seen = [("SELECT", "table:ledger/public/payments"), ("INSERT", "table:ledger/public/payments")]
-    item, pieces, observed = bench(OWNED, [*seen, ("SELECT", "table:other/public/elsewhere")])
-    target = evidence.target_of(item, [piece for piece in pieces if piece.action == "SELECT"])
+    held, pieces, observed = bench(OWNED, [*seen, ("SELECT", "table:other/public/elsewhere")])
+    target = evidence.target_of(held, [piece for piece in pieces if piece.action == "SELECT"])
 
-    replayed = evidence.replay_target(item, target, observed, make.NOW)
+    replayed = evidence.replay_target(held, target, observed, make.NOW)
 
     assert (replayed.calls, replayed.refused_calls) == (6, 3)
     assert [(use.action, use.resource) for use in replayed.refused] == [seen[1]]
@@ -81,9 +82,9 @@ def test_the_replay_counts_calls_and_names_what_nobody_could_see(bench, make):
 
 
 def test_keys_name_the_content_and_so_survive_a_new_reading(bench, make):
-    item, before, _ = bench(None)
-    make.use(item.identity, "SELECT", "table:ledger/public/payments")
-    after = evidence.pieces_of(item, evidence.observe(item.identity), make.NOW + timedelta(days=1))
+    held, before, observed = bench(None)
+    later = evidence.Observed([Seen("SELECT", "table:ledger/public/payments", make.NOW)], observed.windows)
+    after = evidence.pieces_of(held, later, make.NOW + timedelta(days=1))
     assert [piece.key for piece in before] == [piece.key for piece in after]
 
 
@@ -100,15 +101,13 @@ def test_the_right_to_pass_on_is_named_among_what_goes(bench, make):
         "dialect": "postgresql",
         "statements": [{"actions": ["SELECT", "GRANT:SELECT"], "resources": ["table:ledger/public/payments"]}],
     }
-    item, _, observed = bench(passing_on)
+    held, _, observed = bench(passing_on)
     target = Permission.from_json(make.NARROWER)
 
-    removed = [
-        text for change, text in evidence.difference(Permission.from_json(passing_on), target) if change == "removed"
-    ]
+    removed = [text for change, text in evidence.difference(held, target) if change == "removed"]
 
     assert removed == ["grant SELECT on table payments in database ledger to others"]
-    assert evidence.replay_target(item, target, observed, make.NOW).not_observable == removed
+    assert evidence.replay_target(held, target, observed, make.NOW).not_observable == removed
 
 
 def test_what_stays_is_never_named_among_what_goes(make):

@@ -7,6 +7,8 @@ import pytest
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
+from governance.kernel.permissions import Permission
+from reviews.campaigns.asking import ask_about
 from reviews.campaigns.closing import cancel_campaign, close_due_campaigns
 from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.opening import open_campaign
@@ -58,6 +60,12 @@ def case_open(make):
     make.grant()
     campaign, boss = make.campaign(is_open=False), make.actor(make.person(Role.ADMINISTRATOR))
     return lambda: open_campaign(campaign_id=campaign.pk, actor=boss, now=make.NOW)
+
+
+def case_ask(make):
+    grant, asker = make.grant(), make.actor(make.person(Role.REVIEWER))
+    target = Permission.from_json(make.NARROWER)
+    return lambda: ask_about(grant=grant, proposal=target, actor=asker, now=make.NOW, why="Person 7 never writes.")
 
 
 def case_cancel(make):
@@ -121,6 +129,7 @@ def case_repin(make):
         (case_run_now, "campaign.created"),
         (case_due, "campaign.created"),
         (case_open, "campaign.opened"),
+        (case_ask, "campaign.opened"),
         (case_cancel, "campaign.cancelled"),
         (case_close, "campaign.closed"),
         (case_decide, "item.decided"),

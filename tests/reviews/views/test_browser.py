@@ -9,7 +9,7 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK
 from reviews.decisions import decide
-from reviews.models import Decision, Order
+from reviews.models import Decision, Order, ReviewItem
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +41,7 @@ def scene(site, make):
     make.plain, make.spare, make.privileged, make.key = (
         make.get_item(campaign, thing) for thing in (*grants, credential)
     )
+    make.free = make.grant(etl, label="payments and refunds")
     decide(item=make.spare, version=1, answer="revoke", actor=make.actor(owner), now=timezone.now(), reason="Old.")
     return make
 
@@ -65,6 +66,9 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size,
         (scene.manager, "/reviews/schedules/", ""),
         (scene.manager, f"/reviews/schedules/{scene.plan.pk}/", ""),
         (scene.manager, "/reviews/schedules/new/", "#schedule-preview ol"),
+        (scene.reviewer, f"/reviews/narrow/{scene.free.pk}/", "#preview .diff"),
+        (scene.reviewer, f"/grants/{scene.plain.grant_id}/", "#preview .diff"),
+        (scene.reviewer, f"/identities/{scene.plain.identity_id}/", ".grant-narrow"),
         (scene.reviewer, "/orders/", ""),
         (scene.reviewer, f"/orders/{order.pk}/", ""),
     ]
@@ -76,6 +80,8 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size,
         if waits_for:
             page.wait_for_selector(waits_for)
         page.wait_for_load_state("networkidle")
+        # What is closed at first must be as good as what is open.
+        page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
         found += [f"{path} {each}" for each in violations(page)]
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found.append(f"{path} scrolls sideways")
@@ -100,6 +106,55 @@ def test_scoping_down_by_keyboard_with_a_live_proof(scene, visit):
     page.click("text=Take it back")
     page.wait_for_selector("[name=answer]", state="attached")
     assert Order.objects.get(decision__item=scene.plain).state == "recalled"
+
+
+def test_a_narrowing_is_tried_and_asked_for_by_keyboard(scene, visit):
+    grant = scene.free.pk
+    page = visit(scene.reviewer, f"/reviews/narrow/{grant}/", **DESKTOP)
+    page.wait_for_selector("text=Proved:")
+
+    page.focus(".piece >> nth=0 >> input")
+    page.keyboard.press("Space")
+    page.wait_for_selector("text=Nothing would remain")
+    page.keyboard.press("Space")
+    page.wait_for_selector("text=Proved:")
+    page.click("summary:has-text('Only a part of it') >> nth=0")
+    page.fill(".place-only input >> nth=0", "table:ledger/public/salaries")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("text=Not inside what is held.")
+    assert violations(page) == []
+    page.fill(".place-only input >> nth=0", "")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("text=Proved:")
+    page.fill("#id_reason", "Only read.")
+    page.click("text=Ask whether to do this")
+    page.wait_for_selector(".proposal")
+
+    assert "Only read." in page.inner_text(".proposal")
+    assert ReviewItem.objects.filter(grant=grant, campaign__frozen__has_key="asked").count() == 1
+
+
+def test_another_suggestion_comes_without_losing_the_page(scene, visit):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
+    page.keyboard.press("s")
+    page.wait_for_selector("text=Proved:")
+    page.fill("#id_reason", "Typed before.")
+    page.uncheck(".piece >> nth=0 >> input")
+    page.wait_for_selector("text=Nothing would remain")
+
+    page.click(".suggestions .chip >> nth=0")
+    page.wait_for_selector("text=Proved:")
+
+    assert page.is_checked(".piece >> nth=0 >> input")
+    assert page.input_value("#id_reason") == "Typed before."
+
+
+def test_a_narrowing_is_tried_without_script(scene, visit):
+    page = visit(scene.reviewer, f"/reviews/narrow/{scene.free.pk}/", java_script_enabled=False, **DESKTOP)
+    page.click("text=Preview")
+    page.wait_for_selector("text=Proved:")
+    page.click("text=Ask whether to do this")
+    page.wait_for_selector(".proposal")
 
 
 def test_the_inbox_is_triaged_by_keyboard(scene, visit):
@@ -139,6 +194,7 @@ def test_an_owner_on_a_phone_answers_in_two_taps_and_a_sentence(scene, visit):
 
     page.tap("tr:has-text('batch_admin') >> text=Yes")
     page.wait_for_selector("#id_reason")
+    page.wait_for_selector("#preview > *")
     page.fill("#id_reason", "The nightly batch empties its staging rows.")
     page.tap(".answer-send")
     page.wait_for_selector("text=Attested by Olga Brandt")
