@@ -29,7 +29,7 @@ from identities.selectors.inventory import access_source
 from identities.selectors.runs import access_sync_run, list_errors, refused_records
 from identities.sync.cancel import cancel_run
 from identities.sync.held import accept_held, reject_held
-from identities.sync.preview import preview_held
+from identities.sync.preview import preview_of
 from identities.sync.runs import ERRORS_IN_ANSWER
 
 SEES_RUN = ("inventory:read", "sync:write")
@@ -203,7 +203,7 @@ class SyncWouldChange(APIView):
         run, limit = run_of(request, slug, run_id), limit_parameter(request)
         kind = choice_parameter(request, "kind", OBJECT_KINDS)
         action = choice_parameter(request, "action", ChangeAction.values)
-        preview = preview_held(run=run, now=timezone.now(), limit=limit, kind=kind, actions=(action,) if action else ())
+        preview = preview_of(run=run, now=timezone.now(), limit=limit, kind=kind, actions=(action,) if action else ())
         return Response(WouldChangeOut(preview).data)
 
 

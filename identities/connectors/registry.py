@@ -5,6 +5,7 @@ from typing import Any
 
 from governance.kernel.errors import DomainError
 from identities.connectors.contract import Connector, Description, NotPossible, Record
+from identities.connectors.csv_rows import CsvRows
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
 
@@ -59,7 +60,7 @@ def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, 
     return _KINDS[kind](settings, secrets)
 
 
-_FORMATS: tuple[FileFormat, ...] = ()
+_FORMATS: tuple[FileFormat, ...] = (CsvRows(),)
 
 
 def formats() -> tuple[FileFormat, ...]:
@@ -67,6 +68,6 @@ def formats() -> tuple[FileFormat, ...]:
     return _FORMATS
 
 
-def recognise(head: bytes) -> FileFormat | None:
-    """The format of a file that begins like this; None where no format knows it."""
-    return next((each for each in _FORMATS if each.recognises(head)), None)
+def recognise(head: bytes) -> tuple[FileFormat, ...]:
+    """Every format that a file may be of that begins like this: none where nobody knows it, several where unclear."""
+    return tuple(each for each in _FORMATS if each.recognises(head))

@@ -12,12 +12,14 @@ from governance.people.models import User
 from governance.web.templatetags.remit import number
 from identities.models import SyncRun, SyncState
 from identities.sync.cancel import may_cancel
-from identities.sync.preview import Loser
+from identities.sync.differences import Loser
 from identities.views.change_lines import KIND_NAMES
 
 COUNTED = ("added", "changed", "retired", "unchanged")
 COUNT_NAMES = {**KIND_NAMES, "usage": "Usage", "usage_window": "Usage window"}
 PHASES = {
+    "asking": "Asking the source",
+    "converting": "Reading the file",
     "reading": "Reading and checking records",
     "comparing": "Comparing with the inventory",
     "deriving": "Working out what permissions allow",

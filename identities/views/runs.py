@@ -24,7 +24,7 @@ from identities.selectors.history import names_of
 from identities.selectors.runs import access_sync_run, list_errors, refused_records
 from identities.sync.cancel import cancel_run
 from identities.sync.held import accept_held, reject_held
-from identities.sync.preview import HeldPreview, preview_held
+from identities.sync.preview import Preview, preview_of
 from identities.views.change_lines import ChangeLine, line_of
 from identities.views.requests import PageRequest
 from identities.views.run_lines import COUNTED, count_lines, loser_line, origin_of, progress_of, started_by, total_of
@@ -102,7 +102,7 @@ def sync_run_would_change(request: PageRequest, run_id: UUID) -> HttpResponse:
     context: dict[str, Any] = {"run": run}
     status = 200
     try:
-        context |= _would_change(preview_held(run=run, now=timezone.now(), limit=SHOWN_OF_EACH + 1))
+        context |= _would_change(preview_of(run=run, now=timezone.now(), limit=SHOWN_OF_EACH + 1))
     except DomainError as refusal:
         context["refusal"], status = refusal, refusal.status
     return render_page(
@@ -184,7 +184,7 @@ def _tabs(run: SyncRun, chosen: str) -> list[dict[str, Any]]:
     ]
 
 
-def _would_change(preview: HeldPreview) -> dict[str, Any]:
+def _would_change(preview: Preview) -> dict[str, Any]:
     names = names_of(preview.changes)
     groups = []
     for action, title in (("retired", "Would go"), ("changed", "Would change"), ("added", "Would come")):
