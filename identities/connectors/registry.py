@@ -1,10 +1,11 @@
 """Which connector speaks for which kind of source, and which files are understood."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from governance.kernel.errors import DomainError
-from identities.connectors.contract import Connector, Description, NotPossible, Record
+from identities.connectors.contract import Connector, Description, NotPossible, Record, Setting
 from identities.connectors.csv_rows import CsvRows
 from identities.connectors.files import FileFormat
 from identities.connectors.postgresql import PostgreSQL
@@ -48,6 +49,46 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, str]], Connector]
 def kinds() -> tuple[str, ...]:
     """Every kind of source there is a connector for."""
     return tuple(_KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What people see of a kind of source before there is one: its title, a sentence, what can be set."""
+
+    name: str
+    title: str
+    sentence: str
+    settings: tuple[Setting, ...] = ()
+
+
+_ABOUT: Mapping[str, tuple[str, str]] = {
+    "postgresql": ("PostgreSQL server", "Reads roles and rights of a server, narrows and revokes them in SQL."),
+    "rabbitmq": ("RabbitMQ broker", "Reads users and what each may do in every virtual host, and changes it there."),
+    "aws": ("AWS account", "Reads IAM users, roles and policies of an account, and attaches narrower policies."),
+    "kubernetes": ("Kubernetes cluster", "Reads service accounts and RBAC of a cluster, and rewrites bindings."),
+    "mcp": ("AI agents and their tools", "Reads agent configurations and the tools that MCP servers offer them."),
+    "redis": ("Redis server", "Reads the users of a server and their ACL rules, and rewrites them."),
+    "remit": ("Remit itself", "Reads Remit's own API clients and connectors, so that they are reviewed like others."),
+    "push": ("Any other system", "It sends its inventory through the API, or somebody imports a file of it here."),
+}
+
+
+def about(kind: str) -> Kind:
+    """The kind as people see it. Raises UnknownKind."""
+    if kind not in _KINDS:
+        raise UnknownKind(f"There is no connector of kind {kind!r}. There are {', '.join(_KINDS)}.")
+    title, sentence = _ABOUT.get(kind, (kind, ""))
+    return Kind(kind, title, sentence, settings_of(kind))
+
+
+def title_of(kind: str) -> str:
+    """What people call sources of this kind, also where its connector is gone."""
+    return _ABOUT.get(kind, (kind, ""))[0]
+
+
+def settings_of(kind: str) -> tuple[Setting, ...]:
+    """What can be set for a source of this kind, in the order in which a form asks for it."""
+    return tuple(getattr(_KINDS.get(kind), "SETTINGS", ()))
 
 
 def connector_for(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> Connector:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from governance.kernel.actors import Actor
 from governance.people.models import User
 from governance.web.templatetags.remit import number
+from identities.connectors.registry import formats
 from identities.models import SyncRun, SyncState
 from identities.sync.cancel import may_cancel
 from identities.sync.differences import Loser
@@ -113,6 +114,17 @@ def loser_line(loser: Loser) -> LoserLine:
         credentials=loser.credentials,
         is_retired=loser.is_retired,
     )
+
+
+def note_lines(run: SyncRun) -> dict[str, Any]:
+    """What the reader of a file had to say: its format, what it counted, and sentences; empty for other runs."""
+    titles = {each.name: each.title for each in formats()}
+    name = str(run.notes.get("format", ""))
+    return {
+        "format": titles.get(name, name),
+        "counts": sorted(run.notes.get("counts", {}).items()),
+        "sentences": run.notes.get("sentences", []),
+    }
 
 
 def origin_of(run: SyncRun) -> str:

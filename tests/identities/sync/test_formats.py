@@ -217,7 +217,7 @@ def test_a_file_that_may_be_two_things_is_asked_about(source: Source, take: Any,
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(source: Source, take: Any) -> None:
-    with pytest.raises(FileRefused, match="no format 'excel'.*csv"):
+    with pytest.raises(FileRefused, match=r"no format 'excel'.*csv"):
         take(source, CSV, format="excel")
 
 
