@@ -36,6 +36,7 @@ COLUMNS = ("identity", *IDENTITY_COLUMNS, "grant", *GRANT_COLUMNS, *STATEMENT_CO
 REQUIRED = ("identity", "kind")
 TIMES = frozenset({"created_at", "last_used", "valid_from", "valid_until"})
 END = "#end"
+LONGEST_LABEL = 200
 DELIMITERS = ",;\t"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 # In these a vertical bar or a space is part of a pattern, so only line breaks part the patterns.
@@ -211,7 +212,15 @@ class _Reading:
         if "shared_with" in facts and facts["shared_with"].isdecimal() and len(facts["shared_with"]) < 10:
             facts["shared_with"] = int(facts["shared_with"])  # type: ignore[assignment]
         permission = {"dialect": row["dialect"], "statements": [statement]}
-        self._open = {"type": "grant", "id": key, "identity": row["identity"], "permission": permission, **facts}
+        label = {} if row.get("grant") else {"label": _label(statement)}
+        self._open = {
+            "type": "grant",
+            "id": key,
+            "identity": row["identity"],
+            "permission": permission,
+            **label,
+            **facts,
+        }
         self._open_line = self._line
 
     def _add_statement(self, row: Mapping[str, str], statement: dict[str, Any], facts: Mapping[str, str]) -> None:
@@ -295,6 +304,12 @@ def _parts(cell: str, dialect: str) -> list[str]:
     else:
         parts = cell.split("|") if "|" in cell else cell.split()
     return [part.strip() for part in parts if part.strip()]
+
+
+def _label(statement: Mapping[str, Any]) -> str:
+    """What a grant without a name of its own is called: what it allows."""
+    text = f"{', '.join(statement['actions'])} on {', '.join(statement['resources'])}"
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def _delimiter(header: str) -> str:

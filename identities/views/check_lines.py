@@ -26,6 +26,6 @@ def _sentence(checks: Sequence[Check]) -> str:
     if failed:
         return f"{failed} of {len(checks)} failed. Nothing was changed, and nothing is stored."
     if warned:
-        things = "one thing" if warned == 1 else f"{warned} things"
-        return f"It works, and {things} could be better. Nothing was changed, and nothing is stored."
+        things = "one thing needs" if warned == 1 else f"{warned} things need"
+        return f"Nothing failed, and {things} a look. Nothing was changed, and nothing is stored."
     return "It works. Nothing was changed, and nothing is stored."

@@ -16,7 +16,8 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
-from identities.connectors.registry import title_of
+from identities.connectors.registry import settings_of, title_of
+from identities.connectors.settings import by_name
 from identities.models import Source, SyncRun, SyncState
 from identities.selectors.inventory import access_source
 from identities.selectors.runs import list_runs
@@ -90,7 +91,6 @@ class SourceRow:
     problem: str
     identities: int
     identities_url: str
-    abilities: list[str]
     last_run_at: datetime | None
     last_run_state: str
     is_held: bool
@@ -169,7 +169,7 @@ def show_source(
     is_push = source.kind == PUSH
     context: dict[str, Any] = {
         "source": source,
-        "kind": title_of(source.kind),
+        "kind": kind_of(source),
         "icon": icon_of(source.kind),
         "freshness": freshness_of(source, now),
         "is_push": is_push,
@@ -204,6 +204,11 @@ def show_source(
     )
 
 
+def kind_of(source: Source) -> str:
+    """What kind of system it is, in words."""
+    return "Pushed or imported" if source.kind == PUSH else title_of(source.kind)
+
+
 def icon_of(kind: str) -> str:
     """The icon of a kind of source."""
     return KIND_ICONS.get(kind, "database")
@@ -235,10 +240,16 @@ def ability_row(source: Source) -> AbilityRow:
 
 
 def setting_lines(source: Source) -> list[tuple[str, str, bool]]:
-    """(name, value, is a reference) of every setting. Secrets are references, so nothing needs hiding."""
+    """(label, value, is a reference) of every setting. Secrets are references, so nothing needs hiding."""
+    declared = settings_of(source.kind)
+    labels = {each.name: each.label for each in declared}
     return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value), is_reference(value))
-        for name, value in sorted(source.settings.items())
+        (
+            labels.get(name, name),
+            ", ".join(map(str, value)) if isinstance(value, list) else str(value),
+            is_reference(value),
+        )
+        for name, value in sorted(by_name(declared, source.settings).items())
     ]
 
 
@@ -253,20 +264,18 @@ def spoken_seconds(seconds: int) -> str:
 
 def _row(source: Source, now: datetime) -> SourceRow:
     facts: Any = source
-    writing = [name for name in CAPABILITY_WORDS if name in source.capabilities and name not in ("read", "verify")]
     return SourceRow(
         slug=source.slug,
         url=reverse("identities:source_detail", args=[source.slug]),
         name=source.name,
         icon=icon_of(source.kind),
-        kind=title_of(source.kind),
+        kind=kind_of(source),
         environment=source.environment,
         freshness=freshness_of(source, now),
         last_success_at=source.last_success_at,
         problem=source.last_error,
         identities=facts.identity_count,
         identities_url=f"{reverse('identities:identity_list')}?source={source.slug}",
-        abilities=writing,
         last_run_at=facts.last_run_at,
         last_run_state=facts.last_run_state or "",
         is_held=facts.is_held,
