@@ -4,8 +4,10 @@ from django.urls import path
 
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
+from identities.api import connections as api_connections
 from identities.api import grants as api_grants
 from identities.api import history as api_history
+from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
@@ -21,6 +23,7 @@ from identities.views import (
     identity_page,
     runs,
     saved_views,
+    source_actions,
     source_forms,
     sources,
 )
@@ -49,13 +52,20 @@ urlpatterns = [
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
     path("sources/", sources.source_list, name="source_list"),
     path("sources/new/", source_forms.source_create, name="source_create"),
+    path("sources/new/check/", source_forms.source_check_new, name="source_check_new"),
     path("sources/<slug:slug>/", sources.source_detail, name="source_detail"),
     path("sources/<slug:slug>/edit/", source_forms.source_edit, name="source_edit"),
+    path("sources/<slug:slug>/edit/check/", source_forms.source_check_edit, name="source_check_edit"),
     path("sources/<slug:slug>/read/", sources.source_read, name="source_read"),
+    path("sources/<slug:slug>/check/", source_actions.source_check, name="source_check"),
+    path("sources/<slug:slug>/preview/", source_actions.source_preview, name="source_preview"),
+    path("sources/<slug:slug>/preview/<uuid:run_id>/", source_actions.source_previewing, name="source_previewing"),
+    path("sources/<slug:slug>/import/", source_actions.source_import, name="source_import"),
     path("runs/<uuid:run_id>/", runs.sync_run_detail, name="sync_run_detail"),
     path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
     path("runs/<uuid:run_id>/cancel/", runs.sync_run_cancel, name="sync_run_cancel"),
+    path("runs/<uuid:run_id>/take-in/", runs.sync_run_take_in, name="sync_run_take_in"),
     path("runs/<uuid:run_id>/would-change/", runs.sync_run_would_change, name="sync_run_would_change"),
     path("runs/<uuid:run_id>/refused/", runs.sync_run_refused, name="sync_run_refused"),
 ]
@@ -65,6 +75,8 @@ api_urlpatterns = [
     *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
     *api_sources.urlpatterns,
+    *api_connections.urlpatterns,
+    *api_imports.urlpatterns,
     *api_syncs.urlpatterns,
     *api_runs.urlpatterns,
     *api_changes.urlpatterns,

@@ -40,6 +40,11 @@ class Verb(StrEnum):
     SOURCE_REGISTERED = "source.registered", "A system was connected as a source."
     SOURCE_CHANGED = "source.changed", "A source's settings changed."
     SOURCE_READ_REQUESTED = "source.read_requested", "Somebody asked for a source to be read now."
+    SOURCE_PREVIEW_REQUESTED = (
+        "source.preview_requested",
+        "Somebody asked what reading a source would change.",
+    )
+    SOURCE_CHECKED = "source.checked", "Somebody tried the connection to a system with the settings of a source."
     SYNC_APPLIED = "sync.applied", "A reading of a source became part of the inventory."
     SYNC_REJECTED = "sync.rejected", "A reading was refused as a whole; the inventory did not change."
     SYNC_HELD = "sync.held", "A reading would remove more than the limit and waits for a person."

@@ -29,7 +29,7 @@ from identities.selectors.inventory import access_source
 from identities.selectors.runs import access_sync_run, list_errors, refused_records
 from identities.sync.cancel import cancel_run
 from identities.sync.held import accept_held, reject_held
-from identities.sync.preview import preview_held
+from identities.sync.preview import preview_of
 from identities.sync.runs import ERRORS_IN_ANSWER
 
 SEES_RUN = ("inventory:read", "sync:write")
@@ -49,6 +49,14 @@ class SyncProgressOut(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
+class SyncNotesOut(serializers.Serializer):
+    """What the reader of a file had to say: what it counted (left out, passed over) and sentences."""
+
+    format = serializers.CharField(required=False)
+    counts = serializers.DictField(child=serializers.IntegerField(), required=False)
+    sentences = serializers.ListField(child=serializers.CharField(), required=False)
+
+
 class SyncRunOut(serializers.ModelSerializer):
     """A run: `counts` say per kind what was added, changed, retired and left unchanged.
 
@@ -57,6 +65,7 @@ class SyncRunOut(serializers.ModelSerializer):
     """
 
     source: Any = serializers.SlugRelatedField("slug", read_only=True)
+    notes = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
     changes_url = serializers.SerializerMethodField()
@@ -66,9 +75,13 @@ class SyncRunOut(serializers.ModelSerializer):
         model = SyncRun
         fields = [
             *("id", "source", "mode", "origin", "is_complete", "state", "started_at", "observed_at", "finished_at"),
-            *("records", "counts", "is_partial", "refused", "progress", "cancel_requested_at", "problem"),
+            *("records", "counts", "is_partial", "refused", "notes", "progress", "cancel_requested_at", "problem"),
             *("url", "changes_url", "refused_url"),
         ]
+
+    @extend_schema_field(SyncNotesOut())
+    def get_notes(self, run: SyncRun) -> dict[str, Any]:
+        return run.notes
 
     @extend_schema_field(SyncProgressOut(allow_null=True))
     def get_progress(self, run: SyncRun) -> dict[str, Any] | None:
@@ -198,12 +211,12 @@ class SyncWouldChange(APIView):
         parameters=[*CHANGE_FILTERS, OpenApiParameter("limit", int, description="Rows of each action, 1 to 1000.")],
     )
     def get(self, request: Request, slug: str, run_id: UUID) -> Response:
-        """What a held run would change, compared with the inventory as it is now. Costs as much as reading it."""
+        """What a held run would change (compared anew, as costly as reading) or a dry run found."""
         require_known_parameters(request, {"kind", "action", "limit"})
         run, limit = run_of(request, slug, run_id), limit_parameter(request)
         kind = choice_parameter(request, "kind", OBJECT_KINDS)
         action = choice_parameter(request, "action", ChangeAction.values)
-        preview = preview_held(run=run, now=timezone.now(), limit=limit, kind=kind, actions=(action,) if action else ())
+        preview = preview_of(run=run, now=timezone.now(), limit=limit, kind=kind, actions=(action,) if action else ())
         return Response(WouldChangeOut(preview).data)
 
 

@@ -126,7 +126,7 @@ class SyncList(APIView):
         source = access_source(actor=actor_of(request), slug=slug)
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
             spool = cast(IO[bytes], file)
-            is_open_ended = _spool(request, spool)
+            is_open_ended = spool_body(request, spool)
             now = timezone.now()
             run = receive(
                 source=source,
@@ -143,7 +143,7 @@ class SyncList(APIView):
                 must_end=is_open_ended,
             )
         # A run of this request began at this request's own microsecond.
-        return _answer(run, is_replay=run.started_at != now)
+        return answer_of(run, is_replay=run.started_at != now)
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
@@ -152,7 +152,8 @@ class SyncList(APIView):
         return response
 
 
-def _answer(run: SyncRun, *, is_replay: bool) -> Response:
+def answer_of(run: SyncRun, *, is_replay: bool) -> Response:
+    """The answer to whoever brought a reading: the run, or the problem that it ended with."""
     problem = run.problem
     if problem and run.state != SyncState.HELD and problem["status"] >= 400:
         document = {
@@ -186,8 +187,8 @@ def _is_gzip(request: Request) -> bool:
     return encoding != "identity"
 
 
-def _spool(request: Request, spool: IO[bytes]) -> bool:
-    """Copy the body to disk, whatever its size; returns whether its length was not announced.
+def spool_body(request: Request, spool: IO[bytes]) -> bool:
+    """Copy the body to disk, up to the largest accepted; returns whether its length was not announced.
 
     A server tells a body that was cut off from one that ended only by its announced length, so a body without one
     has to say itself where it ends.

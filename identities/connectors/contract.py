@@ -65,6 +65,7 @@ class Setting:
     """One setting of a kind of source, as forms, API and documents show it.
 
     kind: text, integer, flag, choice, list (of texts) or reference (where a secret is: `env:NAME`, `file:/path`).
+    also: another name under which the setting may stand.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Setting:
     required: bool = False
     default: Any = None
     choices: Sequence[str] = ()
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,15 @@ class Holds(StrEnum):
 
 @dataclass(slots=True)
 class Notes:
-    """What a format has to say beside its records: `counts` by what was counted, and sentences."""
+    """What a format has to say beside its records: `counts` by what was counted, and sentences.
+
+    line: where in the file the record stands that is being yielded. A format that knows sets it, and whatever is wrong
+    with the record is then said of that line.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     sentences: list[str] = field(default_factory=list)
+    line: int = 0
 
     def count(self, what: str, number: int = 1) -> None:
         """For instance `notes.count("secrets dropped")`."""
@@ -50,7 +55,7 @@ class Notes:
 
 
 class FileFormat(Protocol):
-    """One format. name: as `--format` takes it. kind: the kind of source it is an export of."""
+    """One format. name: as `--format` takes it. kind: the kind of source it is an export of; "push" is any."""
 
     name: str
     title: str

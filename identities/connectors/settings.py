@@ -22,10 +22,17 @@ def read_settings(
     A reference whose secret is not resolved (the settings are only looked at) is an empty text. Raises `BadSettings`.
     """
     known = {each.name: each for each in declared}
+    settings = by_name(declared, settings)
     for name in settings:
         if name not in known:
             raise BadSettings(f"Unknown setting {name!r}. Known are {', '.join(sorted(known))}.", setting=name)
     return {name: _read(each, settings.get(name), secrets) for name, each in known.items()}
+
+
+def by_name(declared: Sequence[Setting], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under their declared names, whatever names they were stored under."""
+    renamed = {each.also: each.name for each in declared if each.also}
+    return {renamed.get(name, name): value for name, value in settings.items()}
 
 
 def _read(setting: Setting, value: Any, secrets: Mapping[str, str]) -> Any:

@@ -64,6 +64,8 @@ class SyncRun(models.Model):
     is_partial = models.BooleanField(default=False)
     refused = models.PositiveIntegerField(default=0)
     refused_payload = models.BinaryField(null=True, blank=True)
+    notes = models.JSONField(default=dict, blank=True)
+    preview = models.JSONField(null=True, blank=True)
     progress = models.JSONField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     feed_number = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
@@ -77,7 +79,15 @@ class SyncRun(models.Model):
                 name="identities_run_once_per_key",
             ),
         ]
-        indexes = [models.Index(fields=["source", "-started_at"], name="identities_run_latest")]
+        indexes = [
+            models.Index(fields=["source", "-started_at"], name="identities_run_latest"),
+            # The few dry runs that still keep their reading.
+            models.Index(
+                fields=["finished_at"],
+                name="identities_run_kept",
+                condition=Q(state="dry_run", held_payload__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.mode} of {self.source_id} at {self.started_at}"

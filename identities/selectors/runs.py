@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import NotFound
-from identities.models import Source, SyncRowError, SyncRun
+from identities.models import Source, SyncRowError, SyncRun, SyncState
 from identities.selectors.inventory import list_sources, sees_everything
 
 # Bodies of readings: up to many megabytes, which only those who ask for them shall fetch.
@@ -36,6 +36,13 @@ def access_sync_run(*, actor: Actor, run_id: UUID | str, source: Source | None =
 def list_errors(run: SyncRun) -> QuerySet[SyncRowError]:
     """Why records of the run were refused, in the order of its lines; the first thousand are kept."""
     return run.row_errors.order_by("line", "pk")
+
+
+def is_kept(run: SyncRun) -> bool:
+    """Whether the run is a dry one that kept its reading, so that it can be taken in."""
+    if run.state != SyncState.DRY_RUN:
+        return False
+    return SyncRun.objects.filter(pk=run.pk, held_payload__isnull=False).exists()
 
 
 def refused_records(run: SyncRun) -> bytes:

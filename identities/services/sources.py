@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
@@ -21,6 +22,7 @@ from identities.services.secret_shapes import find_secret, is_secret_name
 from identities.services.secrets import check_reference, is_reference
 
 READ_TASK = "identities.read_source"
+PREVIEW_TASK = "identities.preview_source"
 PUSH = "push"
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
 # (lowest, highest) of each whole number that people set.
@@ -172,15 +174,40 @@ def request_read(*, source: Source, actor: Actor, now: datetime) -> Source:
     require_role(actor, Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, scope="inventory:write")
     with transaction.atomic(durable=True):
         locked = Source.objects.select_for_update(of=("self",)).get(pk=source.pk)
-        if locked.kind == PUSH:
-            raise NotReadable(f"{locked.name} sends its data itself; ask its sync client for a new reading.")
-        if not locked.is_enabled:
-            raise NotReadable(f"{locked.name} is switched off.")
+        _require_readable(locked)
         locked.next_read_at = now
         locked.save(update_fields=["next_read_at"])
         log.record(verb=Verb.SOURCE_READ_REQUESTED, actor=actor, subject=source_subject(locked), now=now)
         dispatch.after_commit(READ_TASK, source_id=str(locked.pk))
     return locked
+
+
+def request_preview(*, source: Source, actor: Actor, now: datetime) -> UUID:
+    """Have the source read as soon as a worker is free, to see what would change; returns the id of the run to come.
+
+    Nothing becomes part of the inventory. Raises `NotReadable`, `Forbidden`.
+    """
+    require_role(actor, Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, scope="inventory:write")
+    run_id = uuid4()
+    with transaction.atomic(durable=True):
+        current = Source.objects.get(pk=source.pk)
+        _require_readable(current)
+        log.record(
+            verb=Verb.SOURCE_PREVIEW_REQUESTED,
+            actor=actor,
+            subject=source_subject(current),
+            now=now,
+            new={"run": str(run_id)},
+        )
+        dispatch.after_commit(PREVIEW_TASK, source_id=str(current.pk), run_id=str(run_id))
+    return run_id
+
+
+def _require_readable(source: Source) -> None:
+    if source.kind == PUSH:
+        raise NotReadable(f"{source.name} sends its data itself; ask its sync client for a new reading.")
+    if not source.is_enabled:
+        raise NotReadable(f"{source.name} is switched off.")
 
 
 def describe_from(source: Source, connector: Connector) -> bool:
@@ -226,11 +253,12 @@ def _checked(field: str, value: Any) -> Any:
                 raise InvalidSource("Somebody who left can't answer for a source.", field=field)
             return value
         case "settings":
-            return _checked_settings(value)
+            return checked_settings(value)
     raise InvalidSource(f"{field} can't be changed.", field=field)
 
 
-def _checked_settings(value: Any) -> dict[str, Any]:
+def checked_settings(value: Any) -> dict[str, Any]:
+    """Settings as they may be stored: secrets only as references. Raises `InvalidSource`, `SecretMissing`."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InvalidSource("The settings must be an object.", field="settings")
     for name, setting in value.items():

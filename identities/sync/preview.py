@@ -1,60 +1,19 @@
-"""What a held run would change, found by carrying it out up to the comparison and taking that back."""
+"""What a held run would change, found by carrying it out up to the comparison and taking that back; and a dry run's."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import Any
-from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from governance.kernel.actors import system_actor
 from governance.kernel.errors import Conflict
-from identities.diff import changed_members
-from identities.models import Change, ChangeAction, SyncRun, SyncState
-from identities.sync import merge, receive
+from identities.models import Change, SyncRun, SyncState
+from identities.sync import differences, merge, receive
+from identities.sync.differences import Loser
 from identities.sync.held import NotHeld
 from identities.sync.lines import Body
 from identities.sync.progress import Progress
-
-MOST_LOSERS = 20
-
-# Within each action: identities, then what is privileged, then the rest.
-_CHANGES = f"""
-SELECT d.kind, d.id, d.external_id, d.action, d.old::text, (s.body - {merge.UNCHANGING})::text
-FROM sync_diff d
-LEFT JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id AND d.action <> 'retired'
-LEFT JOIN identities_grant g ON d.kind = 'grant' AND g.id = d.id
-WHERE d.action = %(action)s AND %(kind)s IN ('', d.kind)
-ORDER BY d.kind <> 'identity', NOT coalesce(g.is_privileged, false), d.kind, d.external_id
-LIMIT %(most)s
-"""  # noqa: S608 - a constant of this package
-_LOSERS = """
-SELECT i.id, i.name, i.external_id, i.grant_count,
-       EXISTS (SELECT 1 FROM sync_diff d WHERE d.kind = 'identity' AND d.action = 'retired' AND d.id = i.id),
-       lost.grants, lost.privileged, lost.credentials
-FROM (
-    SELECT identity_id, count(*) FILTER (WHERE kind = 'grant') AS grants,
-           count(*) FILTER (WHERE is_privileged) AS privileged,
-           count(*) FILTER (WHERE kind = 'credential') AS credentials
-    FROM (
-        SELECT g.identity_id, d.kind, g.is_privileged
-        FROM sync_diff d JOIN identities_grant g ON g.id = d.id
-        WHERE d.kind = 'grant' AND d.action = 'retired'
-        UNION ALL
-        SELECT c.identity_id, d.kind, false
-        FROM sync_diff d JOIN identities_credential c ON c.id = d.id
-        WHERE d.kind = 'credential' AND d.action = 'retired'
-        UNION ALL
-        SELECT d.id, d.kind, false FROM sync_diff d WHERE d.kind = 'identity' AND d.action = 'retired'
-    ) gone
-    GROUP BY identity_id
-) lost
-JOIN identities_identity i ON i.id = lost.identity_id
-ORDER BY lost.grants DESC, lost.privileged DESC, lost.credentials DESC, i.name, i.id
-LIMIT %s
-"""
 
 
 class CannotPreview(Conflict):
@@ -65,21 +24,7 @@ class CannotPreview(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Loser:
-    """An identity that would lose something: how many of its grants (`of_grants` in all) and credentials."""
-
-    identity_id: UUID
-    name: str
-    external_id: str
-    of_grants: int
-    is_retired: bool
-    grants: int
-    privileged: int
-    credentials: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeldPreview:
+class Preview:
     """What would happen. counts: as of a run. losers: who would lose most, first. changes: some of them, not saved."""
 
     counts: dict[str, dict[str, int]]
@@ -87,9 +32,25 @@ class HeldPreview:
     changes: list[Change]
 
 
-def preview_held(
-    *, run: SyncRun, now: datetime, limit: int, kind: str = "", actions: tuple[str, ...] = ()
-) -> HeldPreview:
+def preview_of(*, run: SyncRun, now: datetime, limit: int, kind: str = "", actions: tuple[str, ...] = ()) -> Preview:
+    """What a held run would change, or what a dry run found; up to `limit` changes of each action.
+
+    A dry run's answer is of the time at which it ran. Raises `NotHeld`, `CannotPreview`.
+    """
+    if run.state != SyncState.DRY_RUN or run.preview is None:
+        return preview_held(run=run, now=now, limit=limit, kind=kind, actions=actions)
+    found: list[Change] = []
+    for action in actions or differences.ACTIONS:
+        matching = [
+            each
+            for each in differences.changes_of(run.preview, at=run.started_at)
+            if each.action == action and kind in ("", each.object_kind)
+        ]
+        found += matching[:limit]
+    return Preview(counts=run.counts, losers=differences.losers_of(run.preview), changes=found)
+
+
+def preview_held(*, run: SyncRun, now: datetime, limit: int, kind: str = "", actions: tuple[str, ...] = ()) -> Preview:
     """Compare a held run with the inventory as it is now; up to `limit` changes of each action, retirements first.
 
     Costs as much as the reading itself did up to that point, and changes nothing. Raises `NotHeld`, `CannotPreview`.
@@ -100,15 +61,15 @@ def preview_held(
     body = Body(BytesIO(bytes(found.held_payload)), is_gzip=True)
     intake = receive.Intake(body, system_actor("preview"), now, skip_bad=found.is_partial)
     progress = Progress(found.pk)
-    wanted = actions or (ChangeAction.RETIRED, ChangeAction.CHANGED, ChangeAction.ADDED)
+    wanted = actions or differences.ACTIONS
     try:
         with transaction.atomic():
             staged = receive.stage(found, intake, progress)
             merge.compare(source_id=found.source_id, is_complete=staged.is_complete)
-            preview = HeldPreview(
+            preview = Preview(
                 counts=merge.count(source_id=found.source_id),
-                losers=_losers(),
-                changes=[change for action in wanted for change in _changes(action, kind, limit, now)],
+                losers=differences.find_losers(),
+                changes=differences.find_changes(limit=limit, now=now, kind=kind, actions=wanted),
             )
             transaction.set_rollback(True)
     except receive.Faulty as faulty:
@@ -116,27 +77,3 @@ def preview_held(
     finally:
         progress.close()
     return preview
-
-
-def _losers() -> list[Loser]:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOSERS, [MOST_LOSERS])
-        return [Loser(*row) for row in cursor.fetchall()]
-
-
-def _changes(action: str, kind: str, limit: int, now: datetime) -> list[Change]:
-    with connection.cursor() as cursor:
-        cursor.execute(_CHANGES, {"action": action, "kind": kind, "most": limit})
-        return [_change(*row, now=now) for row in cursor.fetchall()]
-
-
-def _change(
-    kind: str, pk: UUID, external_id: str, action: str, was: str | None, becomes: str | None, *, now: datetime
-) -> Change:
-    old: Any = json.loads(was) if was else None
-    new: Any = json.loads(becomes) if becomes else None
-    if action == ChangeAction.CHANGED:
-        old, new = changed_members(old, new)
-    return Change(
-        object_kind=kind, object_id=pk, external_id=external_id, action=action, old=old, new=new, created_at=now
-    )

@@ -39,11 +39,13 @@ class Progress:
     `{"phase": …, "records": lines so far, "bytes": read so far, "of_bytes": in all, "at": RFC 3339}`.
     """
 
-    def __init__(self, run_id: UUID, tell: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self, run_id: UUID, tell: Callable[[dict[str, Any]], None] | None = None, *, phase: str = "reading"
+    ) -> None:
         self._run_id = run_id
         self._listener = tell
         self._said_at = time.monotonic()
-        self._said: dict[str, Any] = {"phase": "reading", "records": 0, "bytes": 0, "of_bytes": 0}
+        self._said: dict[str, Any] = {"phase": phase, "records": 0, "bytes": 0, "of_bytes": 0}
         self._connection: Any = None
 
     def watch(self, numbered: Iterator[tuple[int, bytes]], body: Body) -> Iterator[tuple[int, bytes]]:
@@ -52,6 +54,12 @@ class Progress:
             yield number, line
             if number % EVERY_LINES == 0 and self._is_time():
                 self._tell(records=number, bytes=body.position, of_bytes=body.size)
+
+    def passed(self, number: int, *, position: int = 0, size: int = 0) -> None:
+        """So many records came so far, from so many bytes where somebody knows. Every single one may be told."""
+        # A source that answers slowly gives few records, so the clock decides and not their number.
+        if self._is_time():
+            self._tell(records=number, bytes=position, of_bytes=size)
 
     def phase(self, name: str) -> None:
         """A new part of the work begins."""

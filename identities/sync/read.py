@@ -6,7 +6,7 @@ that answers slowly holds no row.
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import IO, Any, cast
 from uuid import UUID
@@ -26,6 +26,7 @@ from identities.services.sources import PUSH, READ_TASK, NotReadable, describe_f
 from identities.sync import runs
 from identities.sync.lines import Body
 from identities.sync.locks import source_lock
+from identities.sync.progress import Cancelled, Progress
 from identities.sync.receive import Intake, carry_out, order_in_time
 
 logger = structlog.get_logger(__name__)
@@ -34,11 +35,22 @@ SPOOL_IN_MEMORY = 4 * 1024 * 1024
 DUE_AT_ONCE = 100
 
 
-def read_source(*, source_id: UUID | str, actor: Actor, now: datetime) -> SyncRun:
+def read_source(
+    *,
+    source_id: UUID | str,
+    actor: Actor,
+    now: datetime,
+    dry_run: bool = False,
+    run_id: UUID | None = None,
+    wait_seconds: float = 0,
+    tell: Callable[[dict[str, Any]], None] | None = None,
+) -> SyncRun:
     """Read one source through its connector and apply what it says; returns the ended run.
 
     A source that can't be reached or not be read completely ends the run as failed, and is tried again later, each
-    time after a longer pause. Raises `NotFound`, `NotReadable`, `SyncInProgress`.
+    time after a longer pause. A dry run says what would change (`preview`) and leaves inventory, source and schedule
+    alone. run_id: the id that somebody was promised. tell: whom to tell how far it is.
+    Raises `NotFound`, `NotReadable`, `SyncInProgress` (after `wait_seconds`).
     """
     source = Source.objects.filter(pk=source_id).first()
     if source is None:
@@ -46,7 +58,8 @@ def read_source(*, source_id: UUID | str, actor: Actor, now: datetime) -> SyncRu
     if source.kind == PUSH or not source.is_enabled:
         raise NotReadable(f"{source.name} is not read by Remit, or is switched off.")
     began = time.monotonic()
-    with source_lock(source.pk), tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
+    lock = source_lock(source.pk, wait_seconds=wait_seconds)
+    with lock, tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as file:
         spool = cast(IO[bytes], file)
         runs.fail_if_abandoned(source_id=source.pk, now=now)
         run = runs.begin(
@@ -58,14 +71,23 @@ def read_source(*, source_id: UUID | str, actor: Actor, now: datetime) -> SyncRu
             now=now,
             # The source is looked at from now on; what changes there while it is read belongs to the next reading.
             observed_at=order_in_time(source, None, now),
+            run_id=run_id,
         )
-        problem = _spool(source, spool)
+        intake = Intake(Body(spool), actor, now, is_dry=dry_run, tell=tell, began=began)
+        problem = _spool(source, spool, run, intake)
         if problem is None:
-            run = carry_out(run, Intake(Body(spool), actor, now, began=began))
+            run = carry_out(run, intake)
         else:
-            run = runs.end(run=run, state=SyncState.FAILED, problem=problem, actor=actor, now=now)
-        _schedule_next(run, now, planned=source.next_read_at)
+            run = runs.end(run=run, state=_state_after(problem, intake), problem=problem, actor=actor, now=now)
+        if not dry_run:
+            _schedule_next(run, now, planned=source.next_read_at)
     return run
+
+
+def _state_after(problem: dict[str, Any], intake: Intake) -> SyncState:
+    if problem["code"] == Cancelled.code:
+        return SyncState.CANCELLED
+    return SyncState.DRY_RUN if intake.is_dry else SyncState.FAILED
 
 
 def read_again(*, source_id: UUID | str, now: datetime) -> None:
@@ -88,13 +110,14 @@ def queue_due_sources(*, now: datetime) -> int:
     return len(sources)
 
 
-def _spool(source: Source, spool: IO[bytes]) -> dict[str, Any] | None:
+def _spool(source: Source, spool: IO[bytes], run: SyncRun, intake: Intake) -> dict[str, Any] | None:
     """Write everything that the connector yields; the problem, if it could not say everything."""
+    progress = Progress(run.pk, intake.tell, phase="asking")
     try:
         connector = connector_for(source.kind, source.settings, resolve_secrets(source.settings))
-        if describe_from(source, connector):
+        if describe_from(source, connector) and not intake.is_dry:
             source.save(update_fields=["coverage", "not_observable", "capabilities"])
-        _write(connector.read(), spool)
+        _write(connector.read(), spool, progress)
     except DomainError as error:
         return runs.problem_of(error)
     except Exception as error:
@@ -102,13 +125,16 @@ def _spool(source: Source, spool: IO[bytes]) -> dict[str, Any] | None:
         logger.exception("sync.connector_failed", source=source.slug)
         failure = DomainError(f"The connector stopped unexpectedly ({type(error).__name__}); the log says more.")
         return runs.problem_of(failure) | {"code": "connector-failed", "status": 500, "title": "The reading failed"}
+    finally:
+        progress.close()
     spool.seek(0)
     return None
 
 
-def _write(records: Iterable[Record], spool: Any) -> None:
-    for record in records:
+def _write(records: Iterable[Record], spool: Any, progress: Progress) -> None:
+    for number, record in enumerate(records, start=1):
         spool.write(orjson.dumps(record) + b"\n")
+        progress.passed(number)
 
 
 def _schedule_next(run: SyncRun, now: datetime, *, planned: datetime | None) -> None:

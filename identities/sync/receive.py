@@ -5,9 +5,9 @@ Whatever goes wrong, and whenever the process dies, the inventory is either as b
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -22,7 +22,7 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from identities.services.identity_versions import write_versions_in
-from identities.sync import feed, guard, merge, recognise, refused, runs, staging, totals, usage, versions
+from identities.sync import differences, feed, guard, merge, recognise, refused, runs, staging, totals, usage, versions
 from identities.sync.lines import Body
 from identities.sync.locks import source_lock
 from identities.sync.progress import Cancelled, Progress
@@ -84,7 +84,8 @@ class Intake:
     """What one run brings.
 
     must_end: refuse it without an end record even where it isn't complete. skip_bad: apply what is good and keep what
-    isn't for the sender. tell: whom to tell how far the run is.
+    isn't for the sender. skip_strangers: pass over the use of identities that nobody knows. keep: a dry run keeps its
+    body for a day. lines: of which line of a file each record is. tell: whom to tell how far the run is.
     """
 
     body: Body
@@ -94,9 +95,20 @@ class Intake:
     skip_bad: bool = False
     is_dry: bool = False
     is_guarded: bool = True
+    skip_strangers: bool = False
+    keep: bool = False
+    lines: Sequence[int] | None = None
     tell: Callable[[dict[str, Any]], None] | None = None
     verb: Verb = Verb.SYNC_APPLIED
     began: float = field(default_factory=time.monotonic)
+
+    def of_lines(self, lines: Sequence[int] | None) -> "Intake":
+        """The same, of a file whose lines are known."""
+        return replace(self, lines=lines)
+
+    def locate(self, line: int) -> int:
+        """Where the record in this line of the body stands in the file that it came from."""
+        return self.lines[line - 1] if self.lines and line <= len(self.lines) else line
 
     @property
     def ended_at(self) -> datetime:
@@ -119,6 +131,7 @@ def receive(
     dry_run: bool = False,
     must_end: bool = False,
     skip_bad: bool = False,
+    keep: bool = False,
     tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> SyncRun:
     """Take in one reading that a client or a file brought; returns the run in the state in which it ended.
@@ -148,8 +161,10 @@ def receive(
             request_hash=request_hash,
         )
         with closing(lines if isinstance(lines, Body) else Body(lines)) as body:
-            intake = Intake(body, actor, now, must_end=must_end, skip_bad=skip_bad, is_dry=dry_run, tell=tell)
-            return carry_out(run, intake)
+            return carry_out(
+                run,
+                Intake(body, actor, now, must_end=must_end, skip_bad=skip_bad, is_dry=dry_run, keep=keep, tell=tell),
+            )
 
 
 def check_request(*, source: Source, mode: SyncMode, is_complete: bool, origin: SyncOrigin) -> None:
@@ -184,8 +199,7 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
     except _Held as held:
         return _hold(run, intake, held)
     except DomainError as error:
-        state = SyncState.CANCELLED if isinstance(error, Cancelled) else SyncState.REJECTED
-        return _end(run, intake, state, runs.problem_of(error))
+        return refuse(run, intake, error)
     except DataError:
         logger.exception("sync.unstorable", run=str(run.pk))
         return _end(run, intake, SyncState.REJECTED, _UNSTORABLE)
@@ -208,6 +222,12 @@ def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
         raise
 
 
+def refuse(run: SyncRun, intake: Intake, error: DomainError, *, state: SyncState = SyncState.REJECTED) -> SyncRun:
+    """End a begun run that brought nothing into the inventory, because of this error."""
+    ended = SyncState.CANCELLED if isinstance(error, Cancelled) else state
+    return _end(run, intake, ended, runs.problem_of(error))
+
+
 def _apply(run: SyncRun, intake: Intake) -> SyncRun:
     # Only what commits may show on the run: the caller's object must not look applied when the commit fails.
     applied = SyncRun.objects.select_related("source").get(pk=run.pk)
@@ -219,6 +239,7 @@ def _apply(run: SyncRun, intake: Intake) -> SyncRun:
             merge.compare(source_id=applied.source_id, is_complete=staged.is_complete)
             counts = merge.count(source_id=applied.source_id)
             losses = _losses(applied, counts)
+            applied.preview = differences.sample(now=intake.now) if intake.is_dry else None
             if losses and intake.is_guarded and not intake.is_dry:
                 raise _Held(losses, counts, staged)
             counts |= _write(applied, intake.now, counts, progress)
@@ -241,6 +262,7 @@ class Staged:
     records: int
     is_complete: bool
     refused: Refused | None = None
+    strangers: staging.Strangers | None = None
 
 
 def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
@@ -260,17 +282,23 @@ def stage(run: SyncRun, intake: Intake, progress: Progress) -> Staged:
         lines = recognise.unrecognised(intake.body, reader, run.source, run.mode, progress)
         staging.copy_rows(reader.rows(lines))
     except TooManyErrors:
-        raise Faulty(reader.errors[:MOST_ERRORS], reader.records) from None
+        raise Faulty(_located(reader.errors, intake), reader.records) from None
+    strangers = staging.drop_strangers(source_id=run.source_id) if intake.skip_strangers else None
     if intake.skip_bad and reader.is_whole:
         errors = refused.drop_faulty(reader.errors, source_id=run.source_id, is_complete=run.is_complete)
         if errors:
-            return Staged(reader.records, is_complete=False, refused=refused.keep(errors, intake.body))
-        return Staged(reader.records, run.is_complete)
+            kept = refused.keep(errors, intake.body, locate=intake.locate)
+            return Staged(reader.records, is_complete=False, refused=kept, strangers=strangers)
+        return Staged(reader.records, run.is_complete, strangers=strangers)
     # Faults between records are looked for only among sound ones: the rest would be consequences.
     errors = reader.errors or staging.find_faults(source_id=run.source_id, is_complete=run.is_complete)
     if errors:
-        raise Faulty(errors[:MOST_ERRORS], reader.records)
-    return Staged(reader.records, run.is_complete)
+        raise Faulty(_located(errors, intake), reader.records)
+    return Staged(reader.records, run.is_complete, strangers=strangers)
+
+
+def _located(errors: Sequence[RowError], intake: Intake) -> list[RowError]:
+    return [replace(error, line=intake.locate(error.line)) for error in errors[:MOST_ERRORS]]
 
 
 def _losses(run: SyncRun, counts: dict[str, dict[str, int]]) -> list[guard.Loss]:
@@ -313,9 +341,13 @@ def _finish(run: SyncRun, intake: Intake, staged: Staged, counts: dict[str, Any]
         run.refused = staged.refused.count
         run.refused_payload = staged.refused.payload
         runs.write_errors(run, staged.refused.first)
+    if staged.strangers and staged.strangers.records:
+        run.notes = staged.strangers.noted_in(run.notes)
     if intake.is_dry:
         run.state = SyncState.DRY_RUN
         run.problem = _held_problem(run, losses) if losses else None
+        if intake.keep:
+            run.held_payload = _packed(intake, staged)
         return
     run.state = SyncState.APPLIED
     run.problem = None
@@ -335,7 +367,7 @@ def _finish(run: SyncRun, intake: Intake, staged: Staged, counts: dict[str, Any]
 # A wish to cancel that came too late stays on the run.
 _OUTCOME = [
     *("state", "problem", "records", "counts", "finished_at", "held_payload", "progress"),
-    *("is_partial", "refused", "refused_payload"),
+    *("is_partial", "refused", "refused_payload", "notes", "preview"),
 ]
 
 
@@ -366,8 +398,12 @@ def _hold(run: SyncRun, intake: Intake, held: _Held) -> SyncRun:
         _held_problem(run, held.losses),
         records=held.staged.records,
         counts=held.counts,
-        held_payload=intake.body.packed(left_out=refused.left_out if refused else frozenset()),
+        held_payload=_packed(intake, held.staged),
     )
+
+
+def _packed(intake: Intake, staged: Staged) -> bytes:
+    return intake.body.packed(left_out=staged.refused.left_out if staged.refused else frozenset())
 
 
 def _held_problem(run: SyncRun, losses: list[guard.Loss]) -> dict[str, Any]:

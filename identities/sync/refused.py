@@ -2,8 +2,8 @@
 
 import gzip
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from uuid import UUID
 
@@ -46,8 +46,11 @@ def drop_faulty(errors: Sequence[RowError], *, source_id: UUID, is_complete: boo
         found += faults
 
 
-def keep(errors: Sequence[RowError], body: Body) -> Refused:
-    """The refused records as they came, except those that hold secrets: these are named and not kept."""
+def keep(errors: Sequence[RowError], body: Body, *, locate: Callable[[int], int]) -> Refused:
+    """The refused records as they came, except those that hold secrets: these are named and not kept.
+
+    locate: the line of the sender's own file for a line of the body.
+    """
     by_line = {error.line: error for error in sorted(errors, key=lambda error: error.line, reverse=True)}
     left_out = {error.line for error in errors if error.code == "secret"}
     buffer = BytesIO()
@@ -55,13 +58,13 @@ def keep(errors: Sequence[RowError], body: Body) -> Refused:
         for number, line in enumerate(body.lines(), start=1):
             if (error := by_line.get(number)) is None:
                 continue
-            told = {"line": number, "pointer": error.pointer, "code": error.code, "reason": error.reason}
+            told = {"line": locate(number), "pointer": error.pointer, "code": error.code, "reason": error.reason}
             if number in left_out or _may_hold_secret(line):
                 left_out.add(number)
             else:
                 told["record"] = line.decode(errors="replace")
             packed.write(orjson.dumps(told) + b"\n")
-    ordered = sorted(by_line.values(), key=lambda error: error.line)
+    ordered = [replace(by_line[line], line=locate(line)) for line in sorted(by_line)]
     return Refused(len(by_line), ordered[:MOST_ERRORS], buffer.getvalue(), frozenset(left_out))
 
 

@@ -5,9 +5,9 @@ next ends it as failed.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
@@ -21,6 +21,7 @@ from identities.sync import locks
 from identities.sync.records import RowError
 
 ERRORS_IN_ANSWER = 100
+KEPT_FOR = timedelta(days=1)
 INTERRUPTED = {
     "code": "interrupted",
     "title": "The run was interrupted",
@@ -50,12 +51,17 @@ def begin(
     observed_at: datetime,
     key: str = "",
     request_hash: str = "",
+    run_id: UUID | None = None,
 ) -> SyncRun:
-    """Write the run down before it starts, so that its death leaves a trace. The caller holds the source's lock."""
+    """Write the run down before it starts, so that its death leaves a trace. The caller holds the source's lock.
+
+    run_id: the id that somebody was promised.
+    """
     with transaction.atomic(durable=True):
         try:
             with transaction.atomic():
                 return SyncRun.objects.create(
+                    id=run_id or uuid4(),
                     source=source,
                     mode=mode,
                     origin=origin,
@@ -81,6 +87,7 @@ def end(
     errors: Iterable[RowError] = (),
     held_payload: bytes | None = None,
     counts: dict[str, Any] | None = None,
+    notes: dict[str, Any] | None = None,
 ) -> SyncRun:
     """End a run that did not become part of the inventory, with its reason and its audit record."""
     with transaction.atomic(durable=True):
@@ -93,10 +100,12 @@ def end(
         run.finished_at = max(now, run.started_at)
         run.records = records
         run.counts = counts or {}
+        run.notes = notes or run.notes
         run.held_payload = held_payload
         run.progress = None
-        if state in (SyncState.FAILED, SyncState.CANCELLED):
-            # Such a run may be repeated with the same key: nothing of it was applied.
+        if state in (SyncState.FAILED, SyncState.CANCELLED) or run.origin == SyncOrigin.FILE:
+            # Such a run may be repeated with the same key: nothing of it was applied. A file that was refused once may
+            # be right when the inventory knows more.
             run.idempotency_key = ""
         run.save()
         write_errors(run, errors)
@@ -134,6 +143,12 @@ def record_outcome(verb: Verb, run: SyncRun, *, actor: Actor, now: datetime, rea
             **({"problem": run.problem["code"]} if run.problem else {}),
         },
     )
+
+
+def forget_kept(*, now: datetime) -> int:
+    """Let go of the readings of dry runs that nobody took in within a day. Returns how many."""
+    kept = SyncRun.objects.filter(state=SyncState.DRY_RUN, held_payload__isnull=False)
+    return kept.filter(finished_at__lt=now - KEPT_FOR).update(held_payload=None)
 
 
 def supersede_held(run: SyncRun, *, now: datetime) -> None:

@@ -3,7 +3,8 @@
 The staging table lives and dies with the transaction of its run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -107,6 +108,35 @@ _TABLE_OF = {
 }
 
 
+_STRANGERS = """
+WITH gone AS (
+    DELETE FROM sync_stage s
+    WHERE s.kind IN ('usage', 'usage_window') AND s.identity <> ''
+      AND NOT EXISTS (SELECT 1 FROM identities_identity i WHERE i.source_id = %(source)s
+                      AND i.external_id = s.identity AND i.retired_at IS NULL)
+    RETURNING s.identity
+)
+SELECT count(*), count(DISTINCT identity), (array_agg(DISTINCT identity ORDER BY identity))[:5] FROM gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Use by identities that the inventory does not know: how many records, of how many, the first few by name."""
+
+    records: int
+    identities: int
+    first: Sequence[str]
+
+    def noted_in(self, notes: dict[str, Any]) -> dict[str, Any]:
+        """The notes of a run with this said in them."""
+        counts = notes.get("counts", {}) | {"entries of unknown identities": self.records}
+        more = f" and {self.identities - len(self.first):,} more" if self.identities > len(self.first) else ""
+        sentence = f"Passed over, because nobody here knows these identities: {', '.join(self.first)}{more}."
+        said = [*(each for each in notes.get("sentences", []) if each != sentence), sentence]
+        return notes | {"counts": counts, "sentences": said}
+
+
 def create_tables() -> None:
     """The temporary tables of one run. Call it inside the run's transaction."""
     _execute(_TABLES)
@@ -152,6 +182,14 @@ def find_faults(*, source_id: UUID, is_complete: bool, most: int = MOST_ERRORS) 
     with connection.cursor() as cursor:
         cursor.execute(f"{union} ORDER BY 1 LIMIT {most}", {"source": source_id})
         return [RowError(*found) for found in cursor.fetchall()]
+
+
+def drop_strangers(*, source_id: UUID) -> Strangers:
+    """Take use out again whose identity nobody knows: a log names whoever came by, an inventory whom it governs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STRANGERS, {"source": source_id})
+        records, identities, first = cursor.fetchone()
+    return Strangers(records, identities, first or [])
 
 
 def drop_lines(lines: Iterable[int]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from identities.forms import SEGMENT_LABELS
+from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion, IdentityKind
 from identities.selectors.access import current_contents
 from identities.views.grant_lines import path_words

@@ -17,7 +17,7 @@ from governance.people.models import Team, User
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.templatetags.remit import plural
-from identities.forms import BULK_ACTIONS, BulkEditForm, label_of_filter, show_refusal
+from identities.forms.inventory import BULK_ACTIONS, BulkEditForm, label_of_filter, show_refusal
 from identities.models import Identity
 from identities.selectors.filters import InventoryFilter
 from identities.services.bulk_edit import (

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from identities.forms import SEGMENT_LABELS
+from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import GrantVersion
 from identities.selectors.filters import SEGMENTS
 from identities.selectors.use import GrantUse, UseState

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from governance.web.access import page
 from governance.web.htmx import render_page
-from identities.forms import SEGMENT_LABELS
+from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion
 from identities.selectors.history import list_native_changes, list_versions
 from identities.selectors.inventory import access_grant

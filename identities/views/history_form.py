@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django import forms
 
-from identities.forms import PRIVILEGED, offer
+from identities.forms.inventory import PRIVILEGED, offer
 from identities.models import Environment, IdentityKind, IdentityStatus
 
 _OWNERS = {"none": "Nobody accountable", "me": "Mine"}

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from governance.kernel.errors import DomainError, Forbidden
 from governance.web.access import page
 from governance.web.htmx import render_page
-from identities.forms import IdentityForm, OwnersFileForm, show_refusal
+from identities.forms.inventory import IdentityForm, OwnersFileForm, show_refusal
 from identities.models import Identity
 from identities.selectors.inventory import access_identity
 from identities.services.identities import (

@@ -14,7 +14,7 @@ from governance.web.htmx import is_fragment
 from governance.web.pagination import KeysetPage, paginate
 from governance.web.tables import BoundTable, Table
 from governance.web.templatetags.remit import number, plural
-from identities.forms import FilterForm, label_of_filter
+from identities.forms.inventory import FilterForm, label_of_filter
 from identities.selectors.access import known_total, source_names
 from identities.selectors.filters import IGNORED, InvalidFilter, InventoryFilter
 from identities.selectors.inventory import sees_everything

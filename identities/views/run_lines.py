@@ -10,14 +10,17 @@ from django.urls import reverse
 from governance.kernel.actors import Actor
 from governance.people.models import User
 from governance.web.templatetags.remit import number
+from identities.connectors.registry import formats
 from identities.models import SyncRun, SyncState
 from identities.sync.cancel import may_cancel
-from identities.sync.preview import Loser
+from identities.sync.differences import Loser
 from identities.views.change_lines import KIND_NAMES
 
 COUNTED = ("added", "changed", "retired", "unchanged")
 COUNT_NAMES = {**KIND_NAMES, "usage": "Usage", "usage_window": "Usage window"}
 PHASES = {
+    "asking": "Asking the source",
+    "converting": "Reading the file",
     "reading": "Reading and checking records",
     "comparing": "Comparing with the inventory",
     "deriving": "Working out what permissions allow",
@@ -111,6 +114,17 @@ def loser_line(loser: Loser) -> LoserLine:
         credentials=loser.credentials,
         is_retired=loser.is_retired,
     )
+
+
+def note_lines(run: SyncRun) -> dict[str, Any]:
+    """What the reader of a file had to say: its format, what it counted, and sentences; empty for other runs."""
+    titles = {each.name: each.title for each in formats()}
+    name = str(run.notes.get("format", ""))
+    return {
+        "format": titles.get(name, name),
+        "counts": sorted(run.notes.get("counts", {}).items()),
+        "sentences": run.notes.get("sentences", []),
+    }
 
 
 def origin_of(run: SyncRun) -> str:

@@ -21,13 +21,23 @@ from governance.web.pagination import KeysetPage, SortKey, paginate
 from governance.web.templatetags.remit import number
 from identities.models import Change, ChangeAction, SyncRun, SyncState
 from identities.selectors.history import names_of
-from identities.selectors.runs import access_sync_run, list_errors, refused_records
+from identities.selectors.runs import access_sync_run, is_kept, list_errors, refused_records
 from identities.sync.cancel import cancel_run
 from identities.sync.held import accept_held, reject_held
-from identities.sync.preview import HeldPreview, preview_held
+from identities.sync.preview import Preview, preview_of
+from identities.sync.taking_in import take_in
 from identities.views.change_lines import ChangeLine, line_of
 from identities.views.requests import PageRequest
-from identities.views.run_lines import COUNTED, count_lines, loser_line, origin_of, progress_of, started_by, total_of
+from identities.views.run_lines import (
+    COUNTED,
+    count_lines,
+    loser_line,
+    note_lines,
+    origin_of,
+    progress_of,
+    started_by,
+    total_of,
+)
 
 SHOWN_ERRORS = 200
 SHOWN_OF_EACH = 10
@@ -94,6 +104,20 @@ def sync_run_cancel(request: PageRequest, run_id: UUID) -> HttpResponse:
     return redirect("identities:sync_run_detail", run.pk)
 
 
+@require_POST
+@page(roles=[Role.ADMINISTRATOR])
+def sync_run_take_in(request: PageRequest, run_id: UUID) -> HttpResponse:
+    """Apply what a dry run kept of a file."""
+    run = access_sync_run(actor=request.actor, run_id=run_id)
+    try:
+        taken = take_in(run=run, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, access_sync_run(actor=request.actor, run_id=run_id), refusal=refusal)
+    if taken.state == SyncState.APPLIED:
+        messages.success(request, "The file is part of the inventory now.")
+    return redirect("identities:sync_run_detail", run.pk)
+
+
 @require_safe
 @page()
 def sync_run_would_change(request: PageRequest, run_id: UUID) -> HttpResponse:
@@ -102,7 +126,7 @@ def sync_run_would_change(request: PageRequest, run_id: UUID) -> HttpResponse:
     context: dict[str, Any] = {"run": run}
     status = 200
     try:
-        context |= _would_change(preview_held(run=run, now=timezone.now(), limit=SHOWN_OF_EACH + 1))
+        context |= _would_change(preview_of(run=run, now=timezone.now(), limit=SHOWN_OF_EACH + 1))
     except DomainError as refusal:
         context["refusal"], status = refusal, refusal.status
     return render_page(
@@ -149,6 +173,10 @@ def _show(
         "errors": errors,
         "errors_found": run.refused or (run.problem or {}).get("errors_found", len(errors)),
         "is_held": run.state == SyncState.HELD,
+        "is_dry": run.state == SyncState.DRY_RUN,
+        "may_take_in": is_kept(run) and request.actor.has_role(Role.ADMINISTRATOR),
+        "shows_would_change": run.state == SyncState.HELD or run.preview is not None,
+        "notes": note_lines(run),
         "problem_tone": "info" if run.state in (SyncState.CANCELLED, SyncState.DRY_RUN) else "danger",
         "may_decide": request.actor.has_role(Role.ADMINISTRATOR),
         "form": form or RejectForm(),
@@ -184,7 +212,7 @@ def _tabs(run: SyncRun, chosen: str) -> list[dict[str, Any]]:
     ]
 
 
-def _would_change(preview: HeldPreview) -> dict[str, Any]:
+def _would_change(preview: Preview) -> dict[str, Any]:
     names = names_of(preview.changes)
     groups = []
     for action, title in (("retired", "Would go"), ("changed", "Would change"), ("added", "Would come")):

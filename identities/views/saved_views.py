@@ -14,7 +14,7 @@ from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
-from identities.forms import SavedViewForm, label_of_filter, show_refusal
+from identities.forms.inventory import SavedViewForm, label_of_filter, show_refusal
 from identities.models import SavedView, SavedViewPage
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.saved_views import OpenedView, access_saved_view, list_saved_views, opened

@@ -16,6 +16,8 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
+from identities.connectors.registry import settings_of, title_of
+from identities.connectors.settings import by_name
 from identities.models import Source, SyncRun, SyncState
 from identities.selectors.inventory import access_source
 from identities.selectors.runs import list_runs
@@ -26,8 +28,10 @@ from identities.views.requests import PageRequest
 from identities.views.run_lines import origin_of, progress_of, spoken_time
 
 READERS_OF_SOURCES = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
-KIND_TITLES = {"postgresql": "PostgreSQL server", "push": "Pushed inventory"}
-KIND_ICONS = {"postgresql": "database", "push": "cloud-upload"}
+KIND_ICONS = {
+    "postgresql": "database", "rabbitmq": "mailbox", "aws": "brand-aws", "kubernetes": "steering-wheel",
+    "mcp": "robot", "redis": "stack-2", "remit": "shield-check", "push": "cloud-upload",
+}  # fmt: skip
 CAPABILITY_WORDS = {
     "read": ("Read it", "Remit looks by itself and sees changes made by others."),
     "revoke": ("Take access away", "A revoked grant is removed by Remit."),
@@ -37,6 +41,11 @@ CAPABILITY_WORDS = {
     "deactivate": ("End a credential", "A credential can be ended without touching the identity."),
     "verify": ("Verify", "After a change Remit looks again, by every path."),
 }
+# What a column of the table of abilities is called, and what stands there for whoever can't.
+CAPABILITY_COLUMNS = {
+    "read": "Read", "revoke": "Revoke", "narrow": "Narrow", "quarantine": "Lock out", "deactivate": "End credential",
+    "restore": "Restore", "verify": "Verify",
+}  # fmt: skip
 FACT_WORDS = {
     "identities": "Identities",
     "purpose": "Purpose",
@@ -82,11 +91,21 @@ class SourceRow:
     problem: str
     identities: int
     identities_url: str
-    abilities: list[str]
     last_run_at: datetime | None
     last_run_state: str
     is_held: bool
     is_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AbilityRow:
+    """What Remit can do at one source: (column, word, whether Remit does it itself) in the order of the columns."""
+
+    name: str
+    url: str
+    icon: str
+    cells: list[tuple[str, str, bool]]
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +129,11 @@ class RunRow:
 def source_list(request: PageRequest) -> HttpResponse:
     """Every source that the person may see, with how far its picture can be trusted."""
     now = timezone.now()
+    sources = list(list_sources_with_facts(actor=request.actor))
     context = {
-        "rows": [_row(source, now) for source in list_sources_with_facts(actor=request.actor)],
+        "rows": [_row(source, now) for source in sources],
+        "ability_columns": list(CAPABILITY_COLUMNS.values()),
+        "ability_rows": [ability_row(source) for source in sources],
         "may_add": request.actor.has_role(Role.ADMINISTRATOR),
     }
     return render_page(request, "identities/source_list.html", context, fragment="identities/_source_table.html")
@@ -121,7 +143,7 @@ def source_list(request: PageRequest) -> HttpResponse:
 @page()
 def source_detail(request: PageRequest, slug: str) -> HttpResponse:
     """One source: freshness, what it can report and do, settings without secrets, readings."""
-    return _show(request, access_source(actor=request.actor, slug=slug))
+    return show_source(request, access_source(actor=request.actor, slug=slug))
 
 
 @require_POST
@@ -132,20 +154,23 @@ def source_read(request: PageRequest, slug: str) -> HttpResponse:
     try:
         request_read(source=source, actor=request.actor, now=timezone.now())
     except DomainError as refusal:
-        return _show(request, source, refusal=refusal)
+        return show_source(request, source, refusal=refusal)
     messages.success(request, "It is being read. The result appears below within moments.")
     return redirect("identities:source_detail", source.slug)
 
 
-def _show(request: PageRequest, source: Source, *, refusal: DomainError | None = None) -> HttpResponse:
+def show_source(
+    request: PageRequest, source: Source, *, refusal: DomainError | None = None, **more: Any
+) -> HttpResponse:
+    """The source's page, after an action with what came of it (`refusal`, or the results of checks)."""
     now = timezone.now()
     keys = (SortKey("started_at", descending=True), SortKey("pk", descending=True))
     found = paginate(list_runs(source), keys, cursor=request.GET.get("cursor", ""), size=20)
     is_push = source.kind == PUSH
     context: dict[str, Any] = {
         "source": source,
-        "kind": KIND_TITLES.get(source.kind, source.kind),
-        "icon": KIND_ICONS.get(source.kind, "database"),
+        "kind": kind_of(source),
+        "icon": icon_of(source.kind),
         "freshness": freshness_of(source, now),
         "is_push": is_push,
         "push_example": PUSH_EXAMPLE.format(
@@ -168,6 +193,7 @@ def _show(request: PageRequest, source: Source, *, refusal: DomainError | None =
         "running": [line for run in found.rows if (line := progress_of(run, request.actor, now))],
         "is_moving": source.next_read_at is not None and source.next_read_at <= now,
         "refusal": refusal,
+        **more,
     }
     return render_page(
         request,
@@ -178,11 +204,52 @@ def _show(request: PageRequest, source: Source, *, refusal: DomainError | None =
     )
 
 
+def kind_of(source: Source) -> str:
+    """What kind of system it is, in words."""
+    return "Pushed or imported" if source.kind == PUSH else title_of(source.kind)
+
+
+def icon_of(kind: str) -> str:
+    """The icon of a kind of source."""
+    return KIND_ICONS.get(kind, "database")
+
+
+def ability_row(source: Source) -> AbilityRow:
+    """What Remit can do at this source, column by column, and in one sentence."""
+    is_push = source.kind == PUSH
+    cells = []
+    for name, column in CAPABILITY_COLUMNS.items():
+        can = name in source.capabilities and not (is_push and name == "read")
+        instead = {"read": "by the sender", "verify": "next snapshot"}.get(name, "a task")
+        cells.append((column, "yes" if can else instead, can))
+    writes = [name for name in CAPABILITY_COLUMNS if name in source.capabilities and name not in ("read", "verify")]
+    if not writes:
+        sentence = "Remit knows what it is told; every change becomes a task for a person, with the commands."
+    elif len(writes) == len(CAPABILITY_COLUMNS) - 2:
+        sentence = "Remit carries every decision out by itself and looks afterwards."
+    else:
+        lacks = [CAPABILITY_COLUMNS[name].lower() for name in CAPABILITY_COLUMNS if name not in source.capabilities]
+        sentence = f"Remit carries decisions out, but for {', '.join(lacks)}: that becomes a task."
+    return AbilityRow(
+        name=source.name,
+        url=reverse("identities:source_detail", args=[source.slug]),
+        icon=icon_of(source.kind),
+        cells=cells,
+        sentence=sentence,
+    )
+
+
 def setting_lines(source: Source) -> list[tuple[str, str, bool]]:
-    """(name, value, is a reference) of every setting. Secrets are references, so nothing needs hiding."""
+    """(label, value, is a reference) of every setting. Secrets are references, so nothing needs hiding."""
+    declared = settings_of(source.kind)
+    labels = {each.name: each.label for each in declared}
     return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value), is_reference(value))
-        for name, value in sorted(source.settings.items())
+        (
+            labels.get(name, name),
+            ", ".join(map(str, value)) if isinstance(value, list) else str(value),
+            is_reference(value),
+        )
+        for name, value in sorted(by_name(declared, source.settings).items())
     ]
 
 
@@ -197,20 +264,18 @@ def spoken_seconds(seconds: int) -> str:
 
 def _row(source: Source, now: datetime) -> SourceRow:
     facts: Any = source
-    writing = [name for name in CAPABILITY_WORDS if name in source.capabilities and name not in ("read", "verify")]
     return SourceRow(
         slug=source.slug,
         url=reverse("identities:source_detail", args=[source.slug]),
         name=source.name,
-        icon=KIND_ICONS.get(source.kind, "database"),
-        kind=KIND_TITLES.get(source.kind, source.kind),
+        icon=icon_of(source.kind),
+        kind=kind_of(source),
         environment=source.environment,
         freshness=freshness_of(source, now),
         last_success_at=source.last_success_at,
         problem=source.last_error,
         identities=facts.identity_count,
         identities_url=f"{reverse('identities:identity_list')}?source={source.slug}",
-        abilities=writing,
         last_run_at=facts.last_run_at,
         last_run_state=facts.last_run_state or "",
         is_held=facts.is_held,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from governance.kernel.permissions import Permission
+from governance.kernel.rightsizing import STYLES
 from reviews.evidence.observing import Observed
 from reviews.recommend import suggest
 

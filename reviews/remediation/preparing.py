@@ -7,6 +7,7 @@ from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission, describe
 from identities import provisioning
 from identities.connectors.contract import NotPossible, Plan, SourceChanged
+from identities.connectors.spelled import spell
 from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.models import Answer, OrderAction, ReviewItem
 from reviews.remediation.rotating import ending_text, plan_ending, rotation_text
@@ -132,9 +133,20 @@ def _task_text(action: OrderAction, subject: Subject, version: GrantVersion | No
     label = subject.grant.label if subject.grant else ""
     if action == OrderAction.NARROW and target is not None:
         kept = "\n".join(f"- {sentence}" for sentence in describe(target))
-        return f"Change the access “{label}” of {name} so that only this remains:\n{kept}"
+        text = f"Change the access “{label}” of {name} so that only this remains:\n{kept}"
+        return text + _native_text(subject.grant, version, target)
     held = "\n".join(f"- {sentence}" for sentence in (version.plain if version else []))
-    return f"Take the access “{label}” away from {name}. It may now:\n{held}"
+    return f"Take the access “{label}” away from {name}. It may now:\n{held}" + _native_text(
+        subject.grant, version, None
+    )
+
+
+def _native_text(grant: Grant | None, version: GrantVersion | None, target: Permission | None) -> str:
+    """The same change in the words of the system, between fences, where its dialect is one that we can write."""
+    if grant is None or version is None:
+        return ""
+    native = spell(provisioning.grant_ref(grant, version), target)
+    return f"\n\nIn the system itself:\n\n```\n{native}\n```" if native else ""
 
 
 def _prepare_rotation(subject: Subject) -> Prepared:

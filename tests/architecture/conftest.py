@@ -104,6 +104,7 @@ class World:
     readable: Source  # one that Remit reads by itself
     held: SyncRun  # waits for a person
     running: SyncRun
+    kept: SyncRun  # a dry run that can be taken in
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -187,8 +188,8 @@ def _run(source: Source) -> SyncRun:
     return run
 
 
-def _unfinished_runs() -> tuple[SyncRun, SyncRun]:
-    """One that is held, because all that its source has would go, and one under way."""
+def _unfinished_runs() -> tuple[SyncRun, SyncRun, SyncRun]:
+    """One that is held, because all that its source has would go, one under way, and a dry one that was kept."""
     source, now = make.make_source(kind="push"), timezone.now()
     make.make_grant(make.make_identity(source))
     lines = b'{"type":"identity","id":"new","kind":"bot"}\n{"type":"end","records":1}\n'
@@ -202,7 +203,9 @@ def _unfinished_runs() -> tuple[SyncRun, SyncRun]:
         problem={"code": "too-many-retired", "title": "Waits", "status": 202, "detail": "All of it would go."},
     )
     said = {"phase": "reading", "records": 1, "bytes": 1, "of_bytes": 2, "at": now.isoformat()}
-    return held, SyncRun.objects.create(**plain, progress=said)
+    other = plain | {"source": make.make_source(kind="push")}
+    kept = SyncRun.objects.create(**other, state=SyncState.DRY_RUN, finished_at=now, held_payload=gzip.compress(lines))
+    return held, SyncRun.objects.create(**plain, progress=said), kept
 
 
 def _belongings(user: User, other: User, *, asked: User) -> Belongings:
@@ -401,6 +404,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "identities:saved_view_edit": lambda my: {"name": "Renamed"},
     "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
     "identities:source_edit": lambda my: _SOURCE | {"version": my.source.version},
+    "identities:source_check_edit": lambda my: _SOURCE | {"version": my.source.version},
+    "identities:source_import": lambda my: {"file": _csv_file(b"identity,kind\nnew,bot\n"), "format": "auto"},
+    "api_connection_check": lambda my: {"kind": "push"},
     "identities:sync_run_reject": lambda my: {"reason": "Broken."},
     "reviews:narrow_preview": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
     "reviews:narrow_ask": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},

@@ -35,7 +35,7 @@ def named(endpoint: Endpoint) -> str:
 def ask(world: World, endpoint: Endpoint, method: str, who: str, relation: str, body: Any) -> HttpResponse:
     """One request by a person, or (for scopes) by a program."""
     path = reverse(endpoint.name, kwargs=world.parameters(endpoint, who, relation))
-    if endpoint.name == "identities:source_create":
+    if endpoint.name in ("identities:source_create", "identities:source_check_new"):
         path += "?kind=push"
     if who in VISITORS:
         return getattr(world.client(who), method)(path, body if method == "post" else None)

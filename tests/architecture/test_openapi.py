@@ -66,10 +66,16 @@ def program(world: World) -> Client:
 def address(operation: Operation, world: World) -> str:
     """The operation's path, filled with the stranger's things."""
     things = world.stranger
-    if str(operation) == "sources_read":
+    if str(operation) in ("sources_read", "sources_preview"):
         return operation.path.format(slug=world.readable.slug)
     values = things.parameters(str(operation)) | {"credential_id": uuid.uuid4()}
-    if run := {"syncs_cancel": world.running, **dict.fromkeys(ON_HELD_RUNS, world.held)}.get(str(operation)):
+    if str(operation) in ("sources_check", "imports_send"):
+        values["slug"] = world.kept.source.slug
+    if run := {
+        "syncs_cancel": world.running,
+        "syncs_take_in": world.kept,
+        **dict.fromkeys(ON_HELD_RUNS, world.held),
+    }.get(str(operation)):
         values |= {"slug": run.source.slug, "run_id": run.pk}
     if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
         values["item_id"] = things.answered.pk
@@ -218,6 +224,8 @@ def test_what_is_written_is_answered_in_the_promised_shape(
     body, content_type = BODIES.get(str(operation), lambda world: b"")(world), "application/json"
     if str(operation) == "syncs_send":
         content_type = "application/x-ndjson"
+    elif str(operation) == "imports_send":
+        content_type = "application/octet-stream"
     elif body:
         body = json.dumps(body).encode()
 
@@ -253,6 +261,8 @@ BODIES: dict[str, Any] = {
         "scopes": ["people:read"],
         "expires_at": (timezone.now() + timedelta(days=3)).isoformat(),
     },
+    "connections_check": lambda world: {"kind": "push"},
+    "imports_send": lambda world: b"identity,kind\nnew,bot\n",
     "syncs_send": lambda world: (
         b'{"type":"identity","id":"new","kind":"service_account"}\n{"type":"end","records":1}\n'
     ),

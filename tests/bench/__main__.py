@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.bench import report
 from tests.bench.estate import Variant
+from tests.bench.imports import measure_import
 from tests.bench.lists import measure_identity, measure_lists, measure_search, measure_warm_up
 from tests.bench.measures import (
     SIZES,
@@ -53,6 +54,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     (measure_identity, ("identity_page_over_ping",)),
     (measure_warm_up, ("warm_p99_over_cold",)),
     (measure_history, ("as_of_p95_ms",)),
+    (measure_import, ("import_100k_statements_s",)),
     (measure_push, ("push_create_over_drf", "push_unchanged_over_drf")),
     (measure_proofs, ("proof_p50_ms", "proof_p99_ms", "right_size_per_s")),
     (

@@ -98,6 +98,25 @@ def sync(file: str, source: str = "estate", is_complete: bool = True, profile: s
     }
 
 
+def import_file(file: str, source: str = "estate") -> dict[str, Any]:
+    """`manage.py import` of a file whose format is found out by its content; returns what `sync` does."""
+    from django.utils import timezone
+
+    from governance.kernel.actors import system_actor
+    from identities.models import Source
+    from identities.sync.importing import Import
+    from identities.sync.importing import import_file as take
+
+    found = Source.objects.get(slug=source)
+    wish = Import(is_complete=True)
+    began = time.perf_counter()
+    with Path(file).open("rb") as opened:
+        run = take(source=found, file=opened, wish=wish, actor=system_actor("bench"), now=timezone.now())
+    seconds = time.perf_counter() - began
+    told = {"seconds": seconds, "peak_mb": _peak_mb(), "state": str(run.state)}
+    return told | {"counts": run.counts, "problem": run.problem}
+
+
 def open_campaign(scope: str, reviewer: str = "", profile: str = "") -> dict[str, Any]:
     """Draft and open a campaign over this scope. reviewer: who is asked everything, instead of the owners. Returns `{"seconds", "items", "campaign", "state"}`."""
     from django.utils import timezone

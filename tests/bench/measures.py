@@ -52,6 +52,7 @@ TARGETS = {
     "sync_1pct_over_copy": Target("ratio", "min", 0.25, 0.5),
     "sync_50pct_over_copy": None,
     "sync_peak_memory_mb": Target("value", "max", 300),
+    "import_100k_statements_s": None,
     "push_create_over_drf": Target("ratio", "min", 20),
     "push_unchanged_over_drf": Target("ratio", "min", 60),
     "list_html_over_admin": Target("ratio", "max", 0.25),

@@ -10,7 +10,17 @@ from django.test import RequestFactory
 
 from governance.web.charts import Dot, Segment, meter, quadrant, sparkline, split_bar
 from governance.web.statuses import STATUSES, TONE_ICONS
-from governance.web.templatetags.remit import badge, icon, number, percent, plural, relative, status_badge, time_tag
+from governance.web.templatetags.remit import (
+    badge,
+    fenced,
+    icon,
+    number,
+    percent,
+    plural,
+    relative,
+    status_badge,
+    time_tag,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +76,13 @@ def test_numbers_group_by_thin_spaces(value: int | None, text: str) -> None:
 )
 def test_a_share_of_nothing_is_not_a_number(part: float, whole: float, text: str) -> None:
     assert percent(part, whole) == text
+
+
+def test_code_between_fences_is_told_from_prose() -> None:
+    text = "Do this:\n\n```\nA\n  B\n```\nThen that."
+
+    assert fenced(text) == [(False, "Do this:"), (True, "A\n  B"), (False, "Then that.")]
+    assert fenced("") == []
 
 
 def test_counts_agree_with_their_noun() -> None:

@@ -98,9 +98,7 @@ class AWS(Dialect):
         return sorted(fitting, key=lambda each: (-len(each[0]), each[0]))
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
-        pattern = glob(action.lower())
-        found = {kind for kind, names in _EXEMPLARS.items() if any(pattern.matches(name) for name in names)}
-        return frozenset(found | _by_verb(action, pattern))
+        return _classes_of(action)
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
         listed = list(actions)
@@ -162,6 +160,14 @@ def _is_one_letter_off(left: str, right: str) -> bool:
 
 
 _EXEMPLARS = {"admin": ADMIN, "secret_read": SECRETS, "external_send": SENDS}
+
+
+# The same few action patterns stand in every policy of an account, and each is compared with some hundred names.
+@lru_cache(maxsize=8_192)
+def _classes_of(action: str) -> frozenset[str]:
+    pattern = glob(action.lower())
+    found = {kind for kind, names in _EXEMPLARS.items() if any(pattern.matches(name) for name in names)}
+    return frozenset(found | _by_verb(action, pattern))
 
 
 def _by_verb(action: str, pattern: Pattern) -> set[str]:

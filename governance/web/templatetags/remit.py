@@ -1,5 +1,6 @@
 """Template vocabulary of the console: icons, badges, meters, times, numbers, links that keep their filters."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +21,7 @@ register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 THIN_SPACE = "\u202f"
+_FENCE = re.compile(r"^```$", re.MULTILINE)
 
 
 # --- icons and badges ---------------------------------------------------------------------------------------------
@@ -141,6 +143,16 @@ def percent(part: float | None, whole: float | None = 1) -> str:
         return "–"
     share = float(part) / float(whole) * 100
     return f"{share:.1f}{THIN_SPACE}%" if 0 < share < 10 else f"{share:.0f}{THIN_SPACE}%"
+
+
+@register.filter
+def fenced(text: str) -> list[tuple[bool, str]]:
+    """(is code, text) parts of a text in which code stands between lines of three backticks."""
+    parts = []
+    for number, part in enumerate(_FENCE.split(str(text or ""))):
+        if part.strip():
+            parts.append((number % 2 == 1, part.strip("\n")))
+    return parts
 
 
 @register.filter

@@ -16,13 +16,15 @@ from identities.connectors.postgresql import check as checking
 from identities.connectors.postgresql import execute as executing
 from identities.connectors.postgresql import verify as verifying
 from identities.connectors.postgresql.desk import open_desk
-from identities.connectors.postgresql.session import parse_settings
+from identities.connectors.postgresql.session import SETTINGS, parse_settings
 
 KIND = "postgresql"
 
 
 class PostgreSQL:
     """One governed server. Every call opens its own connection and leaves nothing open."""
+
+    SETTINGS = SETTINGS
 
     def __init__(self, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self._settings = parse_settings(settings, secrets)

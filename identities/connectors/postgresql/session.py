@@ -7,17 +7,28 @@ from typing import Any
 
 import psycopg
 
-from identities.connectors.contract import SourceUnreachable
-from identities.connectors.settings import BadSettings
+from identities.connectors.contract import Setting, SourceUnreachable
+from identities.connectors.settings import BadSettings, by_name
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_KNOWN = {
-    "host", "port", "dbname", "databases", "user", "password", "sslmode", "sslrootcert",
-    "connect_timeout", "statement_timeout", "lock_timeout", "pgaudit_logs",
-}  # fmt: skip
+SETTINGS = (
+    Setting("host", "Host", "Name, address, or the folder of its socket.", required=True),
+    Setting("port", "Port", kind="integer", default=5432),
+    Setting("databases", "Databases", "Which to govern.", "list", required=True, also="dbname"),
+    Setting("user", "Sign in as role", "A role of its own for Remit, not a superuser.", required=True),
+    Setting("password", "Password", "Where the password is, never the password itself.", "reference"),
+    Setting("sslmode", "TLS", "Over a network use verify-full.", "choice", default="prefer", choices=_SSL_MODES),
+    Setting("sslrootcert", "Root certificate", "The path of a file that holds it."),
+    Setting("connect_timeout", "Connect within", "Seconds, 1 to 300.", "integer", default=10),
+    Setting("statement_timeout", "Longest statement", "Seconds, 1 to 3600.", "integer", default=60),
+    Setting("lock_timeout", "Wait for locks", "Seconds, 1 to 300.", "integer", default=5),
+    Setting(
+        "pgaudit_logs", "Folders of pgaudit logs", "Read with the source, where this machine can see them.", "list"
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +60,18 @@ def parse_settings(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> S
 
     Raises BadSettings for an unknown key, a missing one or a value of the wrong form.
     """
-    unknown = sorted(set(settings) - _KNOWN)
+    settings = by_name(SETTINGS, settings)
+    known = {each.name for each in SETTINGS}
+    unknown = sorted(set(settings) - known)
     if unknown:
-        raise BadSettings(f"Unknown setting {unknown[0]!r}. Known are {', '.join(sorted(_KNOWN))}.")
+        raise BadSettings(f"Unknown setting {unknown[0]!r}. Known are {', '.join(sorted(known))}.", setting=unknown[0])
     sslmode = settings.get("sslmode", "prefer")
     if sslmode not in _SSL_MODES:
-        raise BadSettings(f"sslmode must be one of {', '.join(_SSL_MODES)}.")
+        raise BadSettings(f"sslmode must be one of {', '.join(_SSL_MODES)}.", setting="sslmode")
     return Settings(
         host=_text(settings, "host"),
         port=_number(settings, "port", 5432, 65_535),
-        databases=_databases(settings.get("dbname", settings.get("databases"))),
+        databases=_databases(settings.get("databases")),
         user=_text(settings, "user"),
         password=secrets.get("password", ""),
         sslmode=sslmode,
@@ -73,7 +86,7 @@ def parse_settings(settings: Mapping[str, Any], secrets: Mapping[str, str]) -> S
 def _text(settings: Mapping[str, Any], name: str) -> str:
     value = settings.get(name)
     if not isinstance(value, str) or not value or "\0" in value:
-        raise BadSettings(f"The setting {name!r} is missing or not a text.")
+        raise BadSettings(f"The setting {name!r} is missing or not a text.", setting=name)
     return value
 
 
@@ -83,18 +96,20 @@ def _number(settings: Mapping[str, Any], name: str, default: int, highest: int) 
     except (TypeError, ValueError):
         value = 0
     if not 1 <= value <= highest:
-        raise BadSettings(f"The setting {name!r} must be a whole number from 1 to {highest}.")
+        raise BadSettings(f"The setting {name!r} must be a whole number from 1 to {highest}.", setting=name)
     return value
 
 
 def _databases(value: object) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
-        raise BadSettings("The setting 'databases' (or 'dbname') must be the name of a database, or a list of names.")
+        told = "The setting 'databases' (or 'dbname') must be the name of a database, or a list of names."
+        raise BadSettings(told, setting="databases")
     if not all(isinstance(name, str) and name and "\0" not in name for name in names):
-        raise BadSettings("The setting 'dbname' holds something that is not the name of a database.")
+        told = "The setting 'databases' holds something that is not the name of a database."
+        raise BadSettings(told, setting="databases")
     if len(set(names)) != len(names):
-        raise BadSettings("The setting 'dbname' names a database twice.")
+        raise BadSettings("The setting 'databases' names a database twice.", setting="databases")
     return tuple(names)
 
 

@@ -9,18 +9,13 @@ from identities.connectors.registry import UnknownKind, connector_for, kinds
 def test_every_kind_makes_a_connector_that_knows_its_kind():
     settings = {
         "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
-        "push": {},
+        "aws": {},
+        "kubernetes": {"server": "https://h:6443"},
         "rabbitmq": {"address": "https://b:15671", "user": "u", "password": "env:P"},
         "redis": {"host": "h", "user": "u", "password": "env:P"},
-        "kubernetes": {"server": "https://h:6443"},
-        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
-        "push": {},
-    }
-    settings = {"aws": {}, "postgresql": {"host": "h", "user": "u", "databases": ["d"]}, "push": {}}
         "mcp": {"files": ["/srv/app/.mcp.json"]},
-        "postgresql": {"host": "h", "user": "u", "databases": ["d"]},
-        "push": {},
         "remit": {"address": "https://remit.example.org", "token": "env:REMIT_TOKEN"},
+        "push": {},
     }
 
     assert {connector_for(kind, settings[kind], {}).describe().kind for kind in kinds()} == set(kinds())

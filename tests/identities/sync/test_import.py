@@ -78,5 +78,5 @@ def test_a_long_import_says_how_far_it_is(
     call_command("import", "aws-production", str(file), "--verbosity", "2")
 
     told = capsys.readouterr().err
-    assert "reading: 10 lines, " in told
-    assert "writing: 30 lines, 100 % of the file" in told
+    assert "Reading and checking records: 10 records, " in told
+    assert "Writing what changed: 30 records, 100 % of the file" in told

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,7 +15,9 @@ from identities.connectors.contract import Description, ReadIncomplete, SourceUn
 from identities.models import Identity, Source, SyncRun, SyncState
 from identities.services.sources import NotReadable
 from identities.sync import read
+from identities.sync.progress import Cancelled
 from identities.sync.read import queue_due_sources, read_source
+from identities.tasks import preview_source
 
 pytestmark = pytest.mark.django_db
 
@@ -177,13 +181,95 @@ def test_a_pushing_source_cannot_be_read(make_source: Any, actor: Any, now: Any)
     assert not SyncRun.objects.exists()
 
 
-def test_the_command_reads_or_says_why_not(source: Source, desk: Any, records: Any) -> None:
-    desk(*ended(records.identity("etl")))
-    call_command("read_source", source.slug)
+def test_the_command_says_what_changed_or_why_not(source: Source, desk: Any, records: Any) -> None:
+    desk(*ended(records.identity("etl"), records.grant("g", "etl")))
+    out = StringIO()
+    call_command("sync", source.slug, stdout=out)
     assert Identity.objects.count() == 1
+    assert "identity: 1 added" in out.getvalue() and "+ grant g" in out.getvalue()
 
     desk(SourceUnreachable("The server did not answer."))
-    with pytest.raises(CommandError, match="did not answer"):
-        call_command("read_source", source.slug)
+    with pytest.raises(CommandError, match="did not answer") as failed:
+        call_command("sync", source.slug)
+    assert failed.value.returncode == 1
     with pytest.raises(CommandError, match="no such source"):
-        call_command("read_source", "nowhere")
+        call_command("sync", "nowhere")
+
+
+def test_a_held_reading_names_who_would_lose_what_and_has_its_own_code(source: Source, desk: Any, records: Any) -> None:
+    desk(*ended(*(records.identity(f"i{n}") for n in range(10)), records.grant("g", "i9")))
+    call_command("sync", source.slug, stdout=StringIO())
+    desk(*ended(*(records.identity(f"i{n}") for n in range(5))))
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="waits for a person") as held:
+        call_command("sync", source.slug, stdout=out)
+
+    assert held.value.returncode == 3
+    assert "i9: 1 of 1 grants; would be gone itself" in out.getvalue()
+
+
+def test_a_dry_run_says_what_would_change_and_leaves_everything_alone(
+    source: Source, desk: Any, records: Any, actor: Any, now: Any, checksums: Any
+) -> None:
+    desk(*ended(records.identity("etl"), records.grant("g", "etl")))
+    read_source(source_id=source.pk, actor=actor, now=now)
+    before, stored = checksums(), Source.objects.values().get()
+    desk(*ended(records.identity("etl", name="ETL"), records.identity("new")))
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="would retire"):
+        call_command("sync", source.slug, dry_run=True, stdout=out)
+
+    assert "etl: 1 of 1 grants" in out.getvalue()
+    assert "- grant" in out.getvalue() and "+ name: ETL" in out.getvalue() and "+ identity new" in out.getvalue()
+    assert checksums() == before and Source.objects.values().get() == stored
+    run = SyncRun.objects.latest("started_at")
+    assert run.state == SyncState.DRY_RUN and len(run.preview["changes"]) == 3
+
+
+def test_a_dry_run_of_a_source_that_does_not_answer_is_no_failure_of_the_source(
+    source: Source, desk: Any, actor: Any, now: Any
+) -> None:
+    desk(SourceUnreachable("No answer."))
+    stored = Source.objects.values().get()
+
+    run = read_source(source_id=source.pk, actor=actor, now=now, dry_run=True)
+
+    assert (run.state, run.problem["code"]) == (SyncState.DRY_RUN, "source-unreachable")
+    assert Source.objects.values().get() == stored and not AuditEvent.objects.exists()
+
+
+def test_a_reading_tells_how_far_it_is_while_the_source_is_asked(
+    source: Source, desk: Any, records: Any, actor: Any, now: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("identities.sync.progress.EVERY_SECONDS", 0.0)
+    told: list[Any] = []
+    desk(*ended(records.identity("a"), records.identity("b")))
+
+    read_source(
+        source_id=source.pk, actor=actor, now=now, tell=lambda said: told.append((said["phase"], said["records"]))
+    )
+
+    assert told[:3] == [("asking", 1), ("asking", 2), ("asking", 3)] and ("writing", 0) in told
+
+
+def test_a_reading_that_is_cancelled_while_the_source_is_asked_is_no_failure(
+    source: Source, desk: Any, records: Any, actor: Any, now: Any
+) -> None:
+    desk(records.identity("a"), Cancelled("Somebody cancelled this run."))
+
+    run = read_source(source_id=source.pk, actor=actor, now=now)
+
+    assert run.state == SyncState.CANCELLED and not Identity.objects.exists()
+
+
+def test_a_promised_run_is_carried_out_once(source: Source, desk: Any, records: Any) -> None:
+    desk(*ended(records.identity("a")))
+    promised = str(uuid4())
+
+    preview_source(source_id=str(source.pk), run_id=promised)
+    preview_source(source_id=str(source.pk), run_id=promised)
+
+    run = SyncRun.objects.get()
+    assert (str(run.pk), run.state) == (promised, SyncState.DRY_RUN) and not Identity.objects.exists()

@@ -16,8 +16,9 @@ from identities.selectors.sources import freshness_of
 LIST_QUERIES = 4
 SERVER = {
     "slug": "erp", "name": "ERP database", "environment": "production", "freshness_limit_seconds": "3600",
-    "max_retire_percent": "20", "read_every_seconds": "300", "host": "db.example.org", "port": "5432",
-    "dbname": "erp, billing", "user": "remit", "password": "env:ERP_PASSWORD", "sslmode": "verify-full",
+    "max_retire_percent": "20", "read_every_seconds": "300", "setting_host": "db.example.org",
+    "setting_port": "5432", "setting_databases": "erp\nbilling", "setting_user": "remit",
+    "setting_password": "env:ERP_PASSWORD", "setting_sslmode": "verify-full",
 }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_a_server_is_connected_with_a_reference_to_its_secret(db: None, admin: A
     assert response.status_code == 302, response.context["form"].errors
     source = Source.objects.get(slug="erp")
     assert source.settings["password"] == "env:ERP_PASSWORD"
-    assert source.settings["dbname"] == ["erp", "billing"]
+    assert source.settings["databases"] == ["erp", "billing"]
     text = admin.get("/sources/erp/").content.decode()
     assert "env:ERP_PASSWORD" in text and "the value is not stored here" in text
     assert "It has not been read yet" in text
@@ -87,14 +88,16 @@ def test_a_server_is_connected_with_a_reference_to_its_secret(db: None, admin: A
 @pytest.mark.parametrize(
     "fields",
     [
-        {"password": "hunter2-hunter2"},
+        {"setting_password": "hunter2-hunter2"},
         {"slug": "Not A Slug"},
-        {"dbname": " , "},
-        {"port": "0"},
+        {"setting_databases": " \n "},
+        {"setting_databases": "erp\nerp"},
+        {"setting_sslmode": "sometimes"},
+        {"setting_port": "0"},
         {"owner": "nobody@example.org"},
         {"max_retire_percent": "400"},
         {"name": "a\x00b"},
-        {"host": ""},
+        {"setting_host": ""},
     ],
 )
 def test_a_bad_setting_is_refused_and_what_was_typed_stays(fields: dict[str, str], db: None, admin: Any) -> None:

@@ -54,6 +54,7 @@ def test_a_revocation_becomes_a_task_that_says_what_to_do(pushed: Any, verbs_of:
     assert order.state == OrderState.TASK
     assert "Orders queue" in order.instructions and "queue worker" in order.instructions
     assert "Queues" in order.instructions
+    assert "```\n# Then take the policy away from which worker has this access (orders).\n```" in order.instructions
     assert verbs_of(order) == ["order.task_opened"]
 
 

@@ -23,7 +23,6 @@ SEGMENT_LABELS = {
     "ai_tools": "AI tools",
 }
 LARGEST_FILE = 5 * 1024 * 1024
-SSL_MODES = ("prefer", "require", "verify-ca", "verify-full", "disable", "allow")
 
 
 def show_refusal(form: forms.Form, error: DomainError) -> None:
@@ -150,12 +149,14 @@ class FilterForm(forms.Form):
         offer(self, choices, empty=empty, spoken=label_of_filter)
 
 
-def _address(label: str, help_text: str = "") -> forms.EmailField:
+def address_field(label: str, help_text: str = "") -> forms.EmailField:
+    """The address of a person; browsers offer those of everybody."""
     widget = forms.EmailInput(attrs={"autocomplete": "off", "list": "people"})
     return forms.EmailField(label=label, required=False, max_length=254, help_text=help_text, widget=widget)
 
 
-def _person(address: str) -> User | None:
+def person_at(address: str) -> User | None:
+    """The person with this address, None for no address."""
     if not address:
         return None
     found = User.objects.filter(email__iexact=address.strip(), left_at=None).first()
@@ -195,9 +196,9 @@ class TagsField(forms.CharField):
 class IdentityForm(forms.Form):
     """What people say about an identity. What the source says stands beside it and is never overwritten."""
 
-    owner = _address("Owner", "The one person who answers for it. Empty means nobody.")
-    backup_owner = _address("Backup owner")
-    sponsor = _address("Sponsor", "For AI agents: who wanted it and answers for what it does.")
+    owner = address_field("Owner", "The one person who answers for it. Empty means nobody.")
+    backup_owner = address_field("Backup owner")
+    sponsor = address_field("Sponsor", "For AI agents: who wanted it and answers for what it does.")
     team = forms.ModelChoiceField(Team.objects.order_by("name"), required=False, empty_label="No team")
     purpose = forms.CharField(
         required=False,
@@ -224,7 +225,7 @@ class IdentityForm(forms.Form):
 
     def _named(self, field: str) -> User | None:
         # Whoever left may still stand there while somebody edits another field.
-        return _person(self.cleaned_data[field]) if field in self.changed_data else None
+        return person_at(self.cleaned_data[field]) if field in self.changed_data else None
 
 
 BULK_ACTIONS = {
@@ -239,8 +240,8 @@ BULK_ACTIONS = {
 class BulkEditForm(forms.Form):
     """What to say about many identities at once: the fields of one of `BULK_ACTIONS`, and a note."""
 
-    owner = _address("Owner", "Who shall answer for them.")
-    backup_owner = _address("Backup owner", "Who stands in for the owner.")
+    owner = address_field("Owner", "Who shall answer for them.")
+    backup_owner = address_field("Backup owner", "Who stands in for the owner.")
     nobody = forms.BooleanField(required=False, label="Nobody: take away whoever is named")
     team = forms.ModelChoiceField(Team.objects.order_by("name"), required=False, empty_label="No team")
     add_tags = TagsField(label="Tags to add", help_text="Separated by commas. Other tags stay.")
@@ -257,10 +258,10 @@ class BulkEditForm(forms.Form):
             self.fields[action].error_messages["required"] = "Name a person, or choose nobody."
 
     def clean_owner(self) -> User | None:
-        return _person(self.cleaned_data["owner"])
+        return person_at(self.cleaned_data["owner"])
 
     def clean_backup_owner(self) -> User | None:
-        return _person(self.cleaned_data["backup_owner"])
+        return person_at(self.cleaned_data["backup_owner"])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -304,99 +305,3 @@ class OwnersFileForm(forms.Form):
         if file.size > LARGEST_FILE:
             raise forms.ValidationError(f"The file is larger than {LARGEST_FILE // 1024**2} MB. Split it.")
         return file
-
-
-class SourceForm(forms.Form):
-    """What every source has. Forms of kinds add the connector's own settings."""
-
-    setting_names: tuple[str, ...] = ()
-
-    slug = forms.SlugField(
-        label="Short name", max_length=60, help_text="Stands in addresses and in API calls; it never changes."
-    )
-    name = forms.CharField(max_length=120)
-    environment = forms.ChoiceField(choices=Environment.choices)
-    owner = _address("Owner", "Who answers for the system itself.")
-    freshness_limit_seconds = forms.IntegerField(
-        label="Stale after (seconds)",
-        initial=86_400,
-        min_value=60,
-        max_value=365 * 86_400,
-        help_text="An older picture is marked as stale everywhere.",
-    )
-    max_retire_percent = forms.IntegerField(
-        label="Hold a reading that would remove more than (percent)",
-        initial=20,
-        min_value=0,
-        max_value=100,
-        help_text="Such a reading waits for a person, because a broken export looks like mass removal.",
-    )
-    is_enabled = forms.BooleanField(required=False, initial=True, label="In use")
-    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
-
-    def clean_owner(self) -> User | None:
-        return _person(self.cleaned_data["owner"])
-
-    def settings(self) -> dict[str, Any]:
-        """The connector's settings; fields left empty are left to the connector."""
-        given = {name: self.cleaned_data[name] for name in self.setting_names}
-        return {name: value for name, value in given.items() if value not in ("", None)}
-
-    def changes(self) -> dict[str, Any]:
-        """What both use cases, register and change, take."""
-        data = self.cleaned_data
-        return {
-            "name": data["name"],
-            "environment": data["environment"],
-            "owner": data["owner"],
-            "settings": self.settings(),
-            "freshness_limit_seconds": data["freshness_limit_seconds"],
-            "max_retire_percent": data["max_retire_percent"],
-        }
-
-
-class PushSourceForm(SourceForm):
-    """A source that sends its inventory itself: nothing else to set."""
-
-
-class PostgreSQLSourceForm(SourceForm):
-    """A PostgreSQL server that Remit reads and changes."""
-
-    setting_names = (
-        *("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert"),
-        *("connect_timeout", "statement_timeout", "lock_timeout"),
-    )
-
-    host = forms.CharField(max_length=255, help_text="Name, address, or the folder of its socket.")
-    port = forms.IntegerField(initial=5432, min_value=1, max_value=65535)
-    dbname = forms.CharField(label="Databases", max_length=1000, help_text="Which to govern, separated by commas.")
-    user = forms.CharField(label="Sign in as role", max_length=63)
-    password = forms.CharField(
-        required=False,
-        max_length=500,
-        label="Password reference",
-        help_text="Where the password is, never the password: <code>env:NAME</code> or <code>file:/path</code>.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    sslmode = forms.ChoiceField(label="TLS", choices=[(mode, mode) for mode in SSL_MODES])
-    sslrootcert = forms.CharField(label="Root certificate", required=False, max_length=500)
-    connect_timeout = forms.IntegerField(label="Connect within seconds", required=False, min_value=1, max_value=300)
-    statement_timeout = forms.IntegerField(
-        label="Longest statement, seconds", required=False, min_value=1, max_value=3600
-    )
-    lock_timeout = forms.IntegerField(label="Wait for locks, seconds", required=False, min_value=1, max_value=300)
-    read_every_seconds = forms.IntegerField(
-        label="Read every (seconds)", initial=300, min_value=10, max_value=30 * 86_400
-    )
-
-    def clean_dbname(self) -> list[str]:
-        names = [name.strip() for name in self.cleaned_data["dbname"].split(",") if name.strip()]
-        if not names:
-            raise forms.ValidationError("Name at least one database.")
-        return names
-
-    def changes(self) -> dict[str, Any]:
-        return super().changes() | {"read_every_seconds": self.cleaned_data["read_every_seconds"]}
-
-
-SOURCE_FORMS: dict[str, type[SourceForm]] = {"postgresql": PostgreSQLSourceForm, "push": PushSourceForm}
