@@ -125,6 +125,9 @@ def test_what_a_grant_of_a_dump_says_follows_from_its_rules(path: Path) -> None:
         key = (role["kind"], binding["namespace"] if role["kind"] == "Role" else None, role["name"])
         permission = Permission.from_json(grant["permission"])
         scope = binding["namespace"] or "*"
+        if key not in rules and key[2] == "cluster-admin":
+            assert permission.statements[0].actions.include == ("*",)
+            continue
         expected = {
             (verb, f"api:{scope}/{group}/{resource}", name)
             for rule in rules.get(key, [])

@@ -1,4 +1,4 @@
-"""Audit logs of the API server: one event a line, as `--audit-log-path` writes them, or lists of events a line.
+"""Audit logs of the API server: one event a line, as `--audit-log-path` writes them, or lists of events.
 
 Only what was decided counts: a request that RBAC refused is an attempt, one that it allowed is a use, whatever came of
 it afterwards. What the log does not say is never called unused, and the log says less than it seems: the audit policy
@@ -22,6 +22,7 @@ from identities.connectors.kubernetes.records import identity_id
 
 LOG = "kubernetes-audit"
 LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_DOCUMENT = 256 * 1024 * 1024
 LONGEST_RESOURCE = 1000  # bytes
 LONGEST_VERB = 90
 MOST_KINDS = 5_000
@@ -40,7 +41,7 @@ class AuditLog:
     holds = Holds.USAGE
 
     def recognises(self, head: bytes) -> bool:
-        return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and _GROUP.encode() in head
+        return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") and _GROUP.encode() in head
 
     def records(self, file: BinaryIO, notes: Notes) -> Iterator[Record]:
         """Usage and windows. Raises FileRefused for anything that is no audit log, before the first record."""
@@ -56,7 +57,8 @@ class AuditLog:
         yield {"type": "end", "records": count}
 
 
-def _events(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _events(file: BinaryIO) -> Iterator[tuple[int, Any]]:
+    """(line, event) of each event."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -65,16 +67,41 @@ def _events(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, Any]]]:
         if not line.strip(b"\xef\xbb\xbf \t\r\n"):
             continue
         try:
-            event = json.loads(line.decode("utf-8-sig"))
+            found = json.loads(line.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            raise FileRefused(f"Line {number} is no JSON. Was the file cut off?") from error
-        version = event.get("apiVersion") if isinstance(event, dict) else None
-        if not isinstance(version, str) or not version.startswith(_GROUP):
-            raise FileRefused(f"Line {number} is no Kubernetes audit event.")
-        if event.get("kind") == "EventList" and isinstance(event.get("items"), list):
-            yield from ((number, each) for each in event["items"])
-        else:
-            yield number, event
+            if number == 1 and line.strip(b"\xef\xbb\xbf \t\r\n") in (b"{", b"["):
+                found = _whole(line, file)
+            else:
+                raise FileRefused(f"Line {number} is no JSON. Was the file cut off?") from error
+        yield from ((number, each) for each in _listed(found, number))
+
+
+def _whole(line: bytes, file: BinaryIO) -> Any:
+    """A file that is one JSON value over many lines."""
+    data = line + file.read(LONGEST_DOCUMENT + 1)
+    if len(data) > LONGEST_DOCUMENT:
+        raise FileRefused(f"The file is larger than {LONGEST_DOCUMENT // 1024**2} MB and has not one event a line.")
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise FileRefused("The file is no JSON. Was it cut off?") from error
+
+
+def _listed(found: Any, line: int) -> list[Any]:
+    """The events of one JSON value: itself, or those that it lists."""
+    events = found if isinstance(found, list) else [found]
+    if isinstance(found, Mapping) and found.get("kind") == "EventList" and isinstance(found.get("items"), list):
+        _require_version(found, line)
+        return list(found["items"])
+    for event in events:
+        _require_version(event, line)
+    return events
+
+
+def _require_version(event: Any, line: int) -> None:
+    version = event.get("apiVersion") if isinstance(event, Mapping) else None
+    if not isinstance(version, str) or not version.startswith(_GROUP):
+        raise FileRefused(f"Line {line} is no Kubernetes audit event.")
 
 
 @dataclass(slots=True)

@@ -215,8 +215,8 @@ class _Shelf:
         counts = {
             "subjects that look like people left out": len(left_out),
             "subjects listed twice in a binding": sum(binding.repeated for binding in estate.bindings),
-            "service accounts in bindings without their namespace left out": sum(
-                binding.nameless for binding in estate.bindings
+            "service accounts in bindings without a namespace, taken to be in the binding's": sum(
+                binding.homeless for binding in estate.bindings
             ),
             "groups of service accounts none of which is in the file left out": sum(
                 1 for _ in estate.without_members()

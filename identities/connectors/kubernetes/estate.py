@@ -31,6 +31,7 @@ DIALECT = "kubernetes"
 ANONYMOUS = "system:anonymous"
 AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
 ALL_ACCOUNTS = "system:serviceaccounts"
+EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,10 @@ class Estate:
         key = (*binding.role_key, binding.meta.namespace)
         if key not in self._permissions:
             role = self.role_of.get(binding.role_key)
-            self._permissions[key] = permission_of(role.rules if role else (), binding.meta.namespace or None)
+            # A part of a cluster seldom shows the roles that every cluster has; this one is the same everywhere.
+            is_known = not self.is_whole and binding.role_key == ("", "cluster-admin")
+            rules = role.rules if role else EVERYTHING if is_known else ()
+            self._permissions[key] = permission_of(rules, binding.meta.namespace or None)
         return self._permissions[key]
 
     @cached_property

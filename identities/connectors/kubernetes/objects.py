@@ -6,7 +6,7 @@ never looked at.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 GROUP = "rbac.authorization.k8s.io"
@@ -142,7 +142,8 @@ class Role:
 class Binding:
     """A RoleBinding, or with an empty namespace a ClusterRoleBinding. role_kind: Role or ClusterRole.
 
-    subjects: each once, in the order given. nameless: how many service accounts lack their namespace.
+    subjects: each once, in the order given. repeated: how many stand there again. homeless: how many service accounts
+    lack their namespace, which only files that no API server has seen can do; they count as being in the binding's.
     """
 
     meta: Meta
@@ -150,7 +151,7 @@ class Binding:
     role_name: str
     subjects: tuple[Subject, ...]
     repeated: int = 0
-    nameless: int = 0
+    homeless: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -241,22 +242,20 @@ def read_binding(data: Any, *, is_namespaced: bool, default_namespace: str = "")
     kind, name = role.get("kind"), role.get("name")
     if kind not in ("Role", "ClusterRole") or not isinstance(name, str) or not name:
         raise BadObject("its roleRef names neither a Role nor a ClusterRole")
-    subjects = [_subject(each) for each in _list(data.get("subjects"), "subjects")]
-    whole = [each for each in subjects if each is not None]
-    once = tuple(dict.fromkeys(whole))
-    return Binding(meta, kind, name, once, len(whole) - len(once), len(subjects) - len(whole))
+    listed = [_subject(each) for each in _list(data.get("subjects"), "subjects")]
+    homeless = [each.kind == SERVICE_ACCOUNT and not each.namespace for each in listed]
+    home = meta.namespace or default_namespace
+    subjects = [replace(each, namespace=home) if lost else each for each, lost in zip(listed, homeless, strict=True)]
+    once = tuple(dict.fromkeys(subjects))
+    return Binding(meta, kind, name, once, len(subjects) - len(once), sum(homeless))
 
 
-def _subject(data: Any) -> Subject | None:
-    """None: a service account without a namespace, which the API server would refuse."""
+def _subject(data: Any) -> Subject:
     subject = _object(data, "a subject")
-    kind, name = subject.get("kind"), subject.get("name")
-    if kind not in _WORDS or not isinstance(name, str) or not name:
+    kind, name, namespace = subject.get("kind"), subject.get("name"), subject.get("namespace") or ""
+    if kind not in _WORDS or not isinstance(name, str) or not name or not isinstance(namespace, str):
         raise BadObject("one of its subjects is no ServiceAccount, User or Group with a name")
-    if kind != SERVICE_ACCOUNT:
-        return Subject(kind, name)
-    namespace = subject.get("namespace")
-    return Subject(kind, name, namespace) if isinstance(namespace, str) and namespace else None
+    return Subject(kind, name, namespace if kind == SERVICE_ACCOUNT else "")
 
 
 def read_account(data: Any, *, default_namespace: str = "") -> Account:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from governance.kernel.permissions import Permission
+from governance.kernel.permissions import Answer, Permission, matches
 from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.kubernetes.audit import AuditLog
 from identities.connectors.kubernetes.dumps import Dump
@@ -326,11 +326,36 @@ def test_windows_show_only_what_the_log_shows_and_only_for_service_accounts():
     assert any("nothing is called unused" in sentence for sentence in notes.sentences)
 
 
-def test_a_list_of_events_on_one_line_is_read_too():
-    assert (
-        read(json.dumps({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [event()]}), AuditLog())[0][:1]
-        == (log(event())[0][:1])
-    )
+@pytest.mark.parametrize("indent", [None, 1])
+def test_lists_of_events_are_read_on_one_line_or_many(indent):
+    expected = log(event(), event(auditID="2"))[0]
+    events = [event(), event(auditID="2")]
+
+    for document in ({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": events}, events):
+        assert read(json.dumps(document, indent=indent), AuditLog())[0] == expected
+    assert recognise(json.dumps(events, indent=indent).encode()).name == "kubernetes-audit"
+
+
+def test_an_account_without_a_namespace_counts_as_being_where_its_binding_is():
+    records, notes = dump(ROLE, make_binding({"kind": "ServiceAccount", "name": "app"}))
+
+    assert [each["identity"] for each in of(records, "grant")] == ["system:serviceaccount:p:app"]
+    assert notes.counts["service accounts in bindings without a namespace, taken to be in the binding's"] == 1
+
+
+def test_the_role_that_is_the_same_in_every_cluster_is_known_also_where_a_file_lacks_it():
+    everywhere = {
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "root"},
+        "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [APP],
+    }
+
+    (grant,) = of(dump(everywhere)[0], "grant")
+
+    held = Permission.from_json(grant["permission"])
+    assert matches(held, "delete", "api:any/apps/deployments//x") is Answer.YES
+    assert matches(held, "get", "url:/metrics") is Answer.YES
 
 
 @pytest.mark.parametrize(
