@@ -193,9 +193,13 @@ def values_of(context: Context, key: str) -> list[str] | None:
     folded = key.lower()
     for name, value in context.items():
         if name.lower() == folded and value is not None:
-            listed = [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
-            return listed or None
+            return [_written(each) for each in (value if isinstance(value, list | tuple) else [value])] or None
     return None
+
+
+def _written(value: object) -> str:
+    """As a policy would write it: contexts out of JSON hold numbers and booleans as such."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _compare(operator: Operator, value: str, wanted: str) -> bool | None:

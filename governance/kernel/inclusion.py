@@ -7,66 +7,23 @@ representatives are complete, so finding none that violates is a proof; where a 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
 
-from governance.kernel.atoms import Known, implies
+from governance.kernel.atoms import implies
 from governance.kernel.contexts import Case, Held, Space, likely_context
 from governance.kernel.decisions import Answer, Program, Rule, compile_permission
-from governance.kernel.documents import Permission, format_moment
+from governance.kernel.documents import Permission
 from governance.kernel.effective import Effective, parts_of, permits
 from governance.kernel.patterns import Pattern, Representatives, exact, representatives
 from governance.kernel.sets import CompiledSet, Depends, Membership
+from governance.kernel.verdicts import CounterExample, NotProvable, Proof, Verdict
 
 MAX_CONTEXTS = 4_096
 MAX_CASES = 60_000
 MAX_TRIES = 24
 """How many likely requests are tried on a statement before everything is gone through."""
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Every request that the narrow side permits is permitted by the wide side."""
-
-    holds = True
-
-    def explain(self) -> str:
-        return "Everything that would remain is part of what is held today."
-
-
-@dataclass(frozen=True)
-class CounterExample:
-    """A request that the narrow side permits and the wide side does not, checked with `matches`."""
-
-    action: str
-    resource: str
-    context: Known = field(default_factory=dict, hash=False)
-    at: datetime | None = None
-    holds = False
-
-    def explain(self) -> str:
-        where = ", ".join(
-            f"{key} = {value if isinstance(value, str) else ' and '.join(value)}" for key, value in self.context.items()
-        )
-        when = f" at {format_moment(self.at)}" if self.at else ""
-        given = f" (with {where})" if where else ""
-        return f"{self.action} on {self.resource}{given}{when} would be permitted, but is not permitted today."
-
-
-@dataclass(frozen=True)
-class NotProvable:
-    """Neither proved nor refuted; to be treated as no."""
-
-    reason: str
-    holds = False
-
-    def explain(self) -> str:
-        return f"This cannot be proved: {self.reason}."
-
-
-Verdict = Proof | CounterExample | NotProvable
 
 
 Compared = Permission | Effective

@@ -8,8 +8,9 @@ from governance.kernel.algebra import NotExpressible, effective, intersects, sam
 from governance.kernel.decisions import Answer, matches
 from governance.kernel.documents import InvalidPermission, Permission
 from governance.kernel.effective import Effective, permits
-from governance.kernel.inclusion import CounterExample, NotProvable, Proof, Verdict, difference_samples, includes
+from governance.kernel.inclusion import difference_samples, includes
 from governance.kernel.statements import Condition, PatternSet, Statement
+from governance.kernel.verdicts import CounterExample, NotProvable, Proof, Verdict
 from governance.kernel.wording import describe
 
 __all__ = [

@@ -66,34 +66,31 @@ def bound(text: str, *, wild: bool = True) -> Pattern:
 
 def filled(text: str, lookup: Lookup, *, wild: bool = True) -> Pattern | None:
     """What the text stands for with these values; None where a variable has neither value nor default."""
-    tokens: list[Token] = []
-    for kind, body in _pieces(text):
-        if kind != "variable":
-            tokens += _tokens(body, wild=wild and kind == "text")
-            continue
-        name, default = _name_and_default(body)
-        value = lookup(name)
-        value = default if value is None else value
-        if value is None:
-            return None
-        tokens += _tokens(value, wild=False)
-    return Pattern(tuple(tokens))
+    parts = _with_values(text, lookup)
+    if parts is None:
+        return None
+    return Pattern(tuple(token for kind, part in parts for token in _tokens(part, wild=wild and kind == "text")))
 
 
 def filled_text(text: str, lookup: Lookup) -> str | None:
     """The same as a text, for values in which nothing is wild."""
+    parts = _with_values(text, lookup)
+    return None if parts is None else "".join(part for _, part in parts)
+
+
+def _with_values(text: str, lookup: Lookup) -> list[tuple[str, str]] | None:
     parts = []
     for kind, body in _pieces(text):
         if kind != "variable":
-            parts.append(body)
+            parts.append((kind, body))
             continue
         name, default = _name_and_default(body)
         value = lookup(name)
         value = default if value is None else value
         if value is None:
             return None
-        parts.append(value)
-    return "".join(parts)
+        parts.append((kind, value))
+    return parts
 
 
 @lru_cache(maxsize=16_384)

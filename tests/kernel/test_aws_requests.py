@@ -86,6 +86,7 @@ CASES = [
     ("a variable with a default", Policies(identity=(policy(allow("*", "arn:aws:s3:::${aws:PrincipalTag/team, 'ledger'}/*")),)), ask(), "yes", "allowed"),
     ("a condition that holds", Policies(identity=(policy(allow(Condition={"NumericLessThan": {"s3:max-keys": 10}})),)), ask(context={"s3:max-keys": "5"}), "yes", "allowed"),
     ("a condition on what is not set", Policies(identity=(policy(allow(Condition={"NumericLessThan": {"s3:max-keys": 10}})),)), ask(), "no", "identity"),
+    ("numbers and booleans as JSON has them", Policies(identity=(policy(allow(Condition={"Bool": {"k": True}, "NumericEquals": {"n": 5}})),)), ask(context={"k": True, "n": 5}), "yes", "allowed"),
     ("who asks is known anyway", Policies(identity=(policy(allow(Condition={"StringEquals": {"aws:PrincipalAccount": ACCOUNT}})),)), ask(context=None), "yes", "allowed"),
     ("nothing known", Policies(identity=(policy(allow(Condition={"Bool": {"aws:SecureTransport": True}})),)), ask(context=None), "unknown", "undecided"),
     ("a deny that may apply", Policies(identity=(FULL, policy(deny(Condition={"Bool": {"aws:SecureTransport": False}})))), ask(context=None), "unknown", "undecided"),

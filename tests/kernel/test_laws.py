@@ -180,13 +180,13 @@ def requests(dialect):
     return st.tuples(*map(st.sampled_from, WORDS[dialect]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(several(1))
 def test_every_permission_includes_itself(one):
     assert isinstance(includes(one[0], one[0]), Proof)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(several(2), st.data())
 def test_inclusion_agrees_with_matching(both, data):
     wide, narrow = both
@@ -198,7 +198,7 @@ def test_inclusion_agrees_with_matching(both, data):
         assert matches(wide, action, resource, context, at) is not Answer.NO
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(several(2))
 def test_a_counter_example_is_permitted_by_the_narrow_and_not_by_the_wide_side(both):
     wide, narrow = both
@@ -210,7 +210,7 @@ def test_a_counter_example_is_permitted_by_the_narrow_and_not_by_the_wide_side(b
         assert matches(wide, *request) is Answer.NO
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(several(3))
 def test_inclusion_is_transitive(three):
     wide, middle, narrow = three
@@ -218,7 +218,7 @@ def test_inclusion_is_transitive(three):
         assert not isinstance(includes(wide, narrow), CounterExample)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(several(2))
 def test_without_denies_a_union_includes_both_sides(both):
     allowing = [Permission(p.dialect, tuple(s for s in p.statements if s.effect == "allow")) for p in both]
@@ -227,7 +227,7 @@ def test_without_denies_a_union_includes_both_sides(both):
     assert includes(union(*allowing), allowing[1]).holds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(several(1))
 def test_effective_means_the_same(one):
     same = effective(one[0])
@@ -236,7 +236,7 @@ def test_effective_means_the_same(one):
     assert not isinstance(includes(same, one[0]), CounterExample)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(several(2), st.data())
 def test_subtracting_removes_just_what_was_removed(both, data):
     held, removed = both[0], effective(both[1])
@@ -257,7 +257,7 @@ def test_subtracting_removes_just_what_was_removed(both, data):
             assert matches(left, *request, context, at) is matches(held, *request, context, at)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(several(1), st.sampled_from(STYLES), st.data())
 def test_right_sizing_stays_inside_and_covers_the_use(one, style, data):
     held = one[0]
@@ -334,7 +334,7 @@ def test_one_form_of_a_condition_says_the_same(condition, context, denies):
         assert evaluate(canonical(condition, denies=denies), context) is evaluate(condition, context)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.sampled_from(CONDITIONS + EMPTY), min_size=1, max_size=3),
     st.lists(st.sampled_from(CONDITIONS + EMPTY), min_size=1, max_size=3),
@@ -351,7 +351,7 @@ def test_conditions_alone_are_compared_soundly(held, kept, context):
         assert matches(wide, "s3:x", "y", context) is not Answer.NO
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(several(2))
 def test_samples_are_real(both):
     wide, narrow = both
