@@ -13,6 +13,8 @@ from identities.connectors.rabbitmq.execute import older
 from identities.connectors.rabbitmq.reading import read_estate, require_administrator
 from identities.connectors.rabbitmq.records import Estate, User, permission_json
 
+LOOKS = 4
+"""How often a connection is looked for again, over twice the time by which the list lags."""
 IMPLIED = {
     "tag:management": ("administrator", "monitoring", "policymaker"),
     "tag:monitoring": ("administrator",),
@@ -72,12 +74,14 @@ class _Paths:
 
 
 def _sessions(broker: Broker, plan: Plan, since: datetime | None) -> int:
-    """Connections that outlive the change. The list shows what was closed for a while, so it is asked twice."""
-    first = _remaining(broker, plan, since)
-    if not first:
-        return 0
-    time.sleep(broker.settings.list_lag)
-    return len({each.name for each in first} & {each.name for each in _remaining(broker, plan, since)})
+    """Connections that outlive the change. The list shows what was closed for a while, so it is asked repeatedly."""
+    left = {each.name for each in _remaining(broker, plan, since)}
+    for _ in range(LOOKS):
+        if not left:
+            break
+        time.sleep(broker.settings.list_lag / 2)
+        left &= {each.name for each in _remaining(broker, plan, since)}
+    return len(left)
 
 
 def _remaining(broker: Broker, plan: Plan, since: datetime | None) -> list[Connection]:

@@ -158,6 +158,7 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     shop.source.refresh_from_db()
     shop.read()
     connection = queues.connect()
+    queues.wait_until_listed(connection)
     order = shop.decide(grant_of(shop, queues), "scope_down", queues.target(read=["^orders$"]))
     gate.stops = stops
     worker = start_worker(order, committed_db.url)
@@ -175,6 +176,6 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     assert not queues.consumes("refunds")
     assert queues.consumes("orders")
     assert verbs_of(order) == ["order.planned", "order.sent", "order.applied"]
-    connection.collect()
+    assert queues.is_cut(connection)
     shop.read()
     assert shop.again(order).state == OrderState.VERIFIED
