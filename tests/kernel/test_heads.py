@@ -18,6 +18,7 @@ ACTIONS = {
     "scopes": ["contents:read", "contents:write", "issues:admin", "repo", "*"],
     "kubernetes": ["get", "list", "*", "delete"],
     "rabbitmq": ["read", "write", "*", "tag:administrator"],
+    "redis": ["get", "GET", "config", "config|set", "@read", "*"],
 }
 RESOURCES = {
     "aws": ["*", "b/*", "b/k", "B/k", "b*", "b/?", "b/${aws:username}", "?/k", "=b*"],
@@ -29,6 +30,7 @@ RESOURCES = {
         *("*", "vhost:v/a", "vhost:v/^a$", "vhost:v/^(a|b)x", "vhost:v/.*", "vhost:v/^(?!a)", "vhost:v/", "broker:"),
         *("vhost:v/[ab]$", "vhost:v/ü"),
     ],
+    "redis": ["*", "read:a*", r"read:\*", "read:[ab]x", "read:ü?", "write:*", "channel:a", "server:"],
 }
 ASKED = {
     "aws": (["s3:GetObject", "S3:PUTOBJECT", "iam:PassRole", "x"], ["b", "b/k", "B/k", "b/" + "k" * 300, "=bob", "ü"]),
@@ -46,6 +48,7 @@ ASKED = {
         ["read", "write", "tag:administrator"],
         ["vhost:v/a", "vhost:v/bx", "vhost:v/xax", "vhost:w/a", "broker:", "vhost:v/ü"],
     ),
+    "redis": (["get", "GET", "config|set"], ["read:ax", "read:*", "read:bx", "read:üx", "write:a", "channel:a", "server:"]),
 }  # fmt: skip
 
 

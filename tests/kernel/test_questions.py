@@ -20,6 +20,8 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
         ("get", "url:/metrics", "kubernetes"),
         ("read", "vhost:%2F/orders", "rabbitmq"),
         ("tag:administrator", "broker:", "rabbitmq"),
+        ("GET", "read:orders:1", "redis"),
+        ("publish", "channel:news", "redis"),
         ("git_push", "server:git", "tools"),
         ("git_push", "server:eu/git", "tools"),
         ("USAGE", "server:ledger/other", "postgresql"),

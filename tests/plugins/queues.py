@@ -138,12 +138,25 @@ class Queues:
     def resource(self, name: str) -> str:
         return f"vhost:{self.vhost.replace('/', '%2F')}/{name}"
 
-    def wait_until_listed(self) -> None:
+    def wait_until_listed(self, connection: amqp.Connection) -> None:
         """A client that has just connected appears in the broker's list some seconds later."""
-        deadline = time.monotonic() + 15
-        while not any(each.get("user") == self.app for each in self.get("connections")):
+        place = f":{connection.transport.sock.getsockname()[1]} "
+        deadline = time.monotonic() + 60
+        while not any(place in each["name"] for each in self.get("connections")):
             assert time.monotonic() < deadline, "the broker never listed the connection"
             time.sleep(0.2)
+
+    def is_cut(self, connection: amqp.Connection) -> bool:
+        """Whether the broker has ended this connection."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                connection.drain_events(timeout=0.5)
+            except TimeoutError:
+                continue
+            except (amqp.AMQPError, OSError):
+                return True
+        return False
 
 
 def _publish(channel: amqp.Channel, queue: str) -> None:

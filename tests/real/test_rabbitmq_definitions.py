@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from governance.kernel.actors import system_actor
 from governance.kernel.permissions import Permission
 from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.rabbitmq.files import Definitions
 from identities.connectors.registry import recognise
+from identities.models import Grant, Identity, Source, SyncMode, SyncOrigin
+from identities.sync.receive import receive
 
 FOLDER = Path(__file__).parents[3] / "shared/data/rabbitmq_rabbitmq-server"
 GOOD = sorted(FOLDER.glob("case*.json"))
@@ -157,3 +161,28 @@ def test_an_expression_beyond_what_can_be_kept_is_counted_and_told_as_everything
 
     assert notes.counts["expressions too long to keep, told as everything"] == 1
     assert any("vhost:%2F/.*" in each["resources"] for each in records[-2]["permission"]["statements"])
+
+
+@pytest.mark.real
+@beside
+def test_the_inventory_takes_every_record(committed_db):
+    """What the format yields passes the same checks as what anybody pushes."""
+    for path in GOOD:
+        records, _ = records_of(path.read_bytes())
+        source = Source.objects.create(slug=path.stem, name=path.stem, kind="push", max_retire_percent=100)
+
+        run = receive(
+            source=source,
+            lines=[json.dumps(record).encode() for record in records],
+            mode=SyncMode.SNAPSHOT,
+            is_complete=True,
+            origin=SyncOrigin.API,
+            actor=system_actor("test"),
+            now=timezone.now(),
+        )
+
+        # A snapshot that holds nothing at all is never believed: it would retire everything.
+        expected = "applied" if count_of(records, "identity") else "rejected"
+        assert run.state == expected, (path.stem, run.problem)
+        assert Identity.objects.filter(source=source).count() == count_of(records, "identity"), path.stem
+        assert Grant.objects.filter(source=source).count() == count_of(records, "grant"), path.stem

@@ -24,6 +24,7 @@ _WORD = re.compile(r"[a-z0-9._-]+(\|[^\s*]+)?|@[a-z]+|\*")
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
 _DESTRUCTIVE = frozenset({"flushall", "flushdb", "del", "unlink", "getdel", "swapdb", "shutdown", "function|flush"})
 _SCRIPTS = frozenset({"eval", "evalsha", "fcall"})
+_SENDS = frozenset({"publish", "spublish"})
 
 
 class Redis(Dialect):
@@ -88,6 +89,8 @@ class Redis(Dialect):
             found.add("destructive")
         if any(named.may_contain(each) for each in _SCRIPTS):
             found |= {"read", "write"}
+        if any(named.may_contain(each) for each in _SENDS):
+            found.add("write")
         if not found:  # a command that our catalogue does not know may do anything
             found.add("read" if touches(action) or action in catalogue.CONTAINERS else "write")
         return frozenset(found)

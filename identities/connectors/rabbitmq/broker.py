@@ -78,7 +78,10 @@ class Broker:
         response = send(self._client, "GET", path(*where))
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        found = response.json() if response.status_code == httpx.codes.OK else None
+        try:
+            found = response.json() if response.status_code == httpx.codes.OK else None
+        except ValueError:
+            found = None
         if not isinstance(found, dict):
             raise ReadIncomplete(f"The broker answered {response.status_code} to GET {path(*where)}.")
         return found

@@ -74,21 +74,32 @@ def require_administrator(broker: Broker) -> None:
 def read_estate(broker: Broker) -> Estate:
     """Users and permissions that fit together: the lists are read one after another, so a change may fall between."""
     for _ in range(ATTEMPTS):
-        users = [_user(each) for each in broker.list_of("users")]
-        permissions = [
-            (each["user"], each["vhost"], {action: each[action] for action in ("configure", "write", "read")})
-            for each in broker.list_of("permissions")
-        ]
-        topics = [
-            Topic(each["user"], each["vhost"], each["exchange"], each["write"], each["read"])
-            for each in broker.list_of("topic-permissions")
-        ]
-        named = {user for user, _, _ in permissions} | {topic.user for topic in topics}
-        if named <= {user.name for user in users}:
-            exchanges = broker.list_of("exchanges", columns="vhost,name,type") if topics else []
-            types = {(each["vhost"], each["name"]): each["type"] for each in exchanges}
-            return Estate(users, permissions, topics, types)
+        try:
+            estate = _lists(broker)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReadIncomplete("The broker's lists of users and permissions are not of the expected form.") from error
+        if estate is not None:
+            return estate
     raise ReadIncomplete("The broker's users changed again and again while they were read.")
+
+
+def _lists(broker: Broker) -> Estate | None:
+    """None where a permission names a user that the list of users, read just before, lacks."""
+    users = [_user(each) for each in broker.list_of("users")]
+    permissions = [
+        (each["user"], each["vhost"], {action: each[action] for action in ("configure", "write", "read")})
+        for each in broker.list_of("permissions")
+    ]
+    topics = [
+        Topic(each["user"], each["vhost"], each["exchange"], each["write"], each["read"])
+        for each in broker.list_of("topic-permissions")
+    ]
+    named = {user for user, _, _ in permissions} | {topic.user for topic in topics}
+    if not named <= {user.name for user in users}:
+        return None
+    exchanges = broker.list_of("exchanges", columns="vhost,name,type") if topics else []
+    types = {(each["vhost"], each["name"]): each["type"] for each in exchanges}
+    return Estate(users, permissions, topics, types)
 
 
 def _user(data: dict[str, Any]) -> User:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +12,8 @@ from governance.kernel.dialects.paths import encode
 from governance.kernel.dialects.rabbitmq import ACTIONS, BROKER
 from governance.kernel.permissions import Answer, Permission, matches
 from identities.connectors.contract import Record
+from identities.connectors.naming import is_printable, make_id, printable, shortened
 
-LONGEST_ID = 500
 LONGEST_LABEL = 500
 LONGEST_EXPRESSION = 1500
 TOPIC_CONDITION = "RoutingKeyMatches"
@@ -26,7 +25,6 @@ HASH_SIZES = {
     "rabbit_password_hashing_sha512": 64,
 }
 SALT = 4
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Expressions = Mapping[str, str]
 """`configure`, `write` and `read`, each an expression."""
@@ -205,7 +203,7 @@ def permission_json(vhost: str, expressions: Expressions, topics: Iterable[Topic
 
 def is_exact(expression: str) -> bool:
     """Whether a permission can hold this expression as it is."""
-    return len(expression) <= LONGEST_EXPRESSION and not _UNPRINTABLE.search(expression)
+    return len(expression) <= LONGEST_EXPRESSION and is_printable(expression)
 
 
 def _statements(vhost: str, action: str, expression: str, topics: Iterable[Topic]) -> Iterator[dict[str, Any]]:
@@ -246,21 +244,3 @@ def _joined(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def resource(vhost: str, expression: str) -> str:
     """A resource, or a pattern of resources, in the words of the dialect."""
     return f"vhost:{encode(vhost)}/{expression}"
-
-
-def make_id(kind: str, *parts: str) -> str:
-    """A stable identifier of names that may hold anything; an over-long one ends in a hash of the whole."""
-    return shortened(f"{kind}:{'/'.join(map(encode, parts))}", LONGEST_ID)
-
-
-def printable(text: str) -> str:
-    """The text on one line, which is only how it is shown."""
-    return _UNPRINTABLE.sub(" ", text)
-
-
-def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and a hash of all of it; `longest` counts bytes."""
-    data = text.encode(errors="replace")
-    if len(data) <= longest:
-        return text
-    return f"{data[: longest - 20].decode(errors='ignore')}…#{hashlib.sha256(data).hexdigest()[:16]}"

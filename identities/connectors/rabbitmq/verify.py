@@ -1,19 +1,20 @@
 """A later look at the broker: the native state, what is still effective by any path, and connections that remain."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from governance.kernel.permissions import Answer, Permission, matches
-from identities.connectors.contract import Plan, Verification, VerificationState
+from identities.connectors.contract import Plan, Verification
+from identities.connectors.judging import Sample, judge
 from identities.connectors.rabbitmq.assembly import parts_of
 from identities.connectors.rabbitmq.broker import Broker, Connection, Settings, open_broker
 from identities.connectors.rabbitmq.execute import older
-from identities.connectors.rabbitmq.parts import Part
 from identities.connectors.rabbitmq.reading import read_estate, require_administrator
 from identities.connectors.rabbitmq.records import Estate, User, permission_json
 
-Sample = tuple[str, str]
+LOOKS = 4
+"""How often a connection is looked for again, over twice the time by which the list lags."""
 IMPLIED = {
     "tag:management": ("administrator", "monitoring", "policymaker"),
     "tag:monitoring": ("administrator",),
@@ -37,7 +38,8 @@ def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Ver
         still = [(*sample, via) for sample in plan.removes for via in paths.of(sample)]
         lost = [sample for sample in plan.keeps if not paths.gives(sample)]
         sessions = _sessions(broker, plan, since)
-    return _answer(plan, observed_at, changed, still, sessions, lost)
+    differs = f"{changed[0].kind} of {changed[0].user} differs" if changed else ""
+    return judge(plan, observed_at, differs=differs, still=still, sessions=sessions, lost=lost)
 
 
 class _Paths:
@@ -72,12 +74,14 @@ class _Paths:
 
 
 def _sessions(broker: Broker, plan: Plan, since: datetime | None) -> int:
-    """Connections that outlive the change. The list shows what was closed for a while, so it is asked twice."""
-    first = _remaining(broker, plan, since)
-    if not first:
-        return 0
-    time.sleep(broker.settings.list_lag)
-    return len({each.name for each in first} & {each.name for each in _remaining(broker, plan, since)})
+    """Connections that outlive the change. The list shows what was closed for a while, so it is asked repeatedly."""
+    left = {each.name for each in _remaining(broker, plan, since)}
+    for _ in range(LOOKS):
+        if not left:
+            break
+        time.sleep(broker.settings.list_lag / 2)
+        left &= {each.name for each in _remaining(broker, plan, since)}
+    return len(left)
 
 
 def _remaining(broker: Broker, plan: Plan, since: datetime | None) -> list[Connection]:
@@ -92,27 +96,3 @@ def _remaining(broker: Broker, plan: Plan, since: datetime | None) -> list[Conne
     # Carrying out ends with a wait for the broker's list, during which clients that were cut off have come back.
     waited = timedelta(seconds=broker.settings.list_lag + 2)
     return older(found, since + ahead - waited)
-
-
-def _answer(
-    plan: Plan,
-    observed_at: datetime,
-    changed: Sequence[Part],
-    still: Sequence[tuple[str, str, str]],
-    sessions: int,
-    lost: Sequence[Sample],
-) -> Verification:
-    state, reason = VerificationState.GONE, ""
-    if changed:
-        state = VerificationState.STILL_PRESENT
-        reason = f"The broker does not hold what was planned: {changed[0].kind} of {changed[0].user} differs."
-    elif still:
-        state = VerificationState.STILL_EFFECTIVE
-        reason = f"Still effective via {'; '.join(sorted({via for _, _, via in still})[:5])}."
-    elif sessions:
-        state = VerificationState.SESSIONS_REMAIN
-        plural = "s" if sessions != 1 else ""
-        reason = f"{sessions} open connection{plural} of {plan.identity} outlived the change."
-    if lost and not reason:
-        reason = f"{len(lost)} right(s) that should have stayed are not effective."
-    return Verification(state, observed_at, tuple(still), sessions, tuple(lost), reason)

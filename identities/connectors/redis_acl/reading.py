@@ -1,13 +1,11 @@
 """One reading of a server: its users and what they may do, as inventory records ending with `end`."""
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from governance.kernel.dialects.paths import encode
 from governance.kernel.dialects.redis_rules import Catalogue, UnknownRule
 from identities.connectors.contract import ReadIncomplete, Record
+from identities.connectors.naming import make_id, printable, shortened
 from identities.connectors.redis_acl.accounts import Account, Touches, permission_json
 from identities.connectors.redis_acl.server import Server, Settings, open_server
 
@@ -35,8 +33,6 @@ NOT_OBSERVABLE = (
     "What scripts and functions do inside, beyond the keys they are called with.",
 )
 LONGEST_LABEL = 300
-LONGEST_ID = 500
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def read(settings: Settings) -> Iterator[Record]:
@@ -96,9 +92,9 @@ def _grant(account: Account, permission: dict[str, object]) -> Record:
     words = " ".join(word for selector in account.selectors for word in selector.rules())
     return {
         "type": "grant",
-        "id": _shortened(f"acl:{encode(account.name)}", LONGEST_ID),
+        "id": make_id("acl", account.name),
         "identity": account.name,
-        "label": _shortened(_UNPRINTABLE.sub(" ", f"Access list: {words}"), LONGEST_LABEL),
+        "label": shortened(printable(f"Access list: {words}"), LONGEST_LABEL),
         "permission": permission,
         "path": [{"kind": "direct", "id": "acl", "label": "its own access control list"}],
         "revocability": "here",
@@ -108,11 +104,3 @@ def _grant(account: Account, permission: dict[str, object]) -> Record:
             "selectors": [selector.to_json() for selector in account.selectors],
         },
     }
-
-
-def _shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and a hash of all of it; `longest` counts bytes."""
-    data = text.encode(errors="replace")
-    if len(data) <= longest:
-        return text
-    return f"{data[: longest - 20].decode(errors='ignore')}…#{hashlib.sha256(data).hexdigest()[:16]}"

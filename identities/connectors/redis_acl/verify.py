@@ -1,18 +1,17 @@
 """A later look at the server: the native state, what its own dry run still allows, and connections that remain."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from governance.kernel.dialects.redis import SERVER
 from governance.kernel.permissions import Answer, Permission, matches
-from identities.connectors.contract import Plan, Verification, VerificationState
+from identities.connectors.contract import Plan, Verification
+from identities.connectors.judging import Sample, judge
 from identities.connectors.redis_acl.accounts import Account, permission_json
 from identities.connectors.redis_acl.assembly import current_hash
 from identities.connectors.redis_acl.execute import remaining
 from identities.connectors.redis_acl.plans import DEFAULT
 from identities.connectors.redis_acl.server import Server, Settings, open_server
-
-Sample = tuple[str, str]
 
 
 def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Verification:
@@ -23,14 +22,15 @@ def verify(settings: Settings, plan: Plan, since: datetime | None = None) -> Ver
     image = plan.pre_image
     with open_server(settings) as server:
         observed_at = datetime.now(UTC)
-        is_changed = current_hash(server, image) == plan.post_hash
+        is_kept = current_hash(server, image) == plan.post_hash
         account = server.account(plan.identity)
         still = [(*sample, via) for sample in plan.removes for via in _paths(server, account, sample)]
         lost = [sample for sample in plan.keeps if not (account and _may(server, account, sample))]
         ends = image["ends"]
         old_only = since if ends == "lingering" else None
         found = remaining(server.clients(), plan.identity, ends, old_only) if ends else []
-    return _answer(plan, observed_at, is_changed, still, len(found), lost)
+    differs = "" if is_kept else f"the access list or state of {plan.identity} differs"
+    return judge(plan, observed_at, differs=differs, still=still, sessions=len(found), lost=lost)
 
 
 def _paths(server: Server, account: Account | None, sample: Sample) -> Iterable[str]:
@@ -72,27 +72,3 @@ def _call(server: Server, action: str, resource: str) -> list[str]:
     elif len(command.touches) > 1:
         return []
     return words
-
-
-def _answer(
-    plan: Plan,
-    observed_at: datetime,
-    is_changed: bool,
-    still: Sequence[tuple[str, str, str]],
-    sessions: int,
-    lost: Sequence[Sample],
-) -> Verification:
-    state, reason = VerificationState.GONE, ""
-    if not is_changed:
-        state = VerificationState.STILL_PRESENT
-        reason = f"The server does not hold what was planned for {plan.identity}."
-    elif still:
-        state = VerificationState.STILL_EFFECTIVE
-        reason = f"Still effective via {'; '.join(sorted({via for _, _, via in still})[:5])}."
-    elif sessions:
-        state = VerificationState.SESSIONS_REMAIN
-        plural = "s" if sessions != 1 else ""
-        reason = f"{sessions} open connection{plural} of {plan.identity} outlived the change."
-    if lost and not reason:
-        reason = f"{len(lost)} right(s) that should have stayed are not effective."
-    return Verification(state, observed_at, tuple(still), sessions, tuple(lost), reason)

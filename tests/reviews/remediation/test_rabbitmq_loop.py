@@ -1,26 +1,20 @@
 """The whole loop on a real broker: read, decide, carry out, a real call refused, verified, restored, works again."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from django.utils import timezone
 
 from identities.models import Credential, Source
-from reviews import remediation
 from reviews.models import Order
-from reviews.remediation import restore_order
 from reviews.states import OrderState
 from tests.plugins.queues import Queues
+from tests.plugins.workers import finish, restored, start_worker
 
 LAG = 6
 
@@ -33,11 +27,6 @@ def shop(own_trail: None, committed_db: Any, queues: Queues, make_story: Callabl
 
 def grant_of(shop: Any, queues: Queues) -> Any:
     return shop.grant(queues.app, "Virtual host")
-
-
-def restored(shop: Any, order: Order) -> Order:
-    wish = {"reason": "The month-end close needs it.", "days": 14, "actor": shop.actor, "now": timezone.now()}
-    return shop.carry_out(restore_order(order=shop.again(order), **wish))
 
 
 def test_from_a_reading_to_a_narrowed_verified_and_restored_permission(
@@ -80,15 +69,6 @@ def test_a_deactivated_password_signs_nobody_in_until_it_is_restored(shop: Any, 
 
 
 # --- killed workers ---------------------------------------------------------------------------------------------
-
-WORKER = """
-import sys
-import django
-django.setup()
-from datetime import datetime
-from reviews.remediation import execute_order
-execute_order(order_id=sys.argv[1], now=datetime.fromisoformat(sys.argv[2]))
-"""
 
 
 class Gate:
@@ -178,13 +158,10 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     shop.source.refresh_from_db()
     shop.read()
     connection = queues.connect()
+    queues.wait_until_listed(connection)
     order = shop.decide(grant_of(shop, queues), "scope_down", queues.target(read=["^orders$"]))
     gate.stops = stops
-    moment = max(order.execute_after, timezone.now()) + timedelta(seconds=1)
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(order.pk), moment.isoformat()],
-        env=os.environ | {"DATABASE_URL": committed_db.url},
-    )
+    worker = start_worker(order, committed_db.url)
     assert gate.reached.wait(30), "the worker did not get there in time"
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
@@ -192,16 +169,13 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     gate.opened.set()
     assert (queues.allowed()["write"] == "") is is_changed
 
-    later = order.execute_after + timedelta(hours=1)
-    assert remediation.drain_orders(now=later) == 1
-    remediation.execute_order(order_id=str(order.pk), now=later)
+    order = finish(shop, order)
 
-    order = shop.again(order)
     assert order.state == OrderState.APPLIED, order.outcome
     assert gate.passed.count(("PUT", "permissions")) == 1, "the change was made exactly once"
     assert not queues.consumes("refunds")
     assert queues.consumes("orders")
     assert verbs_of(order) == ["order.planned", "order.sent", "order.applied"]
-    connection.collect()
+    assert queues.is_cut(connection)
     shop.read()
     assert shop.again(order).state == OrderState.VERIFIED

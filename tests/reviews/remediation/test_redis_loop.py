@@ -1,24 +1,18 @@
 """The whole loop on a real Redis: read, decide, carry out, a real call refused, verified, restored, works again."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from identities.models import Credential, Source
-from reviews import remediation
 from reviews.models import Order
-from reviews.remediation import restore_order
 from reviews.states import OrderState
 from tests.plugins.redis_lists import Lists, target
+from tests.plugins.workers import finish, restored, start_worker
 
 READING = target((["get"], ["read:orders:*"]))
 
@@ -27,11 +21,6 @@ READING = target((["get"], ["read:orders:*"]))
 def cache(own_trail: None, committed_db: Any, lists: Lists, make_story: Callable[..., Any]) -> Any:
     """A server that was not read yet."""
     return make_story(kind="redis", name="Cache", settings=lists.settings)
-
-
-def restored(cache: Any, order: Order) -> Order:
-    wish = {"reason": "The month-end close needs it.", "days": 14, "actor": cache.actor, "now": timezone.now()}
-    return cache.carry_out(restore_order(order=cache.again(order), **wish))
 
 
 def test_from_a_reading_to_a_narrowed_verified_and_restored_list(
@@ -77,15 +66,6 @@ def test_a_revoked_list_and_a_deactivated_password_are_verified_and_restored(cac
 
 
 # --- killed workers ---------------------------------------------------------------------------------------------
-
-WORKER = """
-import sys
-import django
-django.setup()
-from datetime import datetime
-from reviews.remediation import execute_order
-execute_order(order_id=sys.argv[1], now=datetime.fromisoformat(sys.argv[2]))
-"""
 
 
 class Gate:
@@ -175,11 +155,7 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     cache.read()
     order = cache.decide(cache.grant(lists.app), "scope_down", READING)
     gate.when, gate.command = when, command
-    moment = max(order.execute_after, timezone.now()) + timedelta(seconds=1)
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(order.pk), moment.isoformat()],
-        env=os.environ | {"DATABASE_URL": committed_db.url},
-    )
+    worker = start_worker(order, committed_db.url)
     assert gate.reached.wait(30), "the worker did not get there in time"
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
@@ -187,11 +163,8 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     gate.opened.set()
     assert lists.can("SET", "refunds:1", "x") is not is_changed
 
-    later = order.execute_after + timedelta(hours=1)
-    assert remediation.drain_orders(now=later) == 1
-    remediation.execute_order(order_id=str(order.pk), now=later)
+    order = finish(cache, order)
 
-    order = cache.again(order)
     assert order.state == OrderState.APPLIED, order.outcome
     assert gate.passed == 1, "the change was sent to the server exactly once"
     assert not lists.can("SET", "refunds:1", "x") and lists.can("GET", "orders:1")
