@@ -62,7 +62,8 @@ def meaning(document: Document | None) -> str:
 def denies_of(document: Document) -> list[Any]:
     """The statements that take away, as they are written."""
     listed = document.get("Statement", [])
-    return [each for each in (listed if isinstance(listed, list) else [listed]) if each.get("Effect") == "Deny"]
+    entries = listed if isinstance(listed, list) else [listed]
+    return [each for each in entries if isinstance(each, Mapping) and each.get("Effect") == "Deny"]
 
 
 def size(document: Document) -> int:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from governance.kernel.permissions import Statement
 from identities.connectors.aws.account import Policy, is_provider_managed
 from identities.connectors.aws.documents import ceiling_of, decode
-from identities.connectors.aws.session import NotImplementedThere, is_gone, optional, plain_errors
+from identities.connectors.aws.session import Gone, NotImplementedThere, optional, plain_errors
 from identities.connectors.aws.state import Facet
 from identities.connectors.contract import NotPossible
 
@@ -102,13 +100,11 @@ class Holder:
 def holder_of(iam: Any, arn: str) -> Holder:
     """Raises NotPossible when there is no such user or role (any more)."""
     kind, name = _named(arn)
-    with plain_errors(f"iam:Get{kind.capitalize()}"):
-        try:
+    try:
+        with plain_errors(f"iam:Get{kind.capitalize()}"):
             found = getattr(iam, f"get_{kind}")(**{f"{kind.capitalize()}Name": name})[kind.capitalize()]
-        except ClientError as error:
-            if not is_gone(error):
-                raise
-            raise NotPossible(f"AWS has no {kind} {name!r} any more.") from error
+    except Gone as error:
+        raise NotPossible(f"AWS has no {kind} {name!r} any more.") from error
     policies = [Held(each) for each in _own(iam, kind, name)]
     if kind == "user":
         with plain_errors("iam:ListGroupsForUser"):

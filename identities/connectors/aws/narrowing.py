@@ -24,7 +24,7 @@ from identities.connectors.aws.plans import (
     whole,
     without_ceiling,
 )
-from identities.connectors.aws.session import Clients
+from identities.connectors.aws.session import Clients, plain_errors
 from identities.connectors.aws.state import read_state
 from identities.connectors.contract import GrantRef, NotPossible, Plan
 
@@ -89,7 +89,8 @@ def _is_own(iam: Any, holder: Holder, policy: Policy) -> bool:
     """Whether nobody else holds this customer's policy, and it is nobody's boundary."""
     if policy.name.startswith(f"arn:{holder.partition}:iam::aws:"):
         return False
-    found = iam.get_policy(PolicyArn=policy.name)["Policy"]
+    with plain_errors("iam:GetPolicy"):
+        found = iam.get_policy(PolicyArn=policy.name)["Policy"]
     holders = read_state(iam, [("holders", policy.name)])["holders", policy.name]
     return holders == [f"{holder.kind}/{holder.name}"] and not found.get("PermissionsBoundaryUsageCount")
 

@@ -4,12 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from identities.connectors.aws import credential_report
 from identities.connectors.aws.account import Account, MalformedDetails
 from identities.connectors.aws.inventory import Facts, moment, records, text_of
-from identities.connectors.aws.session import Clients, NotImplementedThere, is_gone, optional, plain_errors
+from identities.connectors.aws.session import Clients, Gone, NotImplementedThere, optional, plain_errors
 from identities.connectors.contract import ReadIncomplete, Record
 
 COVERAGE = {
@@ -105,14 +103,12 @@ def _add_missing_policies(iam: Any, account: Account) -> None:
         if entity.get("PermissionsBoundary")
     }
     for arn in sorted(named - set(account.policies)):
-        with plain_errors("iam:GetPolicyVersion"):
-            try:
+        try:
+            with plain_errors("iam:GetPolicyVersion"):
                 policy = iam.get_policy(PolicyArn=arn)["Policy"]
                 version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
-            except ClientError as error:
-                if not is_gone(error):
-                    raise
-                continue
+        except Gone:
+            continue
         account.policies[arn] = policy | {"PolicyVersionList": [version]}
 
 
@@ -165,9 +161,7 @@ class _Reader:
     def _add_password(self, arn: str, name: str) -> None:
         try:
             profile = self._ask("get_login_profile", "iam:GetLoginProfile", UserName=name).get("LoginProfile")
-        except ClientError as error:
-            if not is_gone(error):
-                raise
+        except Gone:
             profile = None
         if "get_login_profile" in self._unknown:
             return

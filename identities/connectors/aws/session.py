@@ -51,7 +51,11 @@ _SIGN_IN = frozenset(
      "UnrecognizedClientException", "IncompleteSignature", "MissingAuthenticationToken", "RequestExpired"}
 )  # fmt: skip
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-GONE = "NoSuchEntity"
+_GONE = "NoSuchEntity"
+
+
+class Gone(ReadIncomplete):
+    """AWS knows no such user, role, group, policy or key (any more)."""
 
 
 class NotImplementedThere(Exception):
@@ -138,14 +142,14 @@ def plain_errors(action: str, *, changing: bool = False) -> Iterator[None]:
     """Errors of AWS as ours, naming the action and never a value.
 
     Raises SourceUnreachable where trying later may help or the credential is refused. Everything else is NotPossible
-    for a change, and ReadIncomplete for a reading. A missing entity comes through as botocore's ClientError.
+    for a change, and ReadIncomplete for a reading: Gone where what was asked for is not there.
     """
     try:
         yield
     except problems.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "")).removesuffix("Exception")
-        if code == GONE and not changing:
-            raise
+        if code == _GONE and not changing:
+            raise Gone(f"AWS no longer knows what {action} asked for; it was removed meanwhile.") from error
         if code in _PASSING or f"{code}Exception" in _PASSING:
             raise SourceUnreachable(f"AWS answered {code} to {action}.") from error
         if code in _SIGN_IN or f"{code}Exception" in _SIGN_IN:
@@ -164,6 +168,8 @@ def optional(action: str, call: Any, **parameters: Any) -> Any:
     try:
         with plain_errors(action):
             return call(**parameters)
+    except Gone:
+        raise
     except ReadIncomplete as refusal:
         raise NotImplementedThere(refusal.message) from refusal
     except SourceUnreachable as refusal:
@@ -172,8 +178,3 @@ def optional(action: str, call: Any, **parameters: Any) -> Any:
         if isinstance(refusal.__cause__, ResponseParserError) and not is_aws:
             raise NotImplementedThere(f"The service does not know {action}.") from refusal
         raise
-
-
-def is_gone(error: problems.ClientError) -> bool:
-    """Whether AWS says that there is no such user, role, group, policy or key (any more)."""
-    return str(error.response.get("Error", {}).get("Code", "")).removesuffix("Exception") == GONE

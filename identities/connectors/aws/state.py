@@ -15,10 +15,8 @@ A facet is named by a tuple of texts. Its value is JSON; `None` where there is n
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from identities.connectors.aws.documents import decode, meaning
-from identities.connectors.aws.session import is_gone, plain_errors
+from identities.connectors.aws.session import Gone, plain_errors
 from identities.connectors.contract import image_hash
 
 Facet = tuple[str, ...]
@@ -57,13 +55,11 @@ def _meaning(facet: Facet, value: Any) -> Any:
 
 
 def _read(iam: Any, facet: Facet) -> Any:
-    with plain_errors(f"reading {facet[0]}"):
-        try:
+    try:
+        with plain_errors(f"a look at the {facet[0]} {facet[1]}"):
             return _READERS[facet[0]](iam, *facet[1:])
-        except ClientError as error:
-            if not is_gone(error):
-                raise
-            return False if facet[0] in ("attached", "member", "login") else None
+    except Gone:
+        return False if facet[0] in ("attached", "member", "login") else None
 
 
 def _user(iam: Any, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from governance.kernel.permissions import Answer, Permission, matches
-from identities.connectors.aws import AWS
+from identities.connectors.aws import AWS, reading
 from identities.connectors.contract import ReadIncomplete, SourceUnreachable
 from tests.plugins.aws import ACCOUNT, Cloud, allow, deny, document
 
@@ -221,3 +221,66 @@ def test_dates_are_not_in_the_future(cloud: Cloud) -> None:
     (identity,) = of(read(cloud), "identity", user_arn("app"))
 
     assert datetime.fromisoformat(identity["created_at"]) <= datetime.now(UTC)
+
+
+def test_the_last_use_of_services_and_actions_is_noted_where_aws_reports_it(cloud: Cloud) -> None:
+    """moto knows no such report, so the two calls are answered with what AWS documents."""
+    key = cloud.make_user("app")
+    made = connector(cloud, read_last_accessed=True)
+    iam = made._clients.iam
+    used = datetime.now(UTC)
+    service = {
+        "ServiceName": "Amazon S3",
+        "ServiceNamespace": "s3",
+        "LastAuthenticated": used,
+        "TrackedActionsLastAccessed": [{"ActionName": "PutBucketPolicy", "LastAccessedTime": used}],
+    }
+    answers = {
+        "generate_service_last_accessed_details": lambda **_: {"JobId": "j"},
+        "get_service_last_accessed_details": lambda **_: {
+            "JobStatus": "COMPLETED",
+            "ServicesLastAccessed": [service],
+            "IsTruncated": False,
+        },
+    }
+    for name, answer in answers.items():
+        setattr(iam, name, _Bound(answer, iam))
+
+    records = list(made.read())
+
+    (identity,) = of(records, "identity", user_arn("app"))
+    day = used.date().isoformat()
+    assert identity["attributes"]["last_accessed"] == {"s3": day, "s3:PutBucketPolicy": day}
+    assert identity["last_used_at"] is not None
+    assert not [each for each in records if each["type"].startswith("usage")], "no resource is known, so no use is"
+    assert key["SecretAccessKey"] not in json.dumps(records)
+
+
+class _Bound:
+    """A stand-in for a client's method."""
+
+    def __init__(self, answer: Any, client: Any) -> None:
+        self._answer, self.__self__ = answer, client
+
+    def __call__(self, **parameters: Any) -> Any:
+        return self._answer(**parameters)
+
+
+def test_who_vanishes_while_the_account_is_read_makes_the_reading_incomplete(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.make_user("app")
+    made = connector(cloud)
+    details = reading.read_account
+
+    def then_deleted(iam: Any) -> Any:
+        account = details(iam)
+        key = cloud.iam.list_access_keys(UserName="app")["AccessKeyMetadata"][0]["AccessKeyId"]
+        cloud.iam.delete_access_key(UserName="app", AccessKeyId=key)
+        cloud.iam.delete_user(UserName="app")
+        return account
+
+    monkeypatch.setattr(reading, "read_account", then_deleted)
+
+    with pytest.raises(ReadIncomplete, match="removed meanwhile"):
+        list(made.read())

@@ -166,9 +166,9 @@ def test_one_restoration_at_a_time(story: Any, verified: Order) -> None:
         ({"state": OrderState.PLANNED}, "has taken away"),
         ({"state": OrderState.DRIFTED}, "has taken away"),
         ({"plan": None}, "a person has to undo it"),
-        ({"action": OrderAction.ROTATE}, "has taken away"),
+        ({"action": OrderAction.ROTATE, "plan": None}, "a person has to undo it"),
     ],
-    ids=["not-sent", "drifted", "task", "rotation"],
+    ids=["not-sent", "drifted", "task", "rotation-by-hand"],
 )
 def test_what_was_not_taken_by_a_plan_cannot_be_restored(
     story: Any, verified: Order, change: dict[str, Any], words: str
