@@ -249,7 +249,7 @@ def test_a_real_server_is_listed_with_its_tools_version_and_definitions(make_sou
     assert [check.state for check in source.check()] == ["ok", "ok"]
 
 
-def test_a_started_server_sees_nothing_of_ours_and_ends_with_its_children(tmp_path, monkeypatch):
+def test_a_started_server_sees_nothing_of_ours_and_ends_with_its_children(tmp_path, monkeypatch, wait_until):
     monkeypatch.setenv("REMIT_SECRET", "no")
     script = tmp_path / "server.py"
     script.write_text(SPAWNING)
@@ -258,10 +258,14 @@ def test_a_started_server_sees_nothing_of_ours_and_ends_with_its_children(tmp_pa
 
     told = json.loads(listing.tools[0]["description"])
     assert set(told["environment"]) <= {"PATH", "HOME", "LC_CTYPE"}
-    assert (
-        not Path(f"/proc/{told['child']}/cmdline").exists()
-        or b"sleep" not in Path(f"/proc/{told['child']}/cmdline").read_bytes()
-    ), "the whole process group ends"
+    wait_until(lambda: not is_running(told["child"]))
+
+
+def is_running(process: int) -> bool:
+    try:
+        return b"sleep" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 SPAWNING = """
