@@ -169,7 +169,9 @@ def test_names_of_upstream_credentials_are_kept_and_their_values_nowhere(make_so
     found = {each["attributes"]["name"]: each["attributes"]["stands_in_file"] for each in read(source, "credential")}
 
     assert found == {"GITHUB_TOKEN": True, "API_KEY": False, "Authorization": True, "api-key": True, "token": False}
-    everything = json.dumps(list(source.read()))
+    said = [check.detail for check in source.check() if check.state == "warning"]
+    assert any("GITHUB_TOKEN" in sentence and "plain text" in sentence for sentence in said)
+    everything = json.dumps([list(source.read()), said])
     assert not any(secret in everything for secret in ("ghp_", "plain-words", "inline-5512", "debug"))
 
 
