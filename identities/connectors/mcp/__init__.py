@@ -20,6 +20,7 @@ from identities.connectors.mcp import verify as verifying
 from identities.connectors.mcp.records import ended, records
 
 KIND = "mcp"
+MOST_NOTES = 20
 COVERAGE = {
     "identities": True,
     "purpose": False,
@@ -67,6 +68,10 @@ class MCP:
             return
         for key, listing in listed:
             yield Check(f"Ask {key}", "ok", f"{len(listing.tools)} tools, protocol {listing.protocol}")
+        notes = Notes()
+        list(records(found, dict(listed), notes))
+        for sentence in notes.sentences[:MOST_NOTES]:
+            yield Check("What stands in the files", "warning", sentence)
         silent = len(found.servers) - len(listed)
         if silent:
             yield Check("Servers that are not listed", "warning", f"The tools of {silent} servers are not known.")

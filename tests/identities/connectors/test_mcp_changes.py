@@ -11,6 +11,7 @@ import pytest
 from governance.kernel.permissions import Permission, includes
 from identities.connectors.contract import ExecutionState, GrantRef, NotPossible, Plan, SourceChanged, Step
 from identities.connectors.mcp import MCP, edits
+from identities.connectors.mcp.plans import assemble
 from identities.connectors.stepwise import carry_out
 
 SECRET = "plain-4471"
@@ -281,6 +282,16 @@ def test_a_plan_that_was_altered_in_storage_does_not_run(gemini: Place, tmp_path
     assert gemini.connector.execute(altered).state is ExecutionState.BLOCKED
     assert gemini.texts() == before
     assert not (tmp_path / "x").exists()
+
+
+def test_a_forged_plan_reads_and_writes_nothing_elsewhere(gemini: Place, tmp_path: Path) -> None:
+    plan = gemini.connector.plan_revoke(gemini.grant("git:"))
+    edit = replace(edits.Edit.from_json(plan.pre_image["edits"][0]), aside=str(tmp_path / "x"))
+    forged = assemble("revoke", "a", "g", [edit], removes=(), keeps=(), scope="any", summary="")
+    before = gemini.texts()
+
+    assert gemini.connector.execute(forged).state is ExecutionState.BLOCKED
+    assert gemini.texts() == before and not (tmp_path / "x").exists()
 
 
 def test_a_plan_over_two_files_goes_on_from_where_it_was_cut(tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ class Story:
         remediation.execute_order(order_id=str(order.pk), now=now or due)
         return self.again(order)
 
+    def take_up_again(self, order: Order, later: datetime) -> Order:
+        """What other workers do once the lease of one that died has run out."""
+        for _ in range(remediation.drain_orders(now=later)):
+            remediation.execute_order(order_id=str(order.pk), now=later)
+        return self.again(order)
+
     def again(self, order: Order) -> Order:
         return Order.objects.get(pk=order.pk)
 

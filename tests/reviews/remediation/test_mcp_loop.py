@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from identities import provisioning
 from identities.models import Change, Grant, Identity
-from reviews import remediation
 from reviews.models import Order
 from reviews.remediation import restore_order
 from reviews.states import OrderState
@@ -175,10 +174,7 @@ def test_a_worker_killed_around_the_replacement_loses_and_doubles_nothing(
 
     assert killed.returncode == -signal.SIGKILL
     assert (agent.tools("clock") == set()) == (place == "after"), "whole, before or after"
-    later = due + timedelta(hours=1)
-    for _ in range(remediation.drain_orders(now=later)):
-        remediation.execute_order(order_id=str(order.pk), now=later)
-    order = mcp_story.again(order)
+    order = mcp_story.take_up_again(order, due + timedelta(hours=1))
     assert order.state == OrderState.APPLIED, order.outcome
     assert agent.tools("clock") == set()
     assert len(list(agent.file.parent.iterdir())) == 2, "the file, and what was taken out of it"
