@@ -1,8 +1,10 @@
 """What a held run would change, found by carrying it out up to the comparison and taking that back."""
 
 import json
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,10 @@ from identities.sync.lines import Body
 from identities.sync.progress import Progress
 
 MOST_LOSERS = 20
+REMEMBERED = 16
+ALL_ACTIONS = (ChangeAction.RETIRED, ChangeAction.CHANGED, ChangeAction.ADDED)
+
+_DECIDED = "This run was decided already, or a newer reading took its place."
 
 # Within each action: identities, then what is privileged, then the rest.
 _CHANGES = f"""
@@ -92,15 +98,40 @@ def preview_held(
 ) -> HeldPreview:
     """Compare a held run with the inventory as it is now; up to `limit` changes of each action, retirements first.
 
-    Costs as much as the reading itself did up to that point, and changes nothing. Raises `NotHeld`, `CannotPreview`.
+    The first look costs as much as the reading itself did up to that point; the next ones cost nothing until something
+    else was read into the source. Changes nothing. Raises `NotHeld`, `CannotPreview`.
     """
-    found = SyncRun.objects.select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()
+    held = (
+        SyncRun.objects.defer("held_payload").select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()
+    )
+    if held is None:
+        raise NotHeld(_DECIDED)
+    # All that can change the answer: what was read into the source, and what the source says of itself.
+    applied = SyncRun.objects.filter(source=held.source_id, state=SyncState.APPLIED).order_by("-started_at")
+    state = (applied.values_list("pk", flat=True).first(), held.source.version)
+    kept = _previewed(held.pk, state, limit, kind, actions or ALL_ACTIONS)
+    return replace(kept, changes=[_at(change, now) for change in kept.changes])
+
+
+def _at(change: Change, now: datetime) -> Change:
+    shown = copy(change)
+    shown.created_at = now
+    return shown
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _previewed(
+    run_id: UUID, state: tuple[UUID | None, int], limit: int, kind: str, actions: tuple[str, ...]
+) -> HeldPreview:
+    """The preview of a held run at one state of the inventory. Remembered by this process; a fault is not."""
+    del state  # only tells one answer from another
+    found = SyncRun.objects.select_related("source").filter(pk=run_id, state=SyncState.HELD).first()
     if found is None or found.held_payload is None:
-        raise NotHeld("This run was decided already, or a newer reading took its place.")
+        raise NotHeld(_DECIDED)
+    now = found.started_at
     body = Body(BytesIO(bytes(found.held_payload)), is_gzip=True)
     intake = receive.Intake(body, system_actor("preview"), now, skip_bad=found.is_partial)
     progress = Progress(found.pk)
-    wanted = actions or (ChangeAction.RETIRED, ChangeAction.CHANGED, ChangeAction.ADDED)
     try:
         with transaction.atomic():
             staged = receive.stage(found, intake, progress)
@@ -108,7 +139,7 @@ def preview_held(
             preview = HeldPreview(
                 counts=merge.count(source_id=found.source_id),
                 losers=_losers(),
-                changes=[change for action in wanted for change in _changes(action, kind, limit, now)],
+                changes=[change for action in actions for change in _changes(action, kind, limit, now)],
             )
             transaction.set_rollback(True)
     except receive.Faulty as faulty:
