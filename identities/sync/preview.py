@@ -1,8 +1,11 @@
 """What a held run would change, found by carrying it out up to the comparison and taking that back; and a dry run's."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from io import BytesIO
+from uuid import UUID
 
 from django.db import transaction
 
@@ -14,6 +17,9 @@ from identities.sync.differences import Loser
 from identities.sync.held import NotHeld
 from identities.sync.lines import Body
 from identities.sync.progress import Progress
+
+REMEMBERED = 16
+_DECIDED = "This run was decided already, or a newer reading took its place."
 
 
 class CannotPreview(Conflict):
@@ -53,15 +59,40 @@ def preview_of(*, run: SyncRun, now: datetime, limit: int, kind: str = "", actio
 def preview_held(*, run: SyncRun, now: datetime, limit: int, kind: str = "", actions: tuple[str, ...] = ()) -> Preview:
     """Compare a held run with the inventory as it is now; up to `limit` changes of each action, retirements first.
 
-    Costs as much as the reading itself did up to that point, and changes nothing. Raises `NotHeld`, `CannotPreview`.
+    The first look costs as much as the reading itself did up to that point; the next ones cost nothing until something
+    else was read into the source. Changes nothing. Raises `NotHeld`, `CannotPreview`.
     """
-    found = SyncRun.objects.select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()
+    held = (
+        SyncRun.objects.defer("held_payload").select_related("source").filter(pk=run.pk, state=SyncState.HELD).first()
+    )
+    if held is None:
+        raise NotHeld(_DECIDED)
+    # All that can change the answer: what was read into the source, and what the source says of itself.
+    applied = SyncRun.objects.filter(source=held.source_id, state=SyncState.APPLIED).order_by("-started_at")
+    state = (applied.values_list("pk", flat=True).first(), held.source.version)
+    kept = _previewed(held.pk, state, limit, kind, actions or differences.ACTIONS)
+    return replace(kept, changes=[_at(change, now) for change in kept.changes])
+
+
+def _at(change: Change, now: datetime) -> Change:
+    shown = copy(change)
+    shown.created_at = now
+    return shown
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _previewed(
+    run_id: UUID, state: tuple[UUID | None, int], limit: int, kind: str, actions: tuple[str, ...]
+) -> Preview:
+    """The preview of a held run at one state of the inventory. Remembered by this process; a fault is not."""
+    del state  # only tells one answer from another
+    found = SyncRun.objects.select_related("source").filter(pk=run_id, state=SyncState.HELD).first()
     if found is None or found.held_payload is None:
-        raise NotHeld("This run was decided already, or a newer reading took its place.")
+        raise NotHeld(_DECIDED)
+    now = found.started_at
     body = Body(BytesIO(bytes(found.held_payload)), is_gzip=True)
     intake = receive.Intake(body, system_actor("preview"), now, skip_bad=found.is_partial)
     progress = Progress(found.pk)
-    wanted = actions or differences.ACTIONS
     try:
         with transaction.atomic():
             staged = receive.stage(found, intake, progress)
@@ -69,7 +100,7 @@ def preview_held(*, run: SyncRun, now: datetime, limit: int, kind: str = "", act
             preview = Preview(
                 counts=merge.count(source_id=found.source_id),
                 losers=differences.find_losers(),
-                changes=differences.find_changes(limit=limit, now=now, kind=kind, actions=wanted),
+                changes=differences.find_changes(limit=limit, now=now, kind=kind, actions=actions),
             )
             transaction.set_rollback(True)
     except receive.Faulty as faulty:

@@ -13,6 +13,7 @@ from psycopg import sql
 from identities.connectors.contract import Check, NotPossible, SourceUnreachable
 from identities.connectors.postgresql.catalog import PUBLIC, Database, Role, read_database
 from identities.connectors.postgresql.desk import Desk, open_desk
+from identities.connectors.postgresql.network import read_rules
 from identities.connectors.postgresql.observing import log_files, may_read_statements, tracking
 from identities.connectors.postgresql.session import Settings, plain_error
 
@@ -60,6 +61,19 @@ def _server(desk: Desk) -> Iterator[Check]:
         yield Check("See the statements of other roles", OK)
     else:
         yield Check("See the statements of other roles", WARNING, _missing(desk, ["pg_read_all_stats"]))
+    yield _network_rules(desk)
+
+
+def _network_rules(desk: Desk) -> Check:
+    title = "See from where roles may sign in"
+    if read_rules(desk.connection) is not None:
+        return Check(title, OK)
+    me = _quoted(desk.me.name)
+    return Check(
+        title, WARNING,
+        f"Missing, or the file has a faulty line: GRANT SELECT ON pg_hba_file_rules TO {me}; GRANT EXECUTE ON FUNCTION "
+        f"pg_hba_file_rules() TO {me}; in {desk.database}.",
+    )  # fmt: skip
 
 
 def _lock_out(desk: Desk) -> Check:

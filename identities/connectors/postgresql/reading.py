@@ -13,6 +13,7 @@ from identities.connectors.postgresql.catalog import (
     read_database,
     read_shared_objects,
 )
+from identities.connectors.postgresql.network import Rule, network_of, read_rules
 from identities.connectors.postgresql.observing import Observed, add_audit_logs, observe, usage_records
 from identities.connectors.postgresql.records import inventory
 from identities.connectors.postgresql.rights import Estate
@@ -41,7 +42,7 @@ NOT_OBSERVABLE = (
     "The last sign-in of a role that is not connected while it is read.",
     "When exactly a right was last used: pg_stat_statements counts calls since a date, without that of the last.",
     "Use of anything but SELECT, INSERT, UPDATE, DELETE and TRUNCATE on tables, and of rights inside functions.",
-    "Network rules (pg_hba.conf), certificates and other ways to sign in.",
+    "Network rules (pg_hba.conf) where the connector may not read them; certificates and who they stand for.",
     "Which rows row-level security hides, and large objects that only their owner may use.",
     "Rights that PUBLIC holds on the system catalogues and on types.",
 )
@@ -64,6 +65,7 @@ def _records(settings: Settings) -> Iterator[Record]:
     databases: list[Database] = []
     shared: Database | None = None
     last_used: dict[str, str] = {}
+    rules: list[Rule] | None = None
     observed: list[Observed] = []
     for name in settings.databases:
         with connect(settings, name) as connection:
@@ -72,12 +74,13 @@ def _records(settings: Settings) -> Iterator[Record]:
                 cluster = read_cluster(connection)
                 shared = read_shared_objects(connection)
                 last_used = _connected(connection)
+                rules = read_rules(connection)
             database = read_database(connection, name)
             databases.append(database)
             observed.append(observe(connection, cluster, database))
     if cluster is not None:
         estate = Estate(cluster, databases, shared)
-        yield from inventory(estate, last_used)
+        yield from inventory(estate, last_used, network_of(cluster.identities(), rules, estate))
         if settings.pgaudit_logs:
             add_audit_logs(settings.pgaudit_logs, cluster, observed)
         yield from usage_records(cluster, observed)

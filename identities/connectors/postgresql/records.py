@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from governance.kernel.dialects.paths import encode
@@ -32,11 +32,14 @@ DEFAULT_KINDS = {"r": ("table", "tables"), "S": ("sequence", "sequences"), "f": 
                   "T": ("type", "types")}  # fmt: skip
 
 
-def inventory(estate: Estate, last_used: dict[str, str]) -> Iterator[Record]:
-    """Identities, credentials and grants. last_used: times by role name, for those connected right now."""
+def inventory(estate: Estate, last_used: Mapping[str, str], network: Mapping[str, Sequence[str]]) -> Iterator[Record]:
+    """Identities, credentials and grants. last_used: times by role name, for those connected right now.
+
+    network: from where each role may sign in, by role name; empty where that is not known.
+    """
     identities = estate.cluster.identities()
     for role in identities:
-        yield _identity(role, last_used.get(role.name))
+        yield _identity(role, last_used.get(role.name), network.get(role.name))
         yield _credential(role)
     for role in identities:
         yield from _attributes(role)
@@ -47,7 +50,7 @@ def inventory(estate: Estate, last_used: dict[str, str]) -> Iterator[Record]:
     yield from _public(estate, identities)
 
 
-def _identity(role: Role, last_used_at: str | None) -> Record:
+def _identity(role: Role, last_used_at: str | None, network: Sequence[str] | None) -> Record:
     return {
         "type": "identity",
         "id": role.external_id,
@@ -64,6 +67,7 @@ def _identity(role: Role, last_used_at: str | None) -> Record:
             "inherit": role.inherit,
             "connection_limit": role.connection_limit,
             "valid_until": role.valid_until,
+            **({"network": [printable(sentence) for sentence in network]} if network is not None else {}),
         },
     }
 

@@ -1,11 +1,24 @@
 """A membership whose remaining rights lie in several databases: one transaction each, and nobody in between."""
 
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+
 import psycopg
 import pytest
 
 from governance.kernel.permissions import Permission
 from identities.connectors.contract import ExecutionState, GrantRef, NotPossible, Plan, VerificationState
 from identities.connectors.postgresql import execute as executing
+
+WORKER = """
+import json, sys
+from identities.connectors.contract import Plan
+from identities.connectors.postgresql import PostgreSQL
+work = json.load(sys.stdin)
+PostgreSQL(work["settings"], {"password": "only-for-this-test"}).execute(Plan.from_json(work["plan"]))
+"""
 
 
 class Two:
@@ -53,6 +66,33 @@ class Two:
             (["SELECT"], ["table:db/public/payments", f"table:{self.second}/public/stock"])
         )
         return Plan.from_json(self.connector().plan_narrow(grant, target).to_json())
+
+    @contextmanager
+    def held_up(self, database):
+        """A process that carries the plan out, and waits before it begins in this database."""
+        address = self.governed.address
+        settings = {
+            "host": address["host"], "port": address["port"], "dbname": [self.governed.database, self.second],
+            "user": self.governed.name("connector"), "lock_timeout": 30,
+        }  # fmt: skip
+        work = {"settings": settings, "plan": self.plan().to_json()}
+        with psycopg.connect(**address, dbname=database, autocommit=True) as holder:
+            holder.execute("SELECT pg_advisory_lock(7266348001)")
+            with subprocess.Popen([sys.executable, "-c", WORKER], stdin=subprocess.PIPE, text=True) as worker:
+                assert worker.stdin is not None
+                worker.stdin.write(json.dumps(work))
+                worker.stdin.close()
+                try:
+                    yield worker
+                finally:
+                    worker.kill()
+
+    def is_waiting(self):
+        row = self.governed.admin.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND wait_event_type = 'Lock'",
+            [self.governed.name("connector")],
+        ).fetchone()
+        return row == (1,)
 
     def rights(self):
         """Whether bi may (read here, write here, read there, write there)."""
@@ -119,6 +159,24 @@ class TestNarrowingAcrossDatabases:
 
         assert done.state is ExecutionState.APPLIED, done.reason
         assert two.rights() == NARROWED
+
+    @pytest.mark.slow
+    def test_a_worker_killed_between_two_databases_leaves_nothing_half_done(self, two, wait_until):
+        plan = two.plan()
+        with two.held_up(plan.pre_image["database"]) as worker:
+            wait_until(two.is_waiting)
+            assert worker.poll() is None
+            worker.kill()
+            worker.wait(10)
+        assert two.governed.grant("bi", "acl", "payments"), "the first database was done"
+        assert two.rights() == ALL
+        wait_until(lambda: not two.is_waiting())
+
+        done = two.connector().execute(plan)
+
+        assert done.state is ExecutionState.APPLIED, done.reason
+        assert two.rights() == NARROWED
+        assert two.connector().verify(plan).state is VerificationState.GONE
 
     def test_a_change_in_the_other_database_stops_it_before_anything_is_done(self, two):
         plan = two.plan()

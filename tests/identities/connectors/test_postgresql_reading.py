@@ -8,6 +8,9 @@ import pytest
 
 from governance.kernel.permissions import Answer, Permission, matches
 from identities.connectors.contract import Capability, ReadIncomplete, SourceUnreachable, capabilities_of
+from identities.connectors.postgresql.catalog import Cluster, Membership, Role
+from identities.connectors.postgresql.network import Rule, ways_in
+from identities.connectors.postgresql.rights import Estate
 from identities.connectors.postgresql.session import BadSettings
 from identities.sync.records import RecordReader
 
@@ -254,6 +257,42 @@ class TestUse:
 
         assert observed.records("usage", "bi") == []
         assert observed.records("usage_window") == []
+
+
+class TestNetwork:
+    def test_rules_are_read_where_the_connector_may(self, payments):
+        payments.run(
+            "GRANT SELECT ON pg_hba_file_rules TO {connector};"
+            "GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO {connector}",
+            acting="",
+        )
+
+        (record,) = payments.records("identity", "bi")
+
+        assert any("signs in by" in sentence for sentence in record["attributes"]["network"])
+        assert accepted(payments) == []
+
+    def test_where_it_may_not_nothing_is_said(self, payments):
+        assert "network" not in payments.records("identity", "bi")[0]["attributes"]
+
+    def test_a_rule_concerns_the_role_its_groups_and_everybody(self):
+        roles = [role(1, "bi"), role(2, "writers")]
+        estate = Estate(Cluster(18, {each.oid: each for each in roles}, [Membership(2, 1, 10, False, True, True)]), [])
+        rules = [
+            Rule("local", ["all"], ["postgres"], "", "peer"),
+            Rule("hostssl", ["ledger"], ["+writers"], "10.0.0.0/8", "scram-sha-256"),
+            Rule("host", ["all"], ["bi"], "10.9.0.0/16", "reject"),
+            Rule("host", ["all"], ["other"], "all", "trust"),
+        ]
+
+        assert ways_in(roles[0], rules, estate) == [
+            "from 10.0.0.0/8 encrypted to ledger: signs in by scram-sha-256",
+            "from 10.9.0.0/16 to all: is refused",
+        ]
+
+
+def role(oid, name):
+    return Role(oid, name, False, True, False, False, True, False, False, -1, None, False, "")
 
 
 class TestErrors:

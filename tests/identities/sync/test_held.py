@@ -8,6 +8,7 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Forbidden
 from identities.models import Grant, Identity, Source, SyncMode, SyncState
+from identities.sync import preview
 from identities.sync.guard import Loss, exceeds
 from identities.sync.held import NotHeld, accept_held, reject_held
 
@@ -57,6 +58,26 @@ def test_a_held_run_changes_nothing_and_says_why(source: Source, held: Any) -> N
     assert held.counts["identity"]["retired"] == 5
     assert Identity.objects.filter(retired_at=None).count() == 10
     assert AuditEvent.objects.filter(verb="sync.held").count() == 1
+
+
+def test_looking_again_at_what_would_change_costs_nothing_until_the_source_changed(
+    source: Source, held: Any, now: Any, monkeypatch: Any
+) -> None:
+    stagings: list[Any] = []
+    stage = preview.receive.stage
+    monkeypatch.setattr(preview.receive, "stage", lambda *given: stagings.append(given) or stage(*given))
+
+    first, second = (preview.preview_held(run=held, now=now, limit=5) for _ in range(2))
+
+    assert (first.counts, len(stagings)) == (second.counts, 1)
+    assert [change.created_at for change in second.changes] == [now] * len(second.changes)
+    preview.preview_held(run=held, now=now, limit=5, kind="grant")
+    Source.objects.filter(pk=source.pk).update(version=source.version + 1)
+    preview.preview_held(run=held, now=now, limit=5)
+    assert len(stagings) == 3
+    reject_held(run=held, actor=ADMINISTRATOR, now=now, reason="No.")
+    with pytest.raises(NotHeld):
+        preview.preview_held(run=held, now=now, limit=5)
 
 
 def test_a_delta_is_guarded_too(source: Source, send: Any, records: Any) -> None:

@@ -55,10 +55,11 @@ class Story:
     def ask(self, thing: Any) -> ReviewItem:
         """Open a campaign over everything of the thing's identity and return the question about the thing."""
         is_grant = isinstance(thing, Grant)
+        is_public = is_grant and any(step["kind"] == "public" for step in thing.path)
         campaign = self.make.campaign(
             is_open=False,
             name=f"Review {next(_numbers)}",
-            scope=f"q={thing.identity.external_id}",
+            scope=f"q={thing.identity.external_id}" + ("&path=public" if is_public else ""),
             item_kinds=["grant" if is_grant else "credential"],
             reviewer_rules=self.rules,
             fallback_reviewer=self.reviewer,

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from identities.models import Credential
+from identities.models import Credential, Grant
 from reviews import remediation
 from reviews.decisions import recall
 from reviews.models import Order
@@ -55,6 +55,26 @@ def test_a_revoked_right_is_gone_and_confirmed_by_every_path(
     assert not governed.can("SELECT * FROM payments")
     assert "every path" in order.outcome
     assert verbs_of(order) == [*APPLIED_STORY, "order.verified"]
+
+
+def test_what_everybody_held_is_taken_from_one_and_given_back(story: Any, governed: Governed) -> None:
+    governed.give("GRANT SELECT ON payments TO PUBLIC")
+    story.read()
+    held = Grant.objects.filter(source=story.source, label__icontains="payments", path__contains=[{"kind": "public"}])
+    order = story.decide(held.get(identity__external_id=governed.app), "revoke")
+    assert any("created later" in sentence for sentence in order.plan["side_effects"])
+
+    order = story.carry_out(order)
+
+    assert order.state == OrderState.APPLIED, order.outcome
+    assert not governed.can("SELECT * FROM payments")
+    assert governed.acl() >= {f"{name}=r/{governed.keeper}" for name in (governed.group, governed.connector)}
+    story.read()
+    order = story.again(order)
+    assert order.state == OrderState.VERIFIED, order.outcome
+    back = remediation.restore_order(order=order, days=7, reason="Needed.", actor=story.actor, now=timezone.now())
+    assert story.carry_out(back).state == OrderState.APPLIED
+    assert governed.can("SELECT * FROM payments")
 
 
 def test_a_reading_that_began_before_the_change_confirms_nothing(story: Any, governed: Governed) -> None:
