@@ -89,7 +89,12 @@ class TargetForm(forms.Form):
     """
 
     style = forms.CharField(required=False, max_length=20)
-    keep = forms.MultipleChoiceField(required=False)
+    keep = forms.MultipleChoiceField(
+        required=False,
+        error_messages={
+            "invalid_choice": "What is known about its use has changed meanwhile. Look at the boxes again."
+        },
+    )
     ends_at = MomentField(label="Ends on", required=False)
     advanced = forms.BooleanField(required=False)
     target_json = forms.CharField(label="What remains, as JSON", required=False, max_length=LARGEST_TARGET)

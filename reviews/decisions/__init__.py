@@ -7,7 +7,7 @@ from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
 from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
-from reviews.decisions.targets import TargetNotInside, check_target
+from reviews.decisions.targets import TargetNotInside
 
 __all__ = [
     "AccessChanged",
@@ -23,7 +23,6 @@ __all__ = [
     "TargetNotInside",
     "TooManyItems",
     "answers_for",
-    "check_target",
     "decide",
     "decide_many",
     "reason_is_required",

@@ -21,11 +21,6 @@ def held_permission(item: ReviewItem) -> Permission:
     return Permission.from_json(item.grant_version.permission)
 
 
-def check_target(*, item: ReviewItem, target: Permission) -> Proof | CounterExample | NotProvable:
-    """Whether everything that `target` gives is held already. Pure computation, for showing while somebody chooses."""
-    return includes(held_permission(item), target)
-
-
 def prove_target(item: ReviewItem, target: Permission) -> dict[str, Any]:
     """The proof that is kept with the decision. Raises TargetNotInside, with the counter-example in its details."""
     return prove_narrowing(held_permission(item), target)

@@ -8,7 +8,7 @@ from reviews.evidence.editing import Edit, edited, place_key
 from reviews.evidence.observing import Observed, observe
 from reviews.evidence.pieces import MOST_PIECES, Piece, keys_of, pieces_of, target_of
 from reviews.evidence.suggesting import PROPOSED, RECOMMENDED, Suggestion, suggestions_of
-from reviews.evidence.trials import Replayed, Trial, TrialState, difference, replay_target, say, try_target
+from reviews.evidence.trials import Replayed, Trial, TrialState, difference, replay_target, try_target
 
 __all__ = [
     "MOST_PIECES",
@@ -28,7 +28,6 @@ __all__ = [
     "pieces_of",
     "place_key",
     "replay_target",
-    "say",
     "suggestions_of",
     "target_of",
     "try_target",

@@ -133,6 +133,8 @@ def _show(
         "suggest_url": f"{here}?from=suggestion",
         "preview_url": reverse("reviews:narrow_preview", args=[grant.pk]),
         "page_keys": [("v", "Preview")],
+        # Within the page of a grant nobody has asked for a trial yet, and a trial asks the source.
+        "is_panel": is_fragment(request),
         "tries_at_once": is_fragment(request) and request.headers.get("HX-Target") == "target",
         **chooser_of(bench, given, form),
         **(narrowing or {}),

@@ -87,6 +87,10 @@ def test_trying_proves_replays_and_writes_nothing(grant, reviewer, page_of, try_
     assert (verbs(), Campaign.objects.count(), Decision.objects.count()) == (before, 0, 0)
 
 
+def test_boxes_of_a_suggestion_that_use_has_overtaken_are_not_taken_for_others(make, grant, try_it):
+    assert "has changed meanwhile" in try_it(grant, keep=["0123456789abcdef"])
+
+
 def test_nothing_kept_and_all_kept_are_no_narrowing(grant, reviewer, page_of, try_it):
     everything = list(keys(page_of(reviewer, "reviews:narrow_grant", grant.pk)).values())
     assert "Nothing would remain" in try_it(grant)
@@ -246,10 +250,14 @@ def test_the_pages_of_identity_and_grant_lead_there(grant, reviewer, page_of):
     assert f'hx-get="{link}"' in page_of(reviewer, "identities:grant_detail", grant.pk)
 
 
-def test_within_the_page_of_the_grant_only_the_form_comes(grant, reviewer, browse):
+def test_within_the_page_of_the_grant_only_the_form_comes_and_asks_no_source_by_itself(
+    grant, reviewer, browse, page_of
+):
     text = browse(reviewer).get(url("narrow_grant", grant), headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in text
     assert text.count("<form") == 1
+    assert 'hx-trigger="change delay:200ms"' in text
+    assert 'hx-trigger="change delay:200ms, load"' in page_of(reviewer, "reviews:narrow_grant", grant.pk)
 
 
 def test_the_page_costs_a_fixed_number_of_queries(make, grant, reviewer, browse, django_assert_max_num_queries):
