@@ -65,7 +65,7 @@ class ImportList(APIView):
         request={"application/octet-stream": OpenApiTypes.BINARY},
         responses={201: SyncRunDetailOut, 200: SyncRunDetailOut, 202: SyncRunDetailOut},
         parameters=[
-            OpenApiParameter("format", str, default=AUTO, description=f"{AUTO}, {RECORDS} or a format's name."),
+            OpenApiParameter("file_format", str, default=AUTO, description=f"{AUTO}, {RECORDS} or a format's name."),
             OpenApiParameter("part", bool, description="What the file lacks is not gone.", default=False),
             OpenApiParameter("mode", str, enum=SyncMode.values, default="snapshot", description="Of records."),
             OpenApiParameter("complete", bool, description="Of records: the rest is gone.", default=False),
@@ -77,10 +77,10 @@ class ImportList(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take a file in, packed or not. Inventories are complete snapshots, logs of use are added once."""
-        known = {"format", "part", "mode", "complete", "again", "dry_run", "keep", "on_error"}
+        known = {"file_format", "part", "mode", "complete", "again", "dry_run", "keep", "on_error"}
         require_known_parameters(request, known)
         wish = Import(
-            format=request.query_params.get("format", AUTO),
+            format=request.query_params.get("file_format", AUTO),
             is_part=flag_parameter(request, "part"),
             mode=SyncMode(choice_parameter(request, "mode", SyncMode.values, SyncMode.SNAPSHOT)),
             is_complete=flag_parameter(request, "complete"),

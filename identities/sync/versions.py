@@ -24,6 +24,7 @@ FROM sync_diff d JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.exte
 WHERE d.kind = 'grant' AND d.action <> 'retired'
 ORDER BY s.digest
 """
+_COPY_FACTS = "COPY sync_facts (digest, plain, segment, privilege_classes, is_privileged) FROM STDIN"
 _CLOSE = """
 UPDATE identities_grantversion v SET seen_until = greatest(v.seen_from, %(observed)s)
 FROM sync_diff d
@@ -50,23 +51,26 @@ def derive_facts() -> None:
     with connection.chunked_cursor() as found:
         found.execute(_DISTINCT)
         while batch := found.fetchmany(BATCH):
-            with (
-                connection.cursor() as cursor,
-                connection.wrap_database_errors,
-                cursor.copy(
-                    "COPY sync_facts (digest, plain, segment, privilege_classes, is_privileged) FROM STDIN"
-                ) as copy,
-            ):
-                for digest, permission in batch:
-                    copy.write_row((digest, *_facts(permission)))
-            new = known.find_unknown(bytes(digest) for digest, _ in batch)
-            known.collect(
-                known.known_row(bytes(digest), Permission.from_json(orjson.loads(permission)))
-                for digest, permission in batch
-                if bytes(digest) in new
-            )
+            _derive(batch)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE sync_facts")
+
+
+def _derive(batch: list[tuple[Any, str]]) -> None:
+    """Facts of some permissions, and what is remembered of those that nobody ever held; each is read once."""
+    unknown = known.find_unknown(bytes(digest) for digest, _ in batch)
+    rows, new = [], []
+    for digest, written in batch:
+        if bytes(digest) in unknown:
+            permission = Permission.from_json(orjson.loads(written))
+            rows.append((digest, *_facts_of(permission)))
+            new.append(known.known_row(bytes(digest), permission))
+        else:
+            rows.append((digest, *_facts(written)))
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_COPY_FACTS) as copy:
+        for row in rows:
+            copy.write_row(row)
+    known.collect(new)
 
 
 def write_versions(*, observed_at: datetime) -> None:
@@ -81,7 +85,10 @@ def write_versions(*, observed_at: datetime) -> None:
 # Clients that push often push the same permissions again and again.
 @lru_cache(maxsize=8_192)
 def _facts(written: str) -> tuple[str, str, list[str], bool]:
-    permission = Permission.from_json(orjson.loads(written))
+    return _facts_of(Permission.from_json(orjson.loads(written)))
+
+
+def _facts_of(permission: Permission) -> tuple[str, str, list[str], bool]:
     classes = sorted(each.value for each in classes_of(permission))
     plain = orjson.dumps(list(describe(permission))).decode()
     return plain, segment_of(permission), classes, is_privileged(permission)
