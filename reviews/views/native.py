@@ -89,7 +89,8 @@ def _by_name(state: Any) -> dict[str, Any]:
     """A state as one value per name, also where it is written as a list of (words of the name, value)."""
     if isinstance(state, Mapping):
         return {str(name): value for name, value in state.items()}
-    pairs = [each for each in state if isinstance(each, list | tuple) and len(each) == 2]
+    listed = state if isinstance(state, list | tuple) else []
+    pairs = [each for each in listed if isinstance(each, list | tuple) and len(each) == 2]
     return {" ".join(map(str, name)) if isinstance(name, list | tuple) else str(name): value for name, value in pairs}
 
 

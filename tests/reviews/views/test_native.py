@@ -96,3 +96,7 @@ def test_what_goes_altogether_is_all_removed():
 
 def test_the_note_of_a_step_of_several_lines_stands_above_it():
     assert native_change(plan({}, Step("PUT /x\n{}", "narrow"))).statements == "-- narrow\nPUT /x\n{}"
+
+
+def test_a_pre_image_of_another_make_is_no_error():
+    assert native_change(plan({"state": None, "after": "x"}, Step("x"))).documents == []
