@@ -27,7 +27,7 @@ class ConfigurationFile:
     name = "mcp-config"
     title = "Configuration of an agent's client (MCP)"
     kind = "mcp"
-    holds = Holds.INVENTORY
+    holds = Holds.PART
 
     def recognises(self, head: bytes) -> bool:
         if _TOML.search(head):
@@ -64,7 +64,7 @@ class ToolsFile:
     name = "mcp-tools"
     title = "Tools of an MCP server (answers of initialize and tools/list)"
     kind = "mcp"
-    holds = Holds.INVENTORY
+    holds = Holds.PART
 
     def recognises(self, head: bytes) -> bool:
         is_object = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"

@@ -212,7 +212,7 @@ def test_a_source_that_pushes_has_nothing_to_preview(inventory: Any, admin: Any)
     assert response.status_code == 409 and "sends its data itself" in response.content.decode()
 
 
-@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV)])
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV)], ids=["plain", "gzip"])
 def test_a_file_is_looked_at_first_and_then_taken_in(content: bytes, inventory: Any, admin: Any) -> None:
     Source.objects.update(max_retire_percent=100)
     response = admin.post("/sources/lonely/import/", {"file": file_of(content), "format": "auto"})
