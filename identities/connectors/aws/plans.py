@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from governance.kernel.permissions import Permission, includes, sample_requests
@@ -185,7 +186,7 @@ def take_away(draft: Draft, clients: Clients, holder: Holder, policy: Policy, *,
 
 def place_copy(draft: Draft, clients: Clients, holder: Holder, document: Any, name: str) -> str:
     """Give the holder its own policy, inline where there is room, else managed. Returns its name or ARN."""
-    name = name[:120]
+    name = free_name(holder, name, document)
     used = sum(size(each.policy.document or {}) for each in holder.own_inline)
     planned = sum(
         size(each.call["parameters"][calls.DOCUMENT])
@@ -196,6 +197,15 @@ def place_copy(draft: Draft, clients: Clients, holder: Holder, document: Any, na
         draft.add(calls.put_inline(holder.kind, holder.name, name, document))
         return name
     return place_managed(draft, clients, holder, document, name)
+
+
+def free_name(holder: Holder, name: str, document: Any) -> str:
+    """A name for an inline policy under which the holder has nothing else: putting one overwrites in silence."""
+    taken = {each.policy.name: each.policy.document for each in holder.own_inline}
+    name = name[:110]
+    if name not in taken or meaning(taken[name]) == meaning(document):
+        return name
+    return f"{name}-{sha256(meaning(document).encode()).hexdigest()[:10]}"
 
 
 def place_managed(draft: Draft, clients: Clients, holder: Holder, document: Any, name: str) -> str:
@@ -227,7 +237,7 @@ def keep_denies(draft: Draft, holder: Holder, policy: Policy, group: str) -> Non
     if includes(before, _together(rest)).holds:
         return
     document = {"Version": (policy.document or {}).get("Version", LANGUAGE_VERSION), "Statement": denies}
-    name = f"{KEPT}-{policy.label}"[:120]
+    name = free_name(holder, f"{KEPT}-{policy.label}", document)
     require_room(holder, {name: size(document)})
     draft.add(
         calls.put_inline(holder.kind, holder.name, name, document),

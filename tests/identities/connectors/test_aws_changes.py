@@ -313,6 +313,19 @@ def test_a_user_with_ten_policies_gets_the_narrow_one_inline(scene: Scene) -> No
     assert not scene.cloud.can(key, list_roles)
 
 
+def test_a_copy_never_overwrites_a_policy_of_the_same_name(scene: Scene) -> None:
+    give_through_group(scene)
+    scene.iam.put_user_policy(
+        UserName="app", PolicyName="Remit-team-extra", PolicyDocument=document(allow("iam:ListUsers"))
+    )
+
+    scene.run(scene.connector.plan_revoke(scene.grant("app", "wide through group team")))
+
+    kept = scene.iam.get_user_policy(UserName="app", PolicyName="Remit-team-extra")["PolicyDocument"]
+    assert kept == json.loads(document(allow("iam:ListUsers")))
+    assert len(scene.labels("app")) == 3
+
+
 def test_leaving_a_group_without_room_for_the_rest_is_refused(scene: Scene) -> None:
     give_through_group(scene)
     for number in range(10):

@@ -86,16 +86,23 @@ def test_a_key_whose_successor_is_in_use_already_is_ended_at_once(account: Any, 
     assert states(cloud)[old["AccessKeyId"]] == "Inactive"
 
 
-def test_an_ended_key_can_be_restored_and_ends_again_on_its_date(account: Any, cloud: Cloud) -> None:
-    old = cloud.make_user("app", allow("iam:ListUsers"))
+def rotated(account: Any, cloud: Cloud, old: dict[str, str]) -> Order:
+    """A rotation from the decision to the confirmed end of the old key."""
     account.read()
     order = rotate(account, old["AccessKeyId"])
     new = cloud.iam.create_access_key(UserName="app")["AccessKey"]
     cloud.can(new, lambda iam: iam.list_users())
     account.read()
-    order = account.carry_out(account.again(order))
+    account.carry_out(account.again(order))
     account.read()
-    assert account.again(order).state == OrderState.VERIFIED
+    order = account.again(order)
+    assert order.state == OrderState.VERIFIED, order.outcome
+    return order
+
+
+def test_an_ended_key_can_be_restored_and_ends_again_on_its_date(account: Any, cloud: Cloud) -> None:
+    old = cloud.make_user("app", allow("iam:ListUsers"))
+    order = rotated(account, cloud, old)
 
     restoration = remediation.restore_order(
         order=account.again(order), reason="One job was forgotten.", days=3, actor=account.actor, now=timezone.now()
@@ -112,13 +119,7 @@ def test_an_ended_key_can_be_restored_and_ends_again_on_its_date(account: Any, c
 
 def test_an_old_key_that_becomes_active_again_is_noticed(account: Any, cloud: Cloud) -> None:
     old = cloud.make_user("app", allow("iam:ListUsers"))
-    account.read()
-    order = rotate(account, old["AccessKeyId"])
-    new = cloud.iam.create_access_key(UserName="app")["AccessKey"]
-    cloud.can(new, lambda iam: iam.list_users())
-    account.read()
-    account.carry_out(account.again(order))
-    account.read()
+    order = rotated(account, cloud, old)
 
     cloud.iam.update_access_key(UserName="app", AccessKeyId=old["AccessKeyId"], Status="Active")
     account.read()
