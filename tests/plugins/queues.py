@@ -89,6 +89,7 @@ class Queues:
         finally:
             with suppress(amqp.AMQPError, OSError):
                 connection.close()
+            connection.collect()
 
     def can(self, do: Callable[[amqp.Channel], Any]) -> bool:
         """Whether a real client that connects now may do this."""
@@ -155,6 +156,7 @@ class Queues:
             except TimeoutError:
                 continue
             except (amqp.AMQPError, OSError):
+                connection.collect()
                 return True
         return False
 
