@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identities.connectors.mcp.documents import ABSENT, Malformed, load, raw_at, value_at, with_value
@@ -43,11 +43,13 @@ json_values = st.recursive(
 documents = st.dictionaries(st.text(max_size=4), json_values, min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(documents, st.sampled_from([None, 2, 4, "\t"]))
 def test_json_is_read_as_the_standard_library_reads_it(document, indent):
     assert load(json.dumps(document, indent=indent, ensure_ascii=False)) == document
 
 
+@settings(deadline=None)
 @given(documents, st.sampled_from([None, 2, 4, "\t"]), st.data())
 def test_what_is_taken_out_and_put_back_leaves_the_text_as_it_was(document, indent, data):
     text = json.dumps({"theme": 1, "servers": document}, indent=indent, ensure_ascii=False)
