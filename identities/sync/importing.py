@@ -4,6 +4,7 @@ The head of the file says what it is. A whole inventory goes in as a complete sn
 that retires nothing, a log of use as a delta in which unknown identities are counted and passed over.
 """
 
+import re
 import tempfile
 from array import array
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from identities.sync.records import RECORD_TYPES
 
 logger = structlog.get_logger(__name__)
 AUTO, RECORDS = "auto", "records"
+_RECORD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"type"\s*:\s*"([^"]{1,40})"')
 USE_TYPES = frozenset({"usage", "usage_window", "end"})
 
 
@@ -107,13 +109,9 @@ def _known_formats() -> str:
 
 
 def _are_records(head: bytes) -> bool:
-    """Whether the first line is a record of ours, or an attempt at one."""
-    first = head.lstrip().partition(b"\n")[0]
-    try:
-        record = orjson.loads(first)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(record, dict) and record.get("type") in RECORD_TYPES
+    """Whether the first line is a record of ours, or an attempt at one that a reading will say more about."""
+    found = _RECORD.match(head)
+    return found is not None and found[1].decode(errors="replace") in RECORD_TYPES
 
 
 def _check_fits(source: Source, found: FileFormat, wish: Import) -> None:

@@ -43,7 +43,9 @@ def line_of(change: Change, names: Mapping[UUID, str]) -> ChangeLine:
     """The change as a line; `names` are those of `names_of`."""
     action = ChangeAction(change.action)
     kind = KIND_NAMES.get(change.object_kind, change.object_kind)
-    name = names.get(change.object_id, change.external_id)
+    # What is new, or only would be, brings its name along.
+    said = change.new or {}
+    name = names.get(change.object_id) or said.get("name") or said.get("label") or change.external_id
     lines = differences(change.old or {}, change.new or {}) if action is ChangeAction.CHANGED else []
     return ChangeLine(
         kind=kind,

@@ -16,7 +16,8 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
-from identities.connectors.registry import settings_of, title_of
+from identities.connectors.files import Holds
+from identities.connectors.registry import formats, settings_of, title_of
 from identities.connectors.settings import by_name
 from identities.models import Source, SyncRun, SyncState
 from identities.selectors.inventory import access_source
@@ -187,6 +188,7 @@ def show_source(
         "settings": setting_lines(source),
         "page": KeysetPage([_run_row(run) for run in found.rows], found.next_cursor, found.previous_cursor),
         "may_edit": request.actor.has_role(Role.ADMINISTRATOR),
+        "takes_logs": any(each.holds is Holds.USAGE and each.kind == source.kind for each in formats()),
         "may_read": request.actor.has_role(*READERS_OF_SOURCES) and not is_push and source.is_enabled,
         "identity_count": source.identities.filter(retired_at=None).count(),
         "identities_url": f"{reverse('identities:identity_list')}?source={source.slug}",

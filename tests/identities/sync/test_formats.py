@@ -223,6 +223,7 @@ def test_an_unknown_format_is_named_with_the_known_ones(source: Source, take: An
 
 def test_records_are_known_by_their_first_line() -> None:
     assert format_of(b'{"type":"identity","id":"x"}\n{') is None
+    assert format_of(b'\xef\xbb\xbf { "type" : "grant", "id": ') is None
     assert format_of(CSV.encode()).name == "csv"  # type: ignore[union-attr]
 
 

@@ -55,6 +55,8 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
         "/sources/",
         "/sources/payments/",
         "/sources/new/",
+        "/sources/new/?kind=postgresql",
+        "/sources/payments/import/",
         f"/runs/{inventory.run.pk}/",
     ):
         page.goto(shown.site + path)
@@ -121,12 +123,26 @@ def test_a_reading_in_every_state_is_accessible(
         progress={"phase": "reading", "records": 7, "bytes": 1, "of_bytes": 3, "at": now.isoformat()},
     )
     page = open_at("/sources/payments/", dark=dark, **size)
-    for run in (partial, rejected, held, running):
+    dry = push(payments, [{"type": "identity", "id": "new", "kind": "bot"}], state="dry_run", dry_run=True, keep=True)
+    for run in (partial, rejected, held, running, dry):
         page.goto(f"{shown.site}/runs/{run.pk}/")
-        if run == held:
+        if run in (held, dry):
             page.get_by_role("heading", name="Who would lose most").wait_for()
         assert violations(page) == [], run.state
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{run.state} scrolls sideways"
+
+
+def test_a_connection_is_tried_from_the_form_and_what_was_typed_stays(open_at: Callable[..., Any], shown: Any) -> None:
+    page = open_at("/sources/new/?kind=postgresql", **PHONE)
+    page.fill("[name=setting_host]", "/nowhere/at/all")
+    page.fill("[name=setting_databases]", "erp")
+    page.fill("[name=setting_user]", "remit")
+
+    page.get_by_role("button", name="Test connection").click()
+    page.get_by_role("heading", name="The connection").wait_for()
+
+    assert page.input_value("[name=setting_host]") == "/nowhere/at/all"
+    assert violations(page) == []
 
 
 def test_the_page_of_a_running_reading_renews_itself_until_it_is_over(open_at: Callable[..., Any], shown: Any) -> None:
