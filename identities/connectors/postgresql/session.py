@@ -106,10 +106,10 @@ def _databases(value: object) -> tuple[str, ...]:
         told = "The setting 'databases' (or 'dbname') must be the name of a database, or a list of names."
         raise BadSettings(told, setting="databases")
     if not all(isinstance(name, str) and name and "\0" not in name for name in names):
-        told = "The setting 'databases' holds something that is not the name of a database."
+        told = "The setting 'databases' (or 'dbname') holds something that is not the name of a database."
         raise BadSettings(told, setting="databases")
     if len(set(names)) != len(names):
-        raise BadSettings("The setting 'databases' names a database twice.", setting="databases")
+        raise BadSettings("The setting 'databases' (or 'dbname') names a database twice.", setting="databases")
     return tuple(names)
 
 
