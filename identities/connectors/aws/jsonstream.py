@@ -4,6 +4,7 @@ Read piece by piece, so that a log of a million events needs no memory for all o
 """
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -21,9 +22,12 @@ _DECODER = json.JSONDecoder()
 
 
 def unpacked(file: BinaryIO) -> BinaryIO:
-    """The file itself, or what a gzip file holds."""
-    start = file.read(2)
-    file.seek(-len(start), 1)
+    """The file itself, or what a gzip file holds. A file that can be read only once must let itself be peeked into."""
+    if isinstance(file, io.BufferedReader):
+        start = file.peek(2)[:2]
+    else:
+        start = file.read(2)
+        file.seek(-len(start), 1)
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start == GZIP_START else file
 
 

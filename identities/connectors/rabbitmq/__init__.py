@@ -33,7 +33,7 @@ class RabbitMQ:
     SETTINGS: tuple[Setting, ...] = (
         Setting("address", "Address", "Of the management API, for instance https://broker:15671.", required=True),
         Setting("user", "User", "A user of its own for Remit, with the tag administrator.", required=True),
-        Setting("password", "Password", "Where the password is: env:NAME or file:/path.", "reference", required=True),
+        Setting("password", "Password", "Of that user.", "reference", required=True),
         Setting("ca_file", "CA file", "A bundle of certificates to trust instead of the usual one."),
         Setting("timeout", "Timeout", "Seconds to wait for an answer.", "integer", default=30),
         Setting(

@@ -25,7 +25,7 @@ class Redis:
         Setting("host", "Host", "Where the server is.", required=True),
         Setting("port", "Port", "6379 unless given.", "integer", default=6379),
         Setting("user", "User", "A user of its own for Remit.", required=True),
-        Setting("password", "Password", "Where the password is: env:NAME or file:/path.", "reference", required=True),
+        Setting("password", "Password", "Of that user.", "reference", required=True),
         Setting("tls", "TLS", "Whether to speak TLS.", "flag", default=False),
         Setting("ca_file", "CA file", "A bundle of certificates to trust instead of the usual one."),
         Setting("timeout", "Timeout", "Seconds to wait for an answer.", "integer", default=10),

@@ -52,7 +52,7 @@ class Remit:
         Setting(
             "address", "Address", "Where this Remit answers, for instance https://remit.example.org", required=True
         ),
-        Setting("token", "API token", "A token of its own, as a reference: env:NAME or file:/path.", "reference", True),
+        Setting("token", "API token", "A token of its own.", "reference", True),
         Setting("ca_file", "Certificates to trust", "A bundle of an authority of your own, if there is one."),
         Setting("timeout", "Seconds to wait", kind="integer", default=30),
     )
