@@ -26,18 +26,20 @@ OBJECT = "arn:aws:s3:::ledger/2026/a.csv"
 READER = "arn:aws:iam::111111111111:user/reader"
 ROW = "table:ledger/public/payments"
 
-# What no permission can say by itself is claimed where the system is: see the connectors' own tests.
+# What no permission can say by itself is claimed where the system is, by these tests.
 ELSEWHERE = {
-    30: "AWS connector: a managed policy or service-linked role is never edited; a plan clones it or is refused",
-    31: "AWS connector: an inactive key is a disabled credential",
-    40: "Kubernetes connector: a binding of system:serviceaccounts:prod is a grant of each service account of prod",
-    42: "Kubernetes connector: a binding to a role that is not there grants nothing",
-    46: "PostgreSQL connector: test_what_was_never_set_is_the_built_in_default",
-    48: "PostgreSQL connector: owners are read as owners, whatever they revoked from themselves",
-    50: "PostgreSQL connector: what is needed beside a right on a table",
-    57: "Redis dialect",
-    58: "Redis dialect",
-    59: "Redis dialect",
+    30: ("connectors/test_aws_changes.py", "test_what_aws_manages_is_not_changed"),
+    31: ("connectors/test_aws_changes.py", "test_a_deactivated_key_is_inactive_and_comes_back"),
+    40: (
+        "connectors/test_kubernetes_files.py",
+        "test_groups_of_service_accounts_give_to_each_account_through_the_group",
+    ),
+    42: ("connectors/test_kubernetes_files.py", "test_a_binding_to_a_missing_role_gives_nothing_and_says_so"),
+    46: ("connectors/test_postgresql_reading.py", "test_what_was_never_set_is_the_built_in_default"),
+    48: ("connectors/test_postgresql_reading.py", "test_an_owner_is_told_from_who_was_granted_something"),
+    50: ("connectors/test_postgresql_changes.py", "test_rights_without_their_schema_are_refused"),
+    57: ("../kernel/test_redis_rules.py", "test_rules_are_folded_in_their_order"),
+    59: ("../kernel/test_redis_rules.py", "test_rules_are_folded_in_their_order"),
 }
 
 
@@ -48,6 +50,11 @@ def test_all_68_cases_stand_in_these_files():
 
     assert set(range(1, 69)) - named - set(ELSEWHERE) == set()
     assert named.isdisjoint(ELSEWHERE)
+
+
+@pytest.mark.parametrize(("file", "name"), ELSEWHERE.values(), ids=map(str, ELSEWHERE))
+def test_what_is_claimed_elsewhere_is_claimed_there(file, name):
+    assert f"def {name}(" in (Path(__file__).parents[1] / "identities" / file).read_text()
 
 
 # --- ceilings ---------------------------------------------------------------------------------------------------------
