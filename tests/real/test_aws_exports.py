@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from identities.connectors.files import FileFormat, Holds, Notes
-from identities.connectors.registry import recognise
 from identities.sync.records import RecordReader
+from tests.recognising import format_of
 
 DATA = Path(__file__).parents[3] / "shared/data"
 DETAILS = [
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"there is no {DATA}")
 
 def read(path: Path) -> tuple[FileFormat, list[dict[str, Any]], Notes]:
     with path.open("rb") as file:
-        found = recognise(file.read(65_536))
+        found = format_of(file.read(65_536))
         assert found is not None, path
         file.seek(0)
         notes = Notes()
@@ -185,5 +185,5 @@ def test_other_files_are_not_taken_for_exports_of_aws() -> None:
     ]
 
     for name in others:
-        found = recognise((DATA / name).read_bytes()[:65_536])
+        found = format_of((DATA / name).read_bytes()[:65_536])
         assert found is None or found.kind != "aws", name

@@ -12,8 +12,8 @@ import yaml
 
 from governance.kernel.permissions import Permission
 from identities.connectors.files import FileRefused, Holds, Notes
-from identities.connectors.registry import recognise
 from identities.sync.records import RecordReader
+from tests.recognising import format_of
 
 DATA = Path(__file__).parents[3] / "shared/data"
 DUMPS = sorted(
@@ -37,7 +37,7 @@ def named(paths: list[Path]) -> Any:
 
 def read(path: Path) -> tuple[list[dict[str, Any]], Notes]:
     notes = Notes()
-    found = recognise(path.read_bytes()[:65536])
+    found = format_of(path.read_bytes()[:65536])
     assert found is not None
     with path.open("rb") as file:
         return list(found.records(file, notes)), notes
@@ -214,7 +214,7 @@ def test_a_file_that_is_cut_off_is_refused_or_says_so_and_retires_nothing(path: 
     expected = {each["id"] for each in read(path)[0] if each["type"] == "identity"}
     for cut in range(len(whole) // 7, len(whole), len(whole) // 7):
         piece, notes = whole[:cut], Notes()
-        found = recognise(piece)
+        found = format_of(piece)
         if found is None:
             continue
         try:

@@ -13,8 +13,8 @@ import pytest
 from governance.kernel.permissions import Permission
 from governance.kernel.privileges import PrivilegeClass, classes_of
 from identities.connectors.files import Notes
-from identities.connectors.registry import recognise
 from identities.sync.records import RecordReader
+from tests.recognising import format_of
 
 DATA = Path(__file__).parents[3] / "shared/data"
 CONFIGURATIONS = sorted((DATA / "mcp-agent-configs").glob("*.json"))
@@ -28,7 +28,7 @@ pytestmark = [
 def read(path: Path) -> tuple[str, list[dict[str, Any]], Notes]:
     notes = Notes()
     data = path.read_bytes()
-    found = recognise(data[:65_536])
+    found = format_of(data[:65_536])
     assert found is not None
     return found.name, list(found.records(io.BytesIO(data), notes)), notes
 

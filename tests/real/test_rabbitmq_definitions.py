@@ -13,9 +13,9 @@ from governance.kernel.actors import system_actor
 from governance.kernel.permissions import Permission
 from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.rabbitmq.files import Definitions
-from identities.connectors.registry import recognise
 from identities.models import Grant, Identity, Source, SyncMode, SyncOrigin
 from identities.sync.receive import receive
+from tests.recognising import format_of
 
 FOLDER = Path(__file__).parents[3] / "shared/data/rabbitmq_rabbitmq-server"
 GOOD = sorted(FOLDER.glob("case*.json"))
@@ -75,7 +75,7 @@ def test_no_hash_of_a_password_leaves_the_file(path):
 @beside
 @pytest.mark.parametrize("path", [*GOOD, *BAD], ids=lambda path: path.stem)
 def test_every_export_is_recognised_by_how_it_begins(path):
-    found = recognise(path.read_bytes()[:65_536])
+    found = format_of(path.read_bytes()[:65_536])
 
     assert isinstance(found, Definitions)
     assert (found.kind, found.holds) == ("rabbitmq", Holds.INVENTORY)

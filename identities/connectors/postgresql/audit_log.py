@@ -144,6 +144,15 @@ def _json_line(number: int, line: bytes, notes: Notes) -> LogLine | None:
 
 
 def _csv_lines(head: bytes, file: BinaryIO, notes: Notes, span: Span) -> Iterator[LogLine]:
+    # The limit is one for the whole process, and others rely on it being small.
+    usual = csv.field_size_limit(LONGEST_LINE)
+    try:
+        yield from _csv_rows(head, file, notes, span)
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _csv_rows(head: bytes, file: BinaryIO, notes: Notes, span: Span) -> Iterator[LogLine]:
     rows = csv.reader(_text_lines(head, file, notes), strict=True)
     while True:
         try:
@@ -169,7 +178,6 @@ def _csv_lines(head: bytes, file: BinaryIO, notes: Notes, span: Span) -> Iterato
 
 
 def _text_lines(head: bytes, file: BinaryIO, notes: Notes) -> Iterator[str]:
-    csv.field_size_limit(LONGEST_LINE)
     # Empty lines may belong to a quoted message, so nothing is left out here but what is too long.
     line = head
     while line:

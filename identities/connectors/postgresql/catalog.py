@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from governance.kernel.dialects.postgresql import resource
+from identities.connectors.postgresql.catalog_queries import DEFAULTS, MEMBERSHIPS_15, MEMBERSHIPS_16, ROLES
 from identities.connectors.postgresql.session import Connection
 
 PUBLIC = 0
@@ -300,8 +301,8 @@ class Database:
 def read_cluster(connection: Connection) -> Cluster:
     """Read roles and memberships."""
     version = connection.info.server_version // 10_000
-    roles = {row[0]: Role(*row) for row in connection.execute(_ROLES)}
-    rows = connection.execute(_MEMBERSHIPS_16 if version >= 16 else _MEMBERSHIPS_15).fetchall()
+    roles = {row[0]: Role(*row) for row in connection.execute(ROLES)}
+    rows = connection.execute(MEMBERSHIPS_16 if version >= 16 else MEMBERSHIPS_15).fetchall()
     return Cluster(version, roles, [Membership(*row) for row in rows])
 
 
@@ -418,37 +419,9 @@ def _add_entry(
 def read_defaults(connection: Connection, database: str) -> list[DefaultPrivilege]:
     found: dict[tuple[int, int], dict[str, bool]] = {}
     heads: dict[tuple[int, int], tuple[int, str | None, str]] = {}
-    for oid, owner, schema, kind, grantee, privilege, grantable in connection.execute(_DEFAULTS):
+    for oid, owner, schema, kind, grantee, privilege, grantable in connection.execute(DEFAULTS):
         found.setdefault((oid, grantee), {})[privilege] = grantable
         heads[oid, grantee] = (owner, schema, kind)
     return [
         DefaultPrivilege(oid, database, *heads[oid, grantee], grantee, held) for (oid, grantee), held in found.items()
     ]
-
-
-# rolvaliduntil knows infinity and years that Python does not, so it crosses as text.
-VALID_UNTIL = """CASE WHEN rolvaliduntil = 'infinity' THEN NULL
-                      WHEN rolvaliduntil < '0002-01-01' THEN '0001-01-01T00:00:00.000000Z'
-                      WHEN rolvaliduntil > '9999-01-01' THEN NULL
-                      ELSE to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END"""
-
-_ROLES = f"""
-    SELECT oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
-           rolbypassrls, rolconnlimit, {VALID_UNTIL}, coalesce(rolvaliduntil < now(), false),
-           coalesce(shobj_description(oid, 'pg_authid'), '')
-      FROM pg_catalog.pg_roles"""  # noqa: S608 - made of constants of this module only
-
-_MEMBERSHIPS_16 = """
-    SELECT roleid, member, grantor, admin_option, inherit_option, set_option
-      FROM pg_catalog.pg_auth_members ORDER BY roleid, member, grantor"""
-_MEMBERSHIPS_15 = """
-    SELECT m.roleid, m.member, m.grantor, m.admin_option, r.rolinherit, true
-      FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member
-     ORDER BY m.roleid, m.member"""
-
-_DEFAULTS = """
-    SELECT d.oid, d.defaclrole, n.nspname, d.defaclobjtype::text, a.grantee, a.privilege_type, a.is_grantable
-      FROM pg_catalog.pg_default_acl d
-      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace
-     CROSS JOIN LATERAL aclexplode(d.defaclacl) a
-     ORDER BY d.oid, a.grantee, a.privilege_type"""

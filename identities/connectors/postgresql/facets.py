@@ -14,6 +14,7 @@ from typing import Any, Self
 from psycopg import sql
 
 from identities.connectors.postgresql import catalog
+from identities.connectors.postgresql.catalog_queries import VALID_UNTIL
 from identities.connectors.postgresql.session import Connection
 
 State = Mapping[str, Any]
@@ -363,7 +364,7 @@ def read_membership(connection: Connection, role: int, member: int, grantor: int
 _FLAG_COLUMNS = {
     "login": "rolcanlogin",
     "connection_limit": "rolconnlimit",
-    "valid_until": catalog.VALID_UNTIL,
+    "valid_until": VALID_UNTIL,
     "createrole": "rolcreaterole",
     "createdb": "rolcreatedb",
     "replication": "rolreplication",

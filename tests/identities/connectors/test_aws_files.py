@@ -12,7 +12,7 @@ import pytest
 from governance.kernel.permissions import Answer, Permission, matches
 from identities.connectors.aws.files import AuthorizationDetails, CloudTrail, CredentialReport
 from identities.connectors.files import FileRefused, Notes
-from identities.connectors.registry import recognise
+from tests.recognising import format_of
 
 ACCOUNT = "111122223333"
 HEADER = (
@@ -162,7 +162,7 @@ def test_details_that_are_not_whole_are_refused_with_the_reason(data: bytes | st
 def test_a_credential_report_is_read_in_every_form(pack: Any, shape: Any) -> None:
     data = pack(shape(HEADER + ROW).encode())
 
-    assert recognise(data[:65_536]) is not None and recognise(data[:65_536]).name == "aws-credential-report"
+    assert format_of(data[:65_536]) is not None and format_of(data[:65_536]).name == "aws-credential-report"
     records, _ = read(CredentialReport(), data)
 
     found = {each["id"].partition("|")[2]: each for each in of(records, "credential")}
@@ -216,7 +216,7 @@ def test_a_large_report_is_read_row_by_row() -> None:
 def test_events_are_read_in_every_form(shape: Any, pack: Any) -> None:
     data = pack(shape([event(), event(eventTime="2024-07-02T10:00:00Z")]).encode())
 
-    assert recognise(data[:65_536]) is not None and recognise(data[:65_536]).name == "aws-cloudtrail"
+    assert format_of(data[:65_536]) is not None and format_of(data[:65_536]).name == "aws-cloudtrail"
     records, _ = read(CloudTrail(), data)
 
     (usage,) = of(records, "usage")

@@ -10,7 +10,7 @@ from governance.kernel.permissions import Answer, Permission, matches
 from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.kubernetes.audit import AuditLog
 from identities.connectors.kubernetes.dumps import Dump
-from identities.connectors.registry import recognise
+from tests.recognising import format_of
 
 ROLE = {"kind": "Role", "metadata": {"name": "r", "namespace": "p"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}  # fmt: skip
 ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "app", "namespace": "p"}}
@@ -217,7 +217,7 @@ def test_what_is_no_dump_is_refused_with_the_place(text, says):
     ],
 )
 def test_a_file_is_recognised_by_its_beginning(head, name):
-    found = recognise(head)
+    found = format_of(head)
 
     assert (found.name if found else None) == name
 
@@ -333,7 +333,7 @@ def test_lists_of_events_are_read_on_one_line_or_many(indent):
 
     for document in ({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": events}, events):
         assert read(json.dumps(document, indent=indent), AuditLog())[0] == expected
-    assert recognise(json.dumps(events, indent=indent).encode()).name == "kubernetes-audit"
+    assert format_of(json.dumps(events, indent=indent).encode()).name == "kubernetes-audit"
 
 
 def test_an_account_without_a_namespace_counts_as_being_where_its_binding_is():

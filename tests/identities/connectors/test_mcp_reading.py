@@ -19,9 +19,9 @@ from identities.connectors.mcp import MCP
 from identities.connectors.mcp.clients import agent_of
 from identities.connectors.mcp.formats import ConfigurationFile, ToolsFile
 from identities.connectors.mcp.servers import list_over_http, list_over_stdio
-from identities.connectors.registry import recognise
 from identities.connectors.settings import BadSettings
 from tests.plugins.agents import TIME_SERVER
+from tests.recognising import format_of
 
 GIT = {"command": "mcp-server-git", "args": ["--repository", "."]}
 
@@ -207,11 +207,11 @@ def test_a_file_that_is_away_is_no_file_without_servers(make_source, tmp_path):
 def test_formats_know_their_own_files_by_their_beginning():
     wrapped = json.dumps({"_repo": "a/b", "_path": ".mcp.json", "config": {"mcpServers": {}}}).encode()
 
-    assert recognise(wrapped).name == "mcp-config"
-    assert recognise(b'[mcp_servers.git]\ncommand = "x"').name == "mcp-config"
-    assert recognise(b'{"init": {"protocolVersion": "x"}, "tools": [').name == "mcp-tools"
-    assert recognise(b'{"tools": ["hammer"]}') is None
-    assert recognise(b'{"kind": "List", "items": []}') is None
+    assert format_of(wrapped).name == "mcp-config"
+    assert format_of(b'[mcp_servers.git]\ncommand = "x"').name == "mcp-config"
+    assert format_of(b'{"init": {"protocolVersion": "x"}, "tools": [').name == "mcp-tools"
+    assert format_of(b'{"tools": ["hammer"]}') is None
+    assert format_of(b'{"kind": "List", "items": []}') is None
 
 
 @pytest.mark.parametrize(

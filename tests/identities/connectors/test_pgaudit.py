@@ -16,7 +16,7 @@ from identities.connectors.files import FileRefused, Holds, Notes
 from identities.connectors.postgresql import PostgreSQL
 from identities.connectors.postgresql.audit_use import classes_on, needed
 from identities.connectors.postgresql.files import PgAudit
-from identities.connectors.registry import recognise
+from tests.recognising import format_of
 
 
 class Ledger:
@@ -204,7 +204,7 @@ class TestFile:
     def test_is_recognised_by_its_beginning(self, ledger, kind):
         head = ledger.server.log(kind).read_bytes()[:65536]
 
-        found = recognise(head)
+        found = format_of(head)
 
         assert found is not None
         assert (found.name, found.holds) == ("pgaudit", Holds.USAGE)

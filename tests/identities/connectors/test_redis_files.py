@@ -8,7 +8,7 @@ import pytest
 
 from identities.connectors.files import FileRefused, Notes
 from identities.connectors.redis_acl.files import UsersFile
-from identities.connectors.registry import recognise
+from tests.recognising import format_of
 
 HASH = "#" + "a" * 64
 LINE = f"user app on sanitize-payload {HASH} ~orders:* resetchannels -@all +get (%R~ro:* resetchannels -@all +mget)\n"
@@ -60,12 +60,12 @@ def test_the_answer_to_acl_list_is_read_too():
 
 @pytest.mark.parametrize("body", [LINE, f'1) "{LINE.strip()}"\n', f"# kept by hand\n\n{LINE}"])
 def test_it_is_recognised_by_how_it_begins(body):
-    assert isinstance(recognise(body.encode()), UsersFile)
+    assert isinstance(format_of(body.encode()), UsersFile)
 
 
 @pytest.mark.parametrize("body", ['{"users": []}', "username,role\nuser,x\n", "", "a user app on"])
 def test_something_else_is_not(body):
-    assert not isinstance(recognise(body.encode()), UsersFile)
+    assert not isinstance(format_of(body.encode()), UsersFile)
 
 
 @pytest.mark.parametrize(

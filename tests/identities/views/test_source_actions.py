@@ -265,7 +265,7 @@ def test_a_file_beyond_the_limit_is_sent_elsewhere(inventory: Any, admin: Any, m
 
 
 def test_what_a_log_brings_has_no_form_where_no_log_can_be_read(inventory: Any, admin: Any) -> None:
-    Source.objects.filter(slug="payments").update(kind="postgresql")
+    Source.objects.filter(slug="payments").update(kind="redis")
 
     assert b"There is nothing to import here" in admin.get("/sources/payments/import/").content
 
