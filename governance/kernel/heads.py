@@ -4,18 +4,19 @@ Every pattern begins with some fixed text, its *head*; a request that the patter
 permissions that could concern a request are found by looking the beginnings of the request up among the heads, in an
 index, without reading a permission. The net catches too much, never too little; `matches` then decides.
 
-Heads are taken from the compiled permission, so they follow the dialect in everything: what a word stands for, upper
-and lower case, what ownership contains, what a superuser may do besides. Exclusions only ever take away and are left
-aside; denying statements are caught like allowing ones, because they too decide about a request.
+Heads are taken from what the dialect reads out of each pattern, so they follow it in everything: what a word stands
+for, upper and lower case, what ownership contains, what a superuser may do besides. Nothing is compiled for them.
+Exclusions only ever take away and are left aside; denying statements are caught like allowing ones, because they too
+decide about a request.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from governance.kernel import dialects
-from governance.kernel.decisions import Program, compile_permission
+from governance.kernel.dialects.interface import Beginning
 from governance.kernel.documents import Permission
-from governance.kernel.patterns import Pattern
+from governance.kernel.statements import Statement
 
 LONGEST = 200
 """Characters of a head that are kept: an index takes no entries of any length."""
@@ -40,11 +41,16 @@ class Heads:
 
 def heads_of(permission: Permission) -> Heads:
     """The heads of a permission, sorted. None on a side means that it can match nothing at all."""
-    program = compile_permission(permission)
-    return Heads(
-        _tidied(_patterns(program, "actions")),
-        _tidied(_patterns(program, "resources")),
-    )
+    dialect = dialects.get(permission.dialect)
+    actions: set[Beginning] = set()
+    resources: set[Beginning] = set()
+    for statement in _with_implied(dialect, permission):
+        removing = statement.effect == "deny"
+        for text in statement.actions.include:
+            actions.update(dialect.action_beginnings(text, removing=removing))
+        for text in statement.resources.include:
+            resources.update(dialect.resource_beginnings(text, removing=removing))
+    return Heads(_tidied(actions), _tidied(resources))
 
 
 def heads_of_request(dialect: str, action: str, resource: str) -> Heads:
@@ -53,26 +59,25 @@ def heads_of_request(dialect: str, action: str, resource: str) -> Heads:
     return Heads(_beginnings(spoken.fold_action(action)), _beginnings(spoken.fold_resource(resource)))
 
 
-def _patterns(program: Program, side: str) -> Iterable[Pattern]:
-    for rule in (*program.allows, *program.denies):
-        for language in getattr(rule, side).include.languages:
-            yield from language.patterns
+def _with_implied(dialect: dialects.Dialect, permission: Permission) -> Iterator[Statement]:
+    """What `compile_permission` makes rules of."""
+    for written in permission.statements:
+        for spelled in dialect.spelled(written):
+            yield spelled
+            yield from dialect.implications(spelled)
 
 
-def _tidied(patterns: Iterable[Pattern]) -> tuple[str, ...]:
-    found = set(patterns)
-    heads = {_head(pattern) for pattern in found}
+def _tidied(found: Collection[Beginning]) -> tuple[str, ...]:
+    heads = {_head(*each) for each in found}
     if len(heads) > MOST:
-        heads = {pattern.prefix[:SHORT] for pattern in found}
+        heads = {start[:SHORT] for start, _ in found}
     if "" in heads or len(heads) > MOST:
         return ("",)
     return tuple(sorted(heads))
 
 
-def _head(pattern: Pattern) -> str:
-    if pattern.is_literal and len(pattern.prefix) <= LONGEST:
-        return WHOLE + pattern.prefix
-    return pattern.prefix[:LONGEST]
+def _head(start: str, is_whole: bool) -> str:
+    return WHOLE + start if is_whole and len(start) <= LONGEST else start[:LONGEST]
 
 
 def _beginnings(text: str) -> tuple[str, ...]:

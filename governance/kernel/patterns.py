@@ -251,6 +251,12 @@ def glob(text: str, separator: str = "") -> Pattern:
     return Pattern(tuple(wild.get(char) or literal(char) for char in text))
 
 
+def fixed_beginning(text: str) -> tuple[str, bool]:
+    """`prefix` and `is_literal` of `glob(text)`, without building it."""
+    found = _WILD.search(text)
+    return (text[: found.start()], False) if found else (text, True)
+
+
 @lru_cache(maxsize=65_536)
 def exact(text: str) -> Pattern:
     """The set of just this text."""

@@ -209,7 +209,8 @@ def permission(value: Any, at: str, latest: datetime) -> tuple[dict[str, Any], b
 
 
 # Estates hold few different permissions many times: reading each once is most of the speed of a large run.
-@lru_cache(maxsize=20_000)
+# Enough of them for an estate with some thousands; where nearly all differ, more would only take memory.
+@lru_cache(maxsize=6_000)
 def _permission(written: bytes) -> tuple[dict[str, Any], bytes]:
     read = Permission.from_json(orjson.loads(written))
     return read.to_json(), read.digest()

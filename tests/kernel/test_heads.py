@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.kernel import dialects
 from governance.kernel.decisions import Stand, stand_of, together
 from governance.kernel.heads import LONGEST, MOST, heads_of, heads_of_request
 from governance.kernel.permissions import Answer, PatternSet, Permission, Statement, matches
@@ -148,3 +149,14 @@ def test_permissions_judged_one_by_one_answer_like_all_of_them_in_one(drawn):
 
 def test_holding_nothing_permits_nothing():
     assert together([]) is Answer.NO
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text("abZ:/*?${}É", min_size=1, max_size=12), st.booleans())
+def test_how_a_pattern_begins_is_known_from_its_text_as_from_its_patterns(text, removing):
+    aws = dialects.get("aws")
+    read = ((aws.action_beginnings, aws.action), (aws.resource_beginnings, aws.resource))
+
+    for beginnings, language in read:
+        built = {(each.prefix, each.is_literal) for each in language(text, removing=removing).patterns}
+        assert set(beginnings(text, removing=removing)) == built

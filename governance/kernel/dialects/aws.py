@@ -17,8 +17,8 @@ from governance.kernel.dialects.aws_actions import (
     WRITE_VERBS,
     segment_of_service,
 )
-from governance.kernel.dialects.interface import ENOUGH, Dialect, Language, gathered_by, join_words
-from governance.kernel.patterns import Pattern, glob
+from governance.kernel.dialects.interface import ENOUGH, Beginning, Dialect, Language, gathered_by, join_words
+from governance.kernel.patterns import Pattern, fixed_beginning, glob
 from governance.kernel.statements import Condition, PatternSet, Statement
 
 
@@ -38,6 +38,14 @@ class AWS(Dialect):
         if not variables.is_open(text):
             return Language((variables.bound(text) if "${" in text else glob(text),))
         return Language((variables.bound(text),), opaque=f"resource {text}", template=text)
+
+    def action_beginnings(self, text: str, *, removing: bool = False) -> Iterable[Beginning]:
+        return (fixed_beginning(text.lower()),)
+
+    def resource_beginnings(self, text: str, *, removing: bool = False) -> Iterable[Beginning]:
+        if "${" in text:
+            return super().resource_beginnings(text, removing=removing)
+        return (fixed_beginning(text),)
 
     def fold_action(self, text: str) -> str:
         return text.lower()
@@ -208,9 +216,16 @@ def _spoken(actions: tuple[str, ...]) -> list[str]:
         if name == "*":
             spoken.append(f"do everything in {service} on")
         else:
-            words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().replace("*", "…")
-            spoken.append(f"{service} {words}")
+            spoken.append(f"{service} {_words_of(name)}")
     return spoken if spoken[-1].endswith(" on") else [*spoken[:-1], f"{spoken[-1]} on"]
+
+
+_NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@lru_cache(maxsize=8_192)
+def _words_of(name: str) -> str:
+    return _NEXT_WORD.sub(" ", name).lower().replace("*", "…")
 
 
 def _thing(resource: str) -> str:

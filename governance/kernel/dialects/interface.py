@@ -39,6 +39,10 @@ class Language:
         return any(pattern.matches(text) for pattern in self.patterns)
 
 
+Beginning = tuple[str, bool]
+"""The fixed text that a pattern begins with, and whether it is the whole pattern."""
+
+
 class Dialect:
     """Case-sensitive globs; a source that differs overrides what differs.
 
@@ -58,6 +62,14 @@ class Dialect:
 
     def resource(self, text: str, *, removing: bool = False) -> Language:
         return Language((glob(text),))
+
+    def action_beginnings(self, text: str, *, removing: bool = False) -> Iterable[Beginning]:
+        """How the patterns of `action` begin. A dialect that knows it from the text alone need not build them."""
+        return [(each.prefix, each.is_literal) for each in self.action(text, removing=removing).patterns]
+
+    def resource_beginnings(self, text: str, *, removing: bool = False) -> Iterable[Beginning]:
+        """The same of `resource`."""
+        return [(each.prefix, each.is_literal) for each in self.resource(text, removing=removing).patterns]
 
     def fold_action(self, text: str) -> str:
         """The form of a concrete action name in which equal names are equal texts."""
