@@ -92,6 +92,8 @@ class Person:
         """Tick an answer and wait until its consequences are shown."""
         with self.page.expect_response(re.compile("/preview/")):
             self.page.locator(f'label[data-answer="{answer}"]').click()
+        # The answer has come; the page shows it a moment later.
+        self.page.locator("#preview > *").first.wait_for(state="attached")
 
     def keep_only(self, *words: str) -> None:
         """Leave just the pieces ticked whose text begins with one of the words."""
