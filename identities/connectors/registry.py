@@ -10,6 +10,7 @@ from identities.connectors.aws import files as aws_files
 from identities.connectors.contract import Connector, Description, NotPossible, Record, Setting
 from identities.connectors.csv_rows import CsvRows
 from identities.connectors.files import FileFormat
+from identities.connectors.github import files as github_files
 from identities.connectors.kubernetes import Kubernetes
 from identities.connectors.kubernetes.audit import AuditLog as KubernetesAuditLog
 from identities.connectors.kubernetes.dumps import Dump as KubernetesDump
@@ -129,6 +130,7 @@ _FORMATS: tuple[FileFormat, ...] = (
     *postgresql_files.FORMATS,
     ConfigurationFile(),
     ToolsFile(),
+    *github_files.FORMATS,
     CsvRows(),
 )
 
