@@ -69,3 +69,13 @@ class FileFormat(Protocol):
     def records(self, file: BinaryIO, notes: Notes) -> Iterator[Record]:
         """The records of a whole file, ending with an `end` record. Raises FileRefused."""
         ...
+
+
+def read_whole(file: BinaryIO, most: int, advice: str = "") -> bytes:
+    """Everything in a file of at most so many bytes, which must be something. Raises FileRefused."""
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise FileRefused(f"The file is larger than {most // 1024**2} MB.{advice}")
+    if not data.strip():
+        raise FileRefused("The file is empty.")
+    return data

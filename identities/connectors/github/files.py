@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from identities.connectors.contract import Record
-from identities.connectors.files import FileRefused, Holds, Notes
+from identities.connectors.files import FileRefused, Holds, Notes, read_whole
 
 LARGEST = 64 * 1024 * 1024
 _INSTALLATION = re.compile(rb'"repository_selection"\s*:')
@@ -49,11 +49,7 @@ class Installations:
 
 
 def _document(file: BinaryIO) -> Any:
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise FileRefused(f"The file is larger than {LARGEST // 1024**2} MB.")
-    if not data.strip():
-        raise FileRefused("The file is empty.")
+    data = read_whole(file, LARGEST)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from identities.connectors.contract import Record
-from identities.connectors.files import FileRefused, Holds, Notes
+from identities.connectors.files import FileRefused, Holds, Notes, read_whole
 from identities.connectors.kubernetes import objects
 from identities.connectors.kubernetes.estate import Estate
 from identities.connectors.kubernetes.objects import GROUP, BadObject
@@ -67,11 +67,7 @@ class Dump:
 
 
 def _text(file: BinaryIO) -> str:
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise FileRefused(f"The file is larger than {LARGEST // 1024**2} MB. Dump fewer kinds of objects at a time.")
-    if not data.strip():
-        raise FileRefused("The file is empty.")
+    data = read_whole(file, LARGEST, " Dump fewer kinds of objects at a time.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

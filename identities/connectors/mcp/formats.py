@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from identities.connectors.contract import ReadIncomplete, Record
-from identities.connectors.files import FileRefused, Holds, Notes
+from identities.connectors.files import FileRefused, Holds, Notes, read_whole
 from identities.connectors.mcp.clients import client_of, is_configuration, parse, usual_path
 from identities.connectors.mcp.documents import LARGEST, Malformed, load
 from identities.connectors.mcp.records import Listing, ended, records, shortened, tool_grants
@@ -105,11 +105,7 @@ def _listing(document: Mapping[str, Any]) -> Listing:
 
 
 def _text(file: BinaryIO) -> str:
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise FileRefused(f"The file is larger than {LARGEST // 1024**2} MB.")
-    if not data.strip():
-        raise FileRefused("The file is empty.")
+    data = read_whole(file, LARGEST)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from identities.connectors.contract import Record
-from identities.connectors.files import FileFormat, FileRefused, Holds, Notes
+from identities.connectors.files import FileFormat, FileRefused, Holds, Notes, read_whole
 from identities.connectors.rabbitmq.broker import tags_of
 from identities.connectors.rabbitmq.records import ACTIONS, Estate, Topic, User, inventory, is_exact, password_state
 
@@ -74,11 +74,7 @@ FORMATS: tuple[FileFormat, ...] = (Definitions(),)
 
 
 def _decode(file: BinaryIO) -> dict[str, Any]:
-    body = file.read(LARGEST + 1)
-    if len(body) > LARGEST:
-        raise FileRefused(f"The file is larger than {LARGEST // 1024**2} MB.")
-    if not body.strip():
-        raise FileRefused("The file is empty.")
+    body = read_whole(file, LARGEST)
     try:
         data = json.loads(body.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
