@@ -38,15 +38,18 @@ FROM identities_identity i
 WHERE i.id IN ({{changed}}) AND v.identity_id = i.id AND v.seen_until IS NULL
   AND (i.retired_at IS NOT NULL OR ({_OLD}) IS DISTINCT FROM ({_VALUES}))
 """  # noqa: S608 - constants of this module
+# What was there before is read once, into `earlier`: a statement that looked it up per identity in the table that it
+# fills would walk over its own new rows again and again where statistics take the table for small.
 _OPEN = f"""
+WITH earlier AS MATERIALIZED (
+    SELECT v.identity_id, max(v.seen_until) AS until, bool_or(v.seen_until IS NULL) AS is_open
+    FROM identities_identityversion v WHERE v.identity_id IN ({{changed}}) GROUP BY v.identity_id
+)
 INSERT INTO identities_identityversion ({_NAMES}, identity_id, seen_from, seen_until)
 SELECT {_VALUES}, i.id, greatest(%(at)s, earlier.until), NULL
 FROM identities_identity i
-LEFT JOIN LATERAL (
-    SELECT max(v.seen_until) AS until FROM identities_identityversion v WHERE v.identity_id = i.id
-) earlier ON true
-WHERE i.id IN ({{changed}}) AND i.retired_at IS NULL
-  AND NOT EXISTS (SELECT 1 FROM identities_identityversion v WHERE v.identity_id = i.id AND v.seen_until IS NULL)
+LEFT JOIN earlier ON earlier.identity_id = i.id
+WHERE i.id IN ({{changed}}) AND i.retired_at IS NULL AND earlier.is_open IS NOT TRUE
 """  # noqa: S608
 
 

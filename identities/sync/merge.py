@@ -5,7 +5,7 @@ said about an identity (owner, edited purpose …) stands in columns that no sta
 `resolve_people` fills an owner in where nobody has ever edited the identity.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from identities.sync import staging
+from identities.sync import staging, statistics
 
 Parameters = dict[str, Any]
+Counts = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +205,15 @@ def compare(*, source_id: UUID, is_complete: bool) -> None:
         cursor.execute("CREATE INDEX ON sync_diff (kind, external_id); ANALYZE sync_diff")
 
 
-def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime, unchanged: Collection[str]) -> None:
-    """Write `sync_diff` into the inventory, and the changes into its history.
-
-    unchanged: the kinds of which some staged record says nothing new.
-    """
+def write(*, run_id: UUID, source_id: UUID, observed_at: datetime, now: datetime, counts: Counts) -> None:
+    """Write `sync_diff` into the inventory, and the changes into its history. counts: what `count` said of it."""
     parameters: Parameters = {"run": run_id, "source": source_id, "observed": observed_at, "now": now}
     with connection.cursor() as cursor:
         for merged in MERGED:
             cursor.execute(_upsert(merged), parameters)
+            statistics.refresh({merged.kind: counts[merged.kind]})
             cursor.execute(_RETIRE.format(table=merged.table, kind=merged.kind), parameters)
-            if merged.kind in unchanged:
+            if counts[merged.kind]["unchanged"]:
                 cursor.execute(_same_again(merged), parameters)
             cursor.execute(_CHANGES.format(kind=merged.kind, unchanging=UNCHANGING), parameters)
 

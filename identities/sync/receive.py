@@ -22,7 +22,20 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from identities.services.identity_versions import write_versions_in
-from identities.sync import differences, feed, guard, merge, recognise, refused, runs, staging, totals, usage, versions
+from identities.sync import (
+    differences,
+    feed,
+    guard,
+    merge,
+    recognise,
+    refused,
+    runs,
+    staging,
+    statistics,
+    totals,
+    usage,
+    versions,
+)
 from identities.sync.lines import Body
 from identities.sync.locks import source_lock
 from identities.sync.progress import Cancelled, Progress
@@ -251,7 +264,7 @@ def _apply(run: SyncRun, intake: Intake) -> SyncRun:
     if intake.is_dry:
         applied.save()
     else:
-        totals.refresh_statistics(counts)
+        statistics.refresh(counts)
     return applied
 
 
@@ -319,8 +332,7 @@ def _write(run: SyncRun, now: datetime, counts: dict[str, Any], progress: Progre
     progress.phase("deriving")
     versions.derive_facts()
     progress.phase("writing")
-    unchanged = {kind for kind, each in counts.items() if each["unchanged"]}
-    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, unchanged=unchanged)
+    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, counts=counts)
     progress.phase("history")
     versions.write_versions(observed_at=run.observed_at)
     merge.resolve_people(source_id=run.source_id)

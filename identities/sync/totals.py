@@ -4,9 +4,6 @@ from uuid import UUID
 
 from django.db import connection
 
-# A change of so many rows makes statistics misleading.
-MANY = 10_000
-
 # Only what this run can have moved; used by nothing but the identities that it names.
 _TOUCHED = """
 DROP TABLE IF EXISTS pg_temp.sync_touched;
@@ -61,34 +58,3 @@ def write_totals(*, source_id: UUID) -> None:
         cursor.execute(_TOUCHED, {"source": source_id})
         cursor.execute(_COUNTS)
         cursor.execute(_TOTALS, {"source": source_id})
-
-
-def refresh_statistics(counts: dict[str, dict[str, int]]) -> None:
-    """Have the planner look at tables that a run more than doubled; else it takes a million new rows for none.
-
-    Smaller changes are left to autovacuum: looking costs most of a second, whatever the change.
-    """
-    written = {
-        table: counts[kind]["added"] + counts[kind]["changed"]
-        for kind, tables in _TABLES_OF.items()
-        for table in tables
-    }
-    written = {table: number for table, number in written.items() if number >= MANY}
-    if not written:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN_SIZES, [list(written)])
-        grown = [table for table, known in cursor.fetchall() if written[table] > known]
-        if grown:
-            cursor.execute(f"ANALYZE {', '.join([*grown, 'identities_change'])}")
-
-
-_KNOWN_SIZES = "SELECT relname, reltuples FROM pg_class WHERE oid = ANY(%s::regclass[])"
-
-
-_TABLES_OF = {
-    "identity": ["identities_identity", "identities_identityversion"],
-    "credential": ["identities_credential"],
-    "grant": ["identities_grant", "identities_grantversion"],
-    "usage": ["identities_usage"],
-}

@@ -30,7 +30,14 @@ UPDATE identities_grantversion v SET seen_until = greatest(v.seen_from, %(observ
 FROM sync_diff d
 WHERE d.kind = 'grant' AND (d.action = 'retired' OR d.has_new_version) AND v.grant_id = d.id AND v.seen_until IS NULL
 """
+# Earlier numbers are read once: looked up per grant in the table that is being filled, a small table that grows by a
+# million rows would be walked over a million times.
 _OPEN = f"""
+WITH earlier AS MATERIALIZED (
+    SELECT v.grant_id, max(v.number) AS number
+    FROM sync_diff d JOIN identities_grantversion v ON v.grant_id = d.id
+    WHERE d.kind = 'grant' AND d.has_new_version GROUP BY v.grant_id
+)
 INSERT INTO identities_grantversion (id, grant_id, number, permission, digest, valid_from, valid_until, plain, segment,
                                      privilege_classes, is_privileged, catalogue_version, seen_from, seen_until)
 SELECT {NEW_ID}, d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', s.digest,
@@ -39,9 +46,7 @@ SELECT {NEW_ID}, d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', 
 FROM sync_diff d
 JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
 JOIN sync_facts f ON f.digest = s.digest
-LEFT JOIN LATERAL (
-    SELECT max(v.number) AS number FROM identities_grantversion v WHERE v.grant_id = d.id
-) earlier ON true
+LEFT JOIN earlier ON earlier.grant_id = d.id
 WHERE d.kind = 'grant' AND d.has_new_version
 """  # noqa: S608 - constants of this package
 

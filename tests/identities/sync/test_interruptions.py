@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import system_actor
 from identities.models import Grant, Identity, Source, SyncMode, SyncOrigin, SyncRun, SyncState
-from identities.sync import locks
+from identities.sync import locks, statistics, versions
 from identities.sync.receive import receive
 from identities.sync.runs import fail_abandoned_runs
 
@@ -215,7 +215,6 @@ def test_kill_9_of_an_import_leaves_the_old_state_and_it_can_be_repeated(
 def test_a_fault_after_any_step_of_writing_undoes_all_of_them(
     statement: str, source: Source, checksums: Any, monkeypatch: Any, records: Any, as_lines: Any
 ) -> None:
-    from django.db import OperationalError
     from django.utils.module_loading import import_string
 
     take_in(source, as_lines([records.identity("etl"), records.grant("g", "etl")]))
@@ -273,3 +272,33 @@ def test_a_mistake_in_the_middle_ends_the_run_as_failed(source: Source, monkeypa
 
     assert SyncRun.objects.get().state == SyncState.FAILED
     assert not Identity.objects.exists()
+
+
+def test_what_follows_a_large_load_is_planned_for_the_rows_that_are_there(
+    source: Source, records: Any, as_lines: Any, monkeypatch: Any
+) -> None:
+    number = statistics.MANY
+    lines = as_lines([records.identity(f"i{n}") for n in range(number)])
+    with monkeypatch.context() as patch:
+        patch.setattr("identities.sync.versions.write_versions", cut_off)
+        assert take_in(source, lines).state == SyncState.FAILED
+    with connection.cursor() as cursor:
+        # What was cut off left pages without a living row: a tiny table, say the statistics.
+        cursor.execute("ANALYZE identities_identity")
+    seen: list[float] = []
+    real = versions.write_versions
+
+    def looking(**arguments: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'identities_identity'::regclass")
+            seen.extend(cursor.fetchone())
+        real(**arguments)
+
+    monkeypatch.setattr("identities.sync.versions.write_versions", looking)
+    assert take_in(source, lines).state == SyncState.APPLIED
+
+    assert seen == [number]
+
+
+def cut_off(**arguments: Any) -> None:
+    raise OperationalError("the connection is gone")
