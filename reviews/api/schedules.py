@@ -31,7 +31,8 @@ class ScheduleOut(serializers.ModelSerializer[ReviewSchedule]):
         model = ReviewSchedule
         fields = [
             *("id", "name", "scope", "item_kinds", "rrule", "time_zone", "starts_at", "duration_days"),
-            *("reviewer_rules", "fallback_reviewer", "independent_reviewer", "deadline_policy", "interval_reason"),
+            *("reviewer_rules", "fallback_reviewer", "independent_reviewer", "deadline_policy", "policy"),
+            *("interval_reason",),
             *("is_enabled", "next_due_at", "created_by", "created_at"),
         ]
 

@@ -102,6 +102,7 @@ def _draft(schedule: ReviewSchedule, *, scheduled_for: datetime, now: datetime) 
         fallback_reviewer_id=schedule.fallback_reviewer_id,
         independent_reviewer_id=schedule.independent_reviewer_id,
         deadline_policy=schedule.deadline_policy,
+        policy=schedule.policy,
         manager_id=schedule.created_by_id,
         # From now on, not from the date: after a catch-up people still get all their days.
         deadline_at=now + timedelta(days=schedule.duration_days),

@@ -1,7 +1,7 @@
 """Write, change, pause and run review schedules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from governance.people.models import ApiToken, User
 from identities.selectors.filters import InvalidFilter, InventoryFilter
+from reviews import policies
 from reviews.campaigns.calendar import InvalidRule, check_rule, dates_after
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 
@@ -54,9 +55,10 @@ class ScheduleDraft:
     reviewer_rules: tuple[str, ...] = (ReviewerRule.OWNER,)
     independent_reviewer: User | None = None
     deadline_policy: str = DeadlinePolicy.KEEP_AND_ESCALATE
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
-EDITABLE = frozenset(field.name for field in fields(ScheduleDraft))
+EDITABLE = frozenset(each.name for each in fields(ScheduleDraft))
 
 
 def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None, **chosen: Any) -> ReviewSchedule:
@@ -232,8 +234,8 @@ def _problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
         ),
         ("starts_at", draft.starts_at.tzinfo is not None, "Give the start with its time zone."),
     )
-    found = [(field, sentence) for field, is_fine, sentence in checks if not is_fine]
-    return [*found, *_scope_problems(draft.scope), *_rule_problems(draft)]
+    found = [(name, sentence) for name, is_fine, sentence in checks if not is_fine]
+    return [*found, *_scope_problems(draft.scope), *_rule_problems(draft), *_policy_problems(draft.policy)]
 
 
 def _are_some(chosen: tuple[str, ...] | list[str], known: list[str]) -> bool:
@@ -267,6 +269,14 @@ def _rule_problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
     return []
 
 
+def _policy_problems(policy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    try:
+        policies.checked(policy)
+    except policies.InvalidPolicy as problem:
+        return [(f"policy.{name}", sentence) for name, sentence in problem.details["fields"].items()]
+    return []
+
+
 def _first_due(draft: ScheduleDraft, now: datetime) -> datetime | None:
     dates = dates_after(
         draft.rrule,
@@ -285,6 +295,7 @@ def _values(draft: ScheduleDraft) -> dict[str, Any]:
         "interval_reason": draft.interval_reason.strip(),
         "scope": InventoryFilter.parse(draft.scope).to_text(),
         "rrule": draft.rrule.strip().upper().removeprefix("RRULE:"),
+        "policy": policies.checked(draft.policy),
         "item_kinds": [str(kind) for kind in draft.item_kinds],
         "reviewer_rules": [str(rule) for rule in draft.reviewer_rules],
     }
@@ -302,6 +313,7 @@ def _facts(schedule: ReviewSchedule) -> dict[str, Any]:
         "fallback_reviewer": str(schedule.fallback_reviewer_id),
         "independent_reviewer": str(schedule.independent_reviewer_id) if schedule.independent_reviewer_id else None,
         "deadline_policy": str(schedule.deadline_policy),
+        "policy": schedule.policy,
         "scope": [] if "owner=" in schedule.scope else schedule.scope.split("&"),
         "next_due_at": schedule.next_due_at,
     }

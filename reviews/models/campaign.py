@@ -17,7 +17,8 @@ class Campaign(models.Model):
 
     `scheduled_for` is the date of the schedule that it answers; together they are unique, so that two beats, a crash
     and a catch-up still make one campaign. `frozen` keeps, per source, the sync run and freshness that the population
-    was taken from. `closed_by` names who ended it before its deadline (an audit actor as JSON), null where time did.
+    was taken from. `policy` is the schedule's at the time of drafting.
+    `closed_by` names who ended it before its deadline (an audit actor as JSON), null where time did.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -34,6 +35,7 @@ class Campaign(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
     )
     deadline_policy = models.CharField(max_length=30, choices=DeadlinePolicy.choices)
+    policy = models.JSONField(default=dict)
     manager = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="managed_campaigns")
     state = models.CharField(
         max_length=12, choices=[(state, state) for state in CampaignState], default=CampaignState.DRAFT

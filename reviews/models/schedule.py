@@ -32,6 +32,7 @@ class ReviewSchedule(models.Model):
 
     `scope` is the query string of the inventory's list (`source=ledger&kind=database_user`), so that what the list
     shows is what the campaign asks. `rrule` is an RFC 5545 recurrence rule evaluated in `time_zone` from `starts_at`.
+    `policy` holds what else was settled, by topic (`reviews.policies`); topics that are absent stand at their defaults.
     `interval_reason` is the written risk analysis that PCI DSS 4.0.1 7.2.5.1 asks for. `next_due_at` is the one date
     that beat looks at; null means that the rule has ended.
     """
@@ -54,6 +55,7 @@ class ReviewSchedule(models.Model):
     deadline_policy = models.CharField(
         max_length=30, choices=DeadlinePolicy.choices, default=DeadlinePolicy.KEEP_AND_ESCALATE
     )
+    policy = models.JSONField(default=dict)
     interval_reason = models.TextField()
     is_enabled = models.BooleanField(default=True)
     next_due_at = models.DateTimeField(null=True, blank=True)

@@ -13,7 +13,7 @@ from identities.models import Grant, GrantVersion, Identity
 from reviews import evidence
 from reviews.decisions.targets import held_permission
 from reviews.evidence import PROPOSED, RECOMMENDED, Observed, Piece, Suggestion, Trial, place_key
-from reviews.forms import MOST_CONDITIONS, TargetForm
+from reviews.forms.targets import MOST_CONDITIONS, TargetForm
 from reviews.models import ItemKind, ReviewItem
 from reviews.remediation import Prepared, others_of
 from reviews.views.native import NativeChange, native_change

@@ -17,7 +17,8 @@ from governance.web.charts import Segment
 from governance.web.htmx import render_page
 from governance.web.pagination import SortKey, paginate
 from reviews.campaigns.closing import cancel_campaign, close_campaign, require_campaign_manager
-from reviews.forms import CancelForm, show_refusal
+from reviews.forms.campaigns import CancelForm
+from reviews.forms.fields import show_refusal
 from reviews.models import Campaign, ReviewerRule, ReviewItem
 from reviews.selectors import (
     UNDECIDED,

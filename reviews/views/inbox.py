@@ -19,7 +19,7 @@ from governance.web.htmx import render_page
 from governance.web.pagination import paginate
 from reviews.decisions import BulkResult, decide_many, reason_is_required
 from reviews.decisions.bulk import foresee_many
-from reviews.forms import BulkForm
+from reviews.forms.answers import BulkForm
 from reviews.models import Answer, ItemKind, ReviewItem
 from reviews.selectors import list_inbox
 from reviews.views.requests import PageRequest

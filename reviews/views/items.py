@@ -15,7 +15,9 @@ from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import StaleItem, decide, reassign_item, recall
 from reviews.decisions.answers import PASSING_ON
-from reviews.forms import AnswerForm, ReassignForm, show_refusal, target_faults
+from reviews.forms.answers import AnswerForm, ReassignForm
+from reviews.forms.fields import show_refusal
+from reviews.forms.targets import target_faults
 from reviews.models import Answer, Decision, ReviewItem
 from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions

@@ -19,7 +19,7 @@ from identities.selectors.inventory import access_grant
 from identities.views.grant_lines import native_json, path_words, revocability_words
 from reviews.campaigns.asking import ASKERS, AskedAlready, ask_about, open_question_about, require_held
 from reviews.evidence import Trial
-from reviews.forms import TrialForm, target_faults
+from reviews.forms.targets import TrialForm, target_faults
 from reviews.models import ReviewItem
 from reviews.remediation import prepare_narrowing
 from reviews.selectors import visible_items

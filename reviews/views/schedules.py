@@ -26,7 +26,8 @@ from reviews.campaigns.schedules import (
     require_schedule_manager,
     resume_schedule,
 )
-from reviews.forms import ScheduleForm, on_the_clock, schedule_initial, show_refusal
+from reviews.forms.fields import show_refusal
+from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.requests import PageRequest

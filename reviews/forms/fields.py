@@ -1,0 +1,64 @@
+"""Fields that several forms share, and how a refusal is put beside them."""
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+from django import forms
+from django.utils.dateparse import parse_date, parse_datetime
+
+from governance.kernel.errors import DomainError
+from governance.people.models import User
+
+
+def show_refusal(form: forms.Form, error: DomainError) -> None:
+    """Put a refusal beside the fields that it names (`fields`: name to sentence or word), else above the form."""
+    given = error.details.get("fields")
+    named: dict[str, Any] = given if isinstance(given, dict) else {}
+    fields = [name for name in named if name in form.fields]
+    left = {name: sentence for name, sentence in named.items() if name.startswith("policy.")}
+    for section in getattr(form, "sections", []):
+        for name in [each for each in section.fields if f"policy.{section.topic}.{each}" in left]:
+            section.add_error(name, left.pop(f"policy.{section.topic}.{name}"))
+            fields.append("")
+    for name in [each for each in fields if each]:
+        sentence = str(named[name])
+        form.add_error(name, sentence if sentence.endswith((".", "?")) else error.message)
+    if not fields:
+        form.add_error(None, error.message)
+
+
+class MomentField(forms.CharField):
+    """A day (until its end, UTC) or an exact time in ISO 8601."""
+
+    widget = forms.DateInput
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {"type": "date"}
+
+    def to_python(self, value: Any) -> datetime | None:  # type: ignore[override]
+        text = (super().to_python(value) or "").strip()
+        if not text:
+            return None
+        try:
+            moment = None if len(text) <= len("2026-01-01") else parse_datetime(text)
+            day = parse_date(text) if moment is None else None
+        except ValueError:
+            moment = day = None
+        if moment is not None:
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if day is None:
+            raise forms.ValidationError("This is not a date such as 2027-03-31.")
+        return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
+
+
+class PersonField(forms.EmailField):
+    """Somebody, by e-mail address."""
+
+    def clean(self, value: Any) -> User | None:
+        address = super().clean(value).lower()
+        if not address:
+            return None
+        person = User.objects.filter(email=address).first()
+        if person is None:
+            raise forms.ValidationError("There is nobody with this address.")
+        return person

@@ -1,0 +1,171 @@
+"""Planning a recurring review."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from governance.people.models import User
+from reviews.campaigns.calendar import zone_of
+from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies import TOPICS
+
+PRESETS = [
+    ("FREQ=YEARLY", "Every year"),
+    ("FREQ=MONTHLY;INTERVAL=6", "Every half-year"),
+    ("FREQ=MONTHLY;INTERVAL=3", "Every quarter"),
+    ("FREQ=MONTHLY", "Every month"),
+    ("FREQ=WEEKLY", "Every week"),
+    ("custom", "By a rule of my own"),
+]
+
+
+class PolicySection(forms.Form):
+    """The choices of one topic of `reviews.policies`, as a part of the form of a schedule.
+
+    The subclass says its `topic`, a `heading`, and its fields; where they are not the topic's members one to one it
+    also overrides `initial_of` and `to_policy`.
+    """
+
+    topic = ""
+    heading = ""
+    template = "reviews/_policy_section.html"
+
+    @classmethod
+    def initial_of(cls, policy: Mapping[str, Any]) -> dict[str, Any]:
+        """What the fields show for a topic as it is kept; `policy` is complete."""
+        return dict(policy)
+
+    def to_policy(self) -> dict[str, Any]:
+        """The valid fields as the topic's members."""
+        return dict(self.cleaned_data)
+
+
+SECTIONS: tuple[type[PolicySection], ...] = ()
+"""In the order in which they stand on the page."""
+
+
+def sections_of(data: Any, policy: Mapping[str, Any]) -> list[PolicySection]:
+    """One section per topic, filled with what was typed, else with what is kept, else with the defaults."""
+    return [
+        section(
+            data,
+            prefix=section.topic,
+            initial=section.initial_of(TOPICS[section.topic].from_json(policy.get(section.topic, {})).to_json()),
+        )
+        for section in SECTIONS
+    ]
+
+
+class ScheduleForm(forms.Form):
+    """When, over what, by whom and why access is reviewed."""
+
+    name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    scope = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="The filter of the identity list, e.g. source=ledger&amp;privileged=yes. Empty means everything.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
+    )
+    item_kinds = forms.MultipleChoiceField(
+        label="What is asked about", choices=ItemKind.choices, widget=forms.CheckboxSelectMultiple
+    )
+    preset = forms.ChoiceField(label="How often", choices=PRESETS)
+    rrule = forms.CharField(
+        label="Rule",
+        required=False,
+        max_length=300,
+        help_text="RFC 5545, e.g. FREQ=MONTHLY;INTERVAL=2;BYDAY=1MO. Used with “a rule of my own”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
+    )
+    starts_at = forms.DateTimeField(
+        label="First date",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="On the clock of the time zone below.",
+    )
+    time_zone = forms.CharField(
+        max_length=64,
+        initial="UTC",
+        help_text="Such as Europe/Berlin.",
+        widget=forms.TextInput(attrs={"spellcheck": "false"}),
+    )
+    duration_days = forms.IntegerField(label="Days to answer", initial=14, min_value=1, max_value=366)
+    reviewer_rules = forms.MultipleChoiceField(
+        label="Who is asked, in this order",
+        choices=ReviewerRule.choices,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The first one who is there and may answer. The fallback reviewer ends the list.",
+    )
+    fallback_reviewer = forms.ModelChoiceField(queryset=User.objects.none(), empty_label="Choose a person")
+    independent_reviewer = forms.ModelChoiceField(
+        queryset=User.objects.none(),
+        required=False,
+        empty_label="Whoever is free to decide",
+        help_text="Decides on privileged access after the owner attested.",
+    )
+    deadline_policy = forms.ChoiceField(label="Undecided at the deadline", choices=DeadlinePolicy.choices)
+    interval_reason = forms.CharField(
+        label="Why this interval is short enough",
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Auditors ask for the reasoning (PCI DSS 4.0.1, 7.2.5.1).",
+    )
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections_of(self.data if self.is_bound else None, self.initial.get("policy", {}))
+        people = User.objects.filter(is_active=True, left_at=None).order_by("name", "email")
+        for name in ("fallback_reviewer", "independent_reviewer"):
+            self.fields[name].queryset = people  # type: ignore[attr-defined]
+
+    def is_valid(self) -> bool:
+        """Whether the form and each of its sections can be used."""
+        # Every section is asked, so that all mistakes show at once.
+        return all([super().is_valid(), *(section.is_valid() for section in self.sections)])
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("preset") == "custom" and not data.get("rrule"):
+            self.add_error("rrule", "Write the rule.")
+        return data
+
+    def draft(self) -> dict[str, Any]:
+        """The valid form as the fields of a schedule. Raises InvalidRule for a time zone that does not exist."""
+        data = dict(self.cleaned_data)
+        preset = data.pop("preset")
+        data.pop("version")
+        return data | {
+            "policy": {section.topic: section.to_policy() for section in self.sections},
+            "rrule": data["rrule"] if preset == "custom" else preset,
+            "starts_at": on_the_clock(data["starts_at"], data["time_zone"]),
+        }
+
+
+def on_the_clock(moment: datetime, time_zone: str) -> datetime:
+    """What was typed means the time on the clock of that zone. Raises InvalidRule."""
+    return moment.replace(tzinfo=zone_of(time_zone))
+
+
+def schedule_initial(schedule: ReviewSchedule | None) -> dict[str, Any]:
+    """What the form shows before anybody typed."""
+    if schedule is None:
+        start = timezone.now().replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        return {
+            "preset": "FREQ=MONTHLY;INTERVAL=3",
+            "starts_at": start,
+            "item_kinds": [ItemKind.GRANT],
+            "reviewer_rules": [ReviewerRule.OWNER, ReviewerRule.BACKUP],
+        }
+    names = (
+        *("name", "scope", "item_kinds", "rrule", "starts_at", "time_zone", "duration_days", "reviewer_rules"),
+        *("fallback_reviewer", "independent_reviewer", "deadline_policy", "policy", "interval_reason", "version"),
+    )
+    known = {value for value, _ in PRESETS}
+    initial = {name: getattr(schedule, name) for name in names}
+    return initial | {
+        "preset": schedule.rrule if schedule.rrule in known else "custom",
+        "starts_at": schedule.starts_at.astimezone(zone_of(schedule.time_zone)).replace(tzinfo=None),
+    }

@@ -1,0 +1,59 @@
+"""What a review's owner may settle beside its dates and people, one module per topic. Pure Python over plain JSON.
+
+A schedule keeps its choices under the topic's name, and every campaign gets its own copy when it is drafted, so that
+changing a schedule never changes a review that is under way. A topic that nobody has touched stands at its defaults.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from governance.kernel.errors import DomainError
+
+
+class InvalidPolicy(DomainError):
+    """A choice that cannot be kept. `details["fields"]` says what is wrong, per field of the topic."""
+
+    code = "invalid-policy"
+    title = "These rules cannot be used"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()), fields=dict(problems))
+
+
+class Topic(Protocol):
+    """One module's choices: a frozen dataclass whose fields are what people settle."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Topic":
+        """Read what was kept or sent; absent members are defaults. Raises InvalidPolicy."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole topic as plain JSON, defaults included."""
+        ...
+
+
+TOPICS: dict[str, type[Topic]] = {}
+"""By name; the names are members of a schedule's and a campaign's `policy`."""
+
+
+def checked(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy with every topic read and written out. Raises InvalidPolicy with fields named `topic.field`."""
+    if not isinstance(policy, Mapping):
+        raise InvalidPolicy({"policy": "The rules are an object of topics."})
+    problems = {name: f"There are no rules called “{name}”." for name in sorted(set(policy) - set(TOPICS))}
+    found: dict[str, Any] = {}
+    for name in sorted(set(policy) & set(TOPICS)):
+        try:
+            found[name] = _read(name, policy[name]).to_json()
+        except InvalidPolicy as problem:
+            problems |= {f"{name}.{field}": text for field, text in problem.details["fields"].items()}
+    if problems:
+        raise InvalidPolicy(problems)
+    return found
+
+
+def _read(name: str, value: Any) -> Topic:
+    if not isinstance(value, Mapping):
+        raise InvalidPolicy({"value": "These rules are an object."})
+    return TOPICS[name].from_json(value)
