@@ -446,6 +446,13 @@ def _profiled(call: Callable[[], Any], file: str) -> Any:
     return result
 
 
+def headline(number: int, seed: int = 1) -> dict[str, Any]:
+    """One review of an invented estate and the year after it; see tests/bench/headline."""
+    from tests.bench.headline.running import measure
+
+    return measure(number=number, seed=seed, say=lambda text: print(f"    {text}", file=sys.stderr, flush=True))
+
+
 def main() -> None:
     task, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
     django.setup()
