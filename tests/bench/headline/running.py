@@ -174,9 +174,7 @@ def _calls_of(nhi: Nhi, day: date) -> Counter[tuple[str, str]]:
 
 def _taken_from(nhi: Nhi) -> list[Order]:
     """What a review took away and nobody has brought back yet."""
-    orders = Order.objects.filter(
-        identity__external_id=nhi.name, action__in=[OrderAction.NARROW, OrderAction.REVOKE], decision__isnull=False
-    )
+    orders = Order.objects.filter(identity__external_id=nhi.name, action__in=[OrderAction.NARROW, OrderAction.REVOKE])
     return [
         order
         for order in orders.exclude(plan=None)
