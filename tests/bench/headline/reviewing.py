@@ -95,4 +95,4 @@ def _waiting(campaign: Campaign) -> Iterable[ReviewItem]:
 
 
 def _fits_bulk(item: ReviewItem) -> bool:
-    return not item.is_privileged and item.recommendation != "scope_down"
+    return not item.is_privileged
