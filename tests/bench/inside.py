@@ -450,7 +450,8 @@ def headline(number: int, seed: int = 1) -> dict[str, Any]:
     """One review of an invented estate and the year after it; see tests/bench/headline."""
     from tests.bench.headline.running import measure
 
-    return measure(number=number, seed=seed, say=lambda text: print(f"    {text}", file=sys.stderr, flush=True))
+    said: list[str] = []
+    return {**measure(number=number, seed=seed, say=said.append), "said": said}
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ Everything goes through the product: readings, opening, answers, orders, verific
 moved, so that a year passes in minutes, and no worker runs: what a worker would be told to do is called here.
 """
 
-import gc
 import time as stopwatch
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -193,7 +192,6 @@ def moved_clock(start: datetime) -> Iterator[Clock]:
 
 def measure(*, number: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything, on a database that `furnish` has filled with people. Numbers are documented in docs/speed.md."""
-    gc.freeze()
     Simulated.WORLD = World({nhi.name: nhi for nhi in make_estate(number, seed)})
     start = datetime.now(UTC) - timedelta(days=LATER_DAYS + 140)
     kinds = {**registry._KINDS, "simulated": Simulated}
