@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from governance.kernel.errors import DomainError
+from governance.kernel.growth import Series, growing, held_series
 from governance.kernel.observing import Coverage, UseState, Window, coverage_of, state_of, use_within
 from governance.kernel.permissions import (
     Answer,
@@ -26,7 +27,7 @@ from governance.kernel.permissions import (
 )
 from governance.kernel.rightsizing import Replay, Style, replay, right_size, unused
 
-RULE_VERSION = "2026.1"
+RULE_VERSION = "2026.2"
 ROTATE_AFTER = timedelta(days=365)
 CREDENTIAL_IDLE_AFTER = timedelta(days=90)
 MOST_NAMED = 5
@@ -39,12 +40,13 @@ USED, UNUSED, NOT_OBSERVABLE = UseState.USED, UseState.UNUSED, UseState.NOT_OBSE
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An action on a resource that a log showed."""
+    """An action on a resource that a log showed. first_seen_at: None where the log's reader did not keep it."""
 
     action: str
     resource: str
     last_seen_at: datetime
     count: int = 1
+    first_seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +142,9 @@ def suggest(facts: GrantFacts, style: Style) -> Permission | None:
     A start for choosing, also where use was watched too briefly to recommend anything.
     """
     relevant = _relevant(facts)
-    shown = coverage_of(facts.permission.dialect, tuple(facts.windows)).shown
-    found = _smaller(facts.permission, shown, tuple((each.action, each.resource) for each in relevant), style)
+    coverage = coverage_of(facts.permission.dialect, tuple(facts.windows))
+    pairs = tuple((each.action, each.resource) for each in relevant)
+    found = _smaller(facts.permission, coverage.shown, pairs, _series(relevant, coverage), style)
     return found.target if found else None
 
 
@@ -168,7 +171,8 @@ def _for_grant(facts: GrantFacts) -> Recommendation:
             "", ("Use of this access cannot be observed, so nothing is proposed. Unknown is not unused.",), use
         )
     pairs = tuple((each.action, each.resource) for each in relevant)
-    smaller = _smaller(held, coverage.shown, pairs)
+    series = _series(relevant, coverage)
+    smaller = _smaller(held, coverage.shown, pairs, series)
     target = smaller.target if smaller else None
     replayed = _replayed(relevant, smaller.replay) if smaller else {}
     doubt = _doubt(facts, use)
@@ -178,7 +182,7 @@ def _for_grant(facts: GrantFacts) -> Recommendation:
         return Recommendation("revoke", (_told(use, pairs),), use)
     if target is None:
         return Recommendation("approve", (_told(use, pairs), "No smaller set would do."), use)
-    reasons = (_told(use, pairs), _idle(held, coverage.shown, pairs), _replay_sentence(replayed))
+    reasons = (_told(use, pairs), _idle(held, coverage.shown, pairs), *_growth(series), _replay_sentence(replayed))
     return Recommendation("scope_down", reasons, use, target, replayed=replayed)
 
 
@@ -196,6 +200,20 @@ def _told(use: Use, pairs: Pairs) -> str:
         return f"Not used in the {_span(use.watched)} in which any use would have been seen."
     calls = f"{use.calls} calls" if use.calls != 1 else "one call"
     return f"{use.text} Seen: {calls}, {len(pairs)} different."
+
+
+def _series(relevant: Sequence[Seen], coverage: Coverage) -> tuple[Series, ...]:
+    """Names that count on, such as files of a day: what is used next is not literally what was used."""
+    if coverage.since is None or coverage.until is None:
+        return ()
+    return growing(relevant, since=coverage.since, until=coverage.until)
+
+
+def _growth(series: Sequence[Series]) -> tuple[str, ...]:
+    if not series:
+        return ()
+    named = ", ".join(dict.fromkeys(each.pattern for each in series[:MOST_NAMED]))
+    return (f"New names keep appearing, so what matches {named} stays where it is held.",)
 
 
 def _relevant(facts: GrantFacts) -> list[Seen]:
@@ -225,17 +243,27 @@ class _Smaller:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _smaller(held: Permission, shown: Permission | None, pairs: Pairs, style: Style = "exact") -> _Smaller | None:
-    """What was used plus what nobody could have seen, or None when that is empty, not smaller or not provable."""
+def _smaller(
+    held: Permission, shown: Permission | None, pairs: Pairs, series: tuple[Series, ...], style: Style = "exact"
+) -> _Smaller | None:
+    """What was used, with its series and what nobody could have seen; None when empty, not smaller or not provable."""
     if not pairs or shown is None:
         return None
     try:
-        target = _with_the_unseen(held, union(right_size(held, pairs, style=style), subtract(held, shown)), shown)
+        needed = _needed(held, pairs, series, style)
+        target = _with_the_unseen(held, union(needed, subtract(held, shown)), shown)
     except DomainError:
         return None
     is_smaller = includes(held, target).holds and not includes(target, held).holds and bool(sample_requests(target))
     replayed = replay(pairs, target)
     return _Smaller(target, replayed) if is_smaller and not replayed.refused else None
+
+
+def _needed(held: Permission, pairs: Pairs, series: tuple[Series, ...], style: Style) -> Permission:
+    """What was used, where a series that goes on stands for its names."""
+    kept = held_series(held, series)
+    single = tuple(pair for pair in pairs if matches(kept, *pair) is not Answer.YES)
+    return union(right_size(held, single, style=style), kept)
 
 
 def _with_the_unseen(held: Permission, target: Permission, shown: Permission) -> Permission:

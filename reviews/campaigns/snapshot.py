@@ -193,9 +193,9 @@ def _sources(source_ids: Collection[UUID]) -> dict[UUID, Frozen]:
 def _uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
     found: dict[UUID, list[Seen]] = defaultdict(list)
     uses = Usage.objects.filter(identity__in=identity_ids).order_by("-last_seen_at", "pk")
-    rows = uses.values_list("identity_id", "action", "resource", "last_seen_at", "count")
-    for identity_id, action, resource, last_seen_at, count in rows:
-        found[identity_id].append(Seen(action, resource, last_seen_at, count))
+    rows = uses.values_list("identity_id", "action", "resource", "last_seen_at", "count", "first_seen_at")
+    for identity_id, *facts in rows:
+        found[identity_id].append(Seen(*facts))
     return found
 
 

@@ -11,7 +11,8 @@ CREDENTIAL_ANSWERS = (Answer.KEEP, Answer.ROTATE, Answer.DEACTIVATE)
 PASSING_ON = frozenset({Answer.NOT_MINE, Answer.DONT_KNOW})
 KEEPING = frozenset({Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP})
 DATED = frozenset({Answer.APPROVE_UNTIL, Answer.ROTATE})
-BULK = frozenset({Answer.APPROVE, Answer.REVOKE, Answer.KEEP, Answer.DEACTIVATE})
+# Scoping down in bulk means: each to its own recommended target.
+BULK = frozenset({Answer.APPROVE, Answer.REVOKE, Answer.SCOPE_DOWN, Answer.KEEP, Answer.DEACTIVATE})
 
 LONGEST_TERM = timedelta(days=5 * 366)
 LONGEST_REASON = 4000

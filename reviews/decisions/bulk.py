@@ -8,10 +8,11 @@ from uuid import UUID
 
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
+from governance.kernel.permissions import Permission
 from reviews.decisions.answers import BULK, AnswerNotPossible
 from reviews.decisions.deciding import decide, foresee
 from reviews.decisions.items import NotAssigned
-from reviews.models import ReviewItem
+from reviews.models import Answer, ReviewItem
 
 MOST_ITEMS = 500
 
@@ -20,6 +21,12 @@ class TooManyItems(DomainError):
     """More rows than anybody looked at."""
 
     code = "too-many-items"
+
+
+class NothingRecommended(DomainError):
+    """No smaller set is recommended for this row, so it has to be answered by itself."""
+
+    code = "nothing-recommended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,10 @@ def decide_many(
 ) -> list[BulkResult]:
     """Give the same answer to many items, in the order given; one row's refusal never touches another.
 
+    Scoping down gives each row its own recommended target, proved like any other; a row without one is refused.
+
     versions: what the person saw, per item; rows without one are answered as they are now. Raises TooManyItems, and
-    AnswerNotPossible for answers that need a date or a target of their own.
+    AnswerNotPossible for answers that need a date.
     """
     return _each_row(decide, item_ids, answer, actor, now, versions, reason=reason, is_bulk=True)
 
@@ -100,7 +109,14 @@ def _row(
         return BulkResult(pk, False, "This question is not assigned to you.", NotAssigned.code)
     seen = item.version if version is None else version
     try:
-        outcome = call(item=item, version=seen, actor=actor, **more)
+        target = _recommended(item) if more["answer"] == Answer.SCOPE_DOWN else None
+        outcome = call(item=item, version=seen, actor=actor, target=target, **more)
     except DomainError as problem:
         return BulkResult(pk, False, problem.message, problem.code)
     return BulkResult(pk, True, is_attestation=outcome.is_attestation)
+
+
+def _recommended(item: ReviewItem) -> Permission:
+    if item.recommendation != Answer.SCOPE_DOWN or item.recommended_target is None:
+        raise NothingRecommended("No smaller set is recommended here. Answer this question by itself.")
+    return Permission.from_json(item.recommended_target)

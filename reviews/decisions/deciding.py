@@ -120,14 +120,22 @@ def decide(
     return decision
 
 
-def foresee(*, item: ReviewItem, version: int, answer: str, actor: Actor, now: datetime) -> Standing:
+def foresee(
+    *,
+    item: ReviewItem,
+    version: int,
+    answer: str,
+    actor: Actor,
+    now: datetime,
+    target: Permission | None = None,
+) -> Standing:
     """What the answer would be worth. Raises what `decide` would, apart from a missing reason; changes nothing.
 
-    For telling people which rows an answer will change; only for answers that need neither a date nor a target.
+    For telling people which rows an answer will change; not for answers that need a date.
     """
     item = get_item(item.pk)
-    require_possible(item, answer, reason="given later", until=None, has_target=False, now=now)
-    return _require_standing(item, version, Reply(answer=Answer(answer), actor=actor, now=now))
+    require_possible(item, answer, reason="given later", until=None, has_target=target is not None, now=now)
+    return _require_standing(item, version, Reply(answer=Answer(answer), actor=actor, now=now, target=target))
 
 
 def _require_standing(item: ReviewItem, version: int, reply: Reply, proof: Mapping[str, Any] | None = None) -> Standing:

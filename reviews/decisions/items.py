@@ -64,10 +64,11 @@ def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
         "credential__source",
         "credential__identity",
     )
-    item = items.select_related(*related).filter(pk=item_id).first()
-    if item is None:
-        raise NotFound("There is no such question.")
-    return item
+    try:
+        # `get` and not `first`: putting one row in order costs as much as half of the query over so many columns.
+        return items.select_related(*related).get(pk=item_id)
+    except ReviewItem.DoesNotExist:
+        raise NotFound("There is no such question.") from None
 
 
 def require_open(campaign: Campaign, now: datetime) -> None:

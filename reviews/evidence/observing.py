@@ -32,7 +32,7 @@ class Observed:
 def observe(identity: Identity) -> Observed:
     """Two queries: what was seen of the identity, and through which logs it could be seen."""
     uses = [
-        Seen(row.action, row.resource, row.last_seen_at, row.count)
+        Seen(row.action, row.resource, row.last_seen_at, row.count, row.first_seen_at)
         for row in Usage.objects.filter(identity=identity).order_by("-last_seen_at", "pk")
     ]
     rows = UsageWindow.objects.filter(Q(identity=identity) | Q(identity=None, source=identity.source_id))

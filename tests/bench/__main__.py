@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.desks import measure_desk
 from tests.bench.estate import Variant
+from tests.bench.headlines import measure_headline
 from tests.bench.imports import measure_import
 from tests.bench.lists import measure_identity, measure_lists, measure_search, measure_warm_up
 from tests.bench.measures import (
@@ -60,6 +62,17 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
+    ),
+    (measure_desk, ("workbench_size_independence", "bulk_decide_per_s", "campaign_close_100k_s")),
+    (
+        measure_headline,
+        (
+            "campaign_excess_after_percent",
+            "campaign_calls_refused_after",
+            "campaign_later_calls_refused_per_million",
+            "campaign_actions_per_nhi_first",
+            "campaign_actions_per_nhi_second",
+        ),
     ),
 )
 

@@ -446,6 +446,59 @@ def _profiled(call: Callable[[], Any], file: str) -> Any:
     return result
 
 
+def bulk_decide(number: int, rounds: int) -> dict[str, Any]:
+    """Answer so many questions in each round, as many per call as the product takes. Rows per second, by round."""
+    from collections import Counter
+
+    from django.utils import timezone
+
+    from governance.people.access import actor_for_user
+    from governance.people.models import User
+    from reviews.decisions import decide_many
+    from reviews.decisions.bulk import MOST_ITEMS
+    from reviews.models import ReviewItem
+
+    actor = actor_for_user(User.objects.get(email=KEEPER), auth_method="password")
+    rates, refused = [], Counter[str]()
+    for _ in range(rounds):
+        waiting = ReviewItem.objects.filter(state="open", assignee=actor.id, is_privileged=False)
+        versions = dict(waiting.order_by("pk").values_list("pk", "version")[: number // rounds])
+        ids = list(versions)
+        began = time.perf_counter()
+        for start in range(0, len(ids), MOST_ITEMS):
+            chunk = ids[start : start + MOST_ITEMS]
+            results = decide_many(
+                item_ids=chunk, answer="approve", actor=actor, now=timezone.now(), reason="needed", versions=versions
+            )
+            refused.update(result.code for result in results if not result.ok)
+        rates.append(len(ids) / (time.perf_counter() - began))
+    return {"per_s": rates, "at_once": MOST_ITEMS, "refused": dict(refused)}
+
+
+def close_campaign() -> dict[str, Any]:
+    """Close the one open review as its deadline would, and let its policy speak for everything undecided."""
+    from datetime import timedelta
+
+    from reviews.campaigns.closing import close_due_campaigns
+    from reviews.models import Campaign
+
+    campaign = Campaign.objects.get(state="open")
+    items = campaign.items.filter(state="open").count()
+    began = time.perf_counter()
+    close_due_campaigns(now=campaign.deadline_at + timedelta(minutes=1))
+    seconds = time.perf_counter() - began
+    campaign.refresh_from_db()
+    return {"seconds": seconds, "items": items, "state": str(campaign.state)}
+
+
+def headline(number: int, seed: int = 1) -> dict[str, Any]:
+    """One review of an invented estate and the year after it; see tests/bench/headline."""
+    from tests.bench.headline.running import measure
+
+    said: list[str] = []
+    return {**measure(number=number, seed=seed, say=said.append), "said": said}
+
+
 def main() -> None:
     task, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
     django.setup()

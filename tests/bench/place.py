@@ -151,10 +151,13 @@ class Place:
     def manage(self, database: str, *words: str) -> None:
         self._run_child([sys.executable, "manage.py", *words], self.environment(database))
 
-    def inside(self, database: str, task: str, **arguments: Any) -> dict[str, Any]:
-        """Call a function of tests/bench/inside.py in a process of its own; returns what it returned."""
+    def inside(self, database: str, task: str, *, longest: float = 1800, **arguments: Any) -> dict[str, Any]:
+        """Call a function of tests/bench/inside.py in a process of its own; returns what it returned.
+
+        longest: seconds after which it has failed.
+        """
         command = [sys.executable, "-m", "tests.bench.inside", task, json.dumps(arguments, default=str)]
-        last = self._run_child(command, self.environment(database)).strip().rpartition("\n")[2]
+        last = self._run_child(command, self.environment(database), longest).strip().rpartition("\n")[2]
         return dict(json.loads(last))
 
     def inside_baselines(self, task: str, **arguments: Any) -> dict[str, Any]:
@@ -185,9 +188,9 @@ class Place:
         # The superuser fills these tables, nothing else differs.
         return self.environment(BASELINES) | {"DJANGO_SETTINGS_MODULE": "tests.bench.baselines.settings"}
 
-    def _run_child(self, command: list[str], environment: Mapping[str, str]) -> str:
+    def _run_child(self, command: list[str], environment: Mapping[str, str], longest: float = 1800) -> str:
         outcome = subprocess.run(
-            command, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=False, timeout=1800
+            command, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=False, timeout=longest
         )
         if outcome.returncode:
             words = " ".join(command[1:4])

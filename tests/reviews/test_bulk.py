@@ -63,3 +63,26 @@ def test_too_many_rows_and_answers_with_a_date_are_refused_as_a_whole(make, thre
         )
     with pytest.raises(AnswerNotPossible):
         decide_many(item_ids=[items[0].pk], answer="approve_until", actor=make.actor(owner), now=make.NOW)
+
+
+def test_scoping_down_in_bulk_gives_each_row_its_own_recommended_target(make):
+    owner = make.person()
+    grants = [make.grant(make.identity(owner=owner)) for _ in range(3)]
+    for grant, action in zip(grants, ["SELECT", "INSERT", "SELECT"], strict=True):
+        make.window(grant.source)
+        make.use(grant.identity, action, "table:ledger/public/payments")
+    make.use(grants[2].identity, "INSERT", "table:ledger/public/payments")
+    make.use(grants[2].identity, "SELECT", "table:ledger/public/refunds")
+    make.use(grants[2].identity, "INSERT", "table:ledger/public/refunds")
+    campaign = make.campaign()
+    items = [make.get_item(campaign, grant) for grant in grants]
+
+    results = decide_many(
+        item_ids=[item.pk for item in items], answer="scope_down", actor=make.actor(owner), now=make.NOW
+    )
+
+    assert [result.code for result in results] == ["", "", "nothing-recommended"]
+    kept = [Decision.objects.get(item=item) for item in items[:2]]
+    assert [decision.target["statements"][0]["actions"] for decision in kept] == [["SELECT"], ["INSERT"]]
+    assert all(decision.proof["holds"] and decision.is_bulk for decision in kept)
+    assert Order.objects.filter(action="narrow").count() == 2
