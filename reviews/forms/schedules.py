@@ -10,6 +10,7 @@ from django.utils import timezone
 from governance.people.models import User
 from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
+from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies import TOPICS
@@ -24,7 +25,7 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection,)
+SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, RemindersSection)
 """In the order in which they stand on the page."""
 
 
