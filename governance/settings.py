@@ -358,6 +358,11 @@ LOGGING = {
 # How long a decision can be taken back before its order is sent, and how long a silent worker keeps an order.
 ORDER_RECALL_SECONDS = env.int("ORDER_RECALL_SECONDS", default=20)
 ORDER_LEASE_SECONDS = env.int("ORDER_LEASE_SECONDS", default=60)
+# How many changes that take something away may be sent per hour when no person looked at them one by one: in all, at
+# one source, and in production. 0 means no limit.
+ORDER_BUDGET_PER_HOUR = env.int("ORDER_BUDGET_PER_HOUR", default=200)
+ORDER_BUDGET_PER_SOURCE = env.int("ORDER_BUDGET_PER_SOURCE", default=100)
+ORDER_BUDGET_PRODUCTION = env.int("ORDER_BUDGET_PRODUCTION", default=50)
 
 # --- reviews ----------------------------------------------------------------------------------------------------
 # The shortest time between two campaigns of one schedule, and how long use must have been watched before its absence

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Brake, BrakeState, Campaign, Decision, Order, ReviewItem, ReviewSchedule
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -173,6 +173,43 @@ def access_order(*, actor: Actor, order_id: UUID | str) -> Order:
     if order is None:
         raise NotFound("There is no such order, or it is not yours to see.")
     return order
+
+
+def list_brakes(*, actor: Actor) -> QuerySet[Brake]:
+    """Brakes with the number of orders that each holds (`held`), newest first: for whoever runs or audits reviews."""
+    brakes = Brake.objects.select_related("source", "first_by", "ended_by").order_by("-tripped_at", "-pk")
+    if not (reads_all_reviews(actor, "orders:read") or actor.has_role(Role.CAMPAIGN_MANAGER)):
+        return brakes.none()
+    return brakes.annotate(
+        held=Count("holds", filter=Q(holds__released_at=None, holds__order__state=OrderState.PLANNED)),
+        held_for_first=Count(
+            "holds",
+            filter=Q(
+                holds__released_at=None, holds__order__state=OrderState.PLANNED, holds__held_at__lte=F("first_at")
+            ),
+        ),
+    )
+
+
+def count_open_brakes(*, actor: Actor) -> int:
+    """How many brakes hold orders now, of those that the actor may see; one query."""
+    return list_brakes(actor=actor).filter(state=BrakeState.HELD).count()
+
+
+def access_brake(*, actor: Actor, brake_id: UUID | str) -> Brake:
+    """One brake, or NotFound."""
+    brake = list_brakes(actor=actor).filter(pk=brake_id).first()
+    if brake is None:
+        raise NotFound("There is no such brake, or it is not yours to see.")
+    return brake
+
+
+def list_held_orders(brake: Brake) -> QuerySet[Order]:
+    """The orders that a brake holds or held, oldest first. The caller has reached the brake through `access_brake`."""
+    orders = Order.objects.filter(hold__brake=brake).select_related(
+        "source", "identity", "grant", "credential", "decision__decided_by", "item__campaign", "hold"
+    )
+    return orders.order_by("created_at", "pk")
 
 
 def explain_resolution(trace: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[str]:

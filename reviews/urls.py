@@ -3,7 +3,7 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import brakes, campaigns, inbox, items, narrowing, orders, panel, schedules
 
 app_name = "reviews"
 
@@ -33,6 +33,12 @@ urlpatterns = [
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),
+    path("orders/brakes/", brakes.brake_list, name="brake_list"),
+    path("orders/brakes/budget/", brakes.brake_budget, name="brake_budget"),
+    path("orders/brakes/<uuid:brake_id>/", brakes.brake_detail, name="brake_detail"),
+    path("orders/brakes/<uuid:brake_id>/release/", brakes.brake_release, name="brake_release"),
+    path("orders/brakes/<uuid:brake_id>/call-off/", brakes.brake_call_off, name="brake_call_off"),
+    path("orders/<uuid:order_id>/call-off/", orders.order_call_off, name="order_call_off"),
     path("orders/<uuid:order_id>/", orders.order_detail, name="order_detail"),
     path("orders/<uuid:order_id>/restore/", orders.order_restore, name="order_restore"),
     path("orders/<uuid:order_id>/retry/", orders.order_retry, name="order_retry"),

@@ -88,6 +88,7 @@ class Verb(StrEnum):
     # orders at the sources
     ORDER_PLANNED = "order.planned", "A change at a source was planned."
     ORDER_APPROVED = "order.approved", "A second person released a planned change."
+    ORDER_HELD = "order.held", "A budget for changes was used up, so this one waits for two people."
     ORDER_SENT = "order.sent", "A planned change was handed to a worker; it can no longer be recalled."
     ORDER_RECALLED = "order.recalled", "A planned change was withdrawn before it was sent."
     ORDER_EXECUTING = "order.executing", "A worker began to carry a change out."
@@ -120,6 +121,12 @@ class Verb(StrEnum):
     ORDER_RESTORED = "order.restored", "A change was undone and the earlier permission is back, for a time."
     ORDER_REAPPEARED = "order.reappeared", "A permission that had been removed was seen again."
     APPROVAL_LAPSED = "approval.lapsed", "An approval with an end date ran out."
+
+    BRAKE_TRIPPED = "brake.tripped", "More was to be taken away in an hour than the budget allows; the rest is held."
+    BRAKE_SIGNED = "brake.signed", "A first person would release what a brake holds; a second one has to agree."
+    BRAKE_RELEASED = "brake.released", "A second person agreed, and what a brake held is sent."
+    BRAKE_RECALLED = "brake.recalled", "A person called off what a brake held."
+    BRAKE_BUDGET_SET = "brake.budget_set", "A source got its own budget for changes per hour, or lost it."
 
     # mail, evidence, downloads
     MAIL_SENT = "mail.sent", "A message was sent to a person."

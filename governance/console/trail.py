@@ -22,7 +22,9 @@ from governance.web.htmx import render_page
 
 READERS = (Role.ADMINISTRATOR, Role.AUDITOR, Role.CAMPAIGN_MANAGER)
 # Reviewers see what happened to what they review, but not who signed in when.
-REVIEWED_KINDS = frozenset({"identity", "grant", "source", "sync_run", "campaign", "schedule", "item", "order"})
+REVIEWED_KINDS = frozenset(
+    {"identity", "grant", "source", "sync_run", "campaign", "schedule", "item", "order", "brake"}
+)
 PANEL_ROWS = 12
 
 PAGE_OF = {
@@ -34,6 +36,7 @@ PAGE_OF = {
     "schedule": "reviews:schedule_detail",
     "item": "reviews:item_detail",
     "order": "reviews:order_detail",
+    "brake": "reviews:brake_detail",
     "user": "people:user_detail",
     "team": "people:team_detail",
 }
@@ -50,6 +53,7 @@ LOOK_OF = {
     "campaign": "clipboard-check",
     "item": "checkbox",
     "order": "arrows-exchange",
+    "brake": "hand-stop",
     "approval": "check",
     "checkpoint": "certificate",
     "mail": "mail",

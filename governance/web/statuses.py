@@ -90,6 +90,7 @@ STATUSES = {
     "settled": Look("neutral", "user-check", "Settled by a person"),
     "restored": Look("neutral", "arrow-back-up", "Restored"),
     "recalled": Look("neutral", "arrow-back-up", "Recalled"),
+    "released": Look("success", "send", "Released"),
     # risk and severity
     "low": Look("neutral", "chevron-down", "Low"),
     "medium": Look("warn", "equal", "Medium"),

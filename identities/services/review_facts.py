@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from identities.models import Grant
 
 
@@ -28,6 +30,12 @@ def note_review(
 def clear_review(*, grant_ids: Iterable[UUID]) -> None:
     """The approval of these grants no longer stands: it was recalled, it ended, or the access changed."""
     Grant.objects.filter(pk__in=list(grant_ids)).update(reviewed_at=None, reviewed_digest=None, approved_until=None)
+
+
+def end_review_by(*, grant_ids: Iterable[UUID], until: datetime) -> None:
+    """Let an approval that stands lapse by that date at the latest; where there is none, nothing changes."""
+    standing = Grant.objects.filter(pk__in=list(grant_ids), reviewed_digest__isnull=False)
+    standing.filter(Q(approved_until=None) | Q(approved_until__gt=until)).update(approved_until=until)
 
 
 def expect_removal(*, grant_ids: Iterable[UUID], now: datetime) -> None:

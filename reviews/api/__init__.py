@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, items, narrowing, orders, schedules
+from reviews.api import brakes, campaigns, items, narrowing, orders, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -17,6 +17,8 @@ urlpatterns = [
     path("grants/<uuid:grant_id>/questions/", narrowing.GrantQuestions.as_view(), name="api_grant_questions"),
     path("orders/", orders.OrderList.as_view(), name="api_orders"),
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
+    path("brakes/", brakes.BrakeList.as_view(), name="api_brakes"),
+    path("brakes/<uuid:brake_id>/", brakes.BrakeDetail.as_view(), name="api_brake"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
 ]

@@ -38,7 +38,7 @@ class OrderList(APIView):
 
     required_scope = "orders:read"
     keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
-    filters = ("state", "source", "campaign")
+    filters = ("state", "source", "campaign", "brake")
 
     @extend_schema(
         operation_id="orders_list",
@@ -47,6 +47,7 @@ class OrderList(APIView):
             OpenApiParameter("state", str, enum=STATES, description="Only orders in this state."),
             OpenApiParameter("source", str, description="Only orders at this source (slug)."),
             OpenApiParameter("campaign", str, description="Only orders of this review (id)."),
+            OpenApiParameter("brake", str, description="Only orders that this brake holds or held (id)."),
         ],
     )
     def get(self, request: Request) -> Response:
@@ -58,6 +59,8 @@ class OrderList(APIView):
             orders = orders.filter(source__slug=source[:200])
         if campaign := identifier(request, "campaign"):
             orders = orders.filter(item__campaign=campaign)
+        if brake := identifier(request, "brake"):
+            orders = orders.filter(hold__brake=brake)
         return page_of(self, request, orders, OrderOut)
 
 

@@ -203,7 +203,8 @@ def _complete(campaign: Campaign, now: datetime) -> bool:
 
 
 def _is_dated() -> Q:
-    return Q(decision__answer=Answer.APPROVE_UNTIL, state=OrderState.PLANNED, attempts=0)
+    # By a person, or by the table of the deadline; a rotation's date is not the date of its order.
+    return Q(decision__until__isnull=False, state=OrderState.PLANNED, attempts=0) & ~Q(decision__answer=Answer.ROTATE)
 
 
 def _due_orders() -> QuerySet[Order]:

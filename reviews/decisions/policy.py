@@ -1,14 +1,20 @@
 """What becomes of a question that nobody answered: the campaign's policy, never an approval.
 
+Every policy is a table (`reviews.policies.deadline`): by risk, by use, and by environment as they stood at opening.
+
 | policy | privileged | use was observable and none seen | anything else |
 |---|---|---|---|
 | keep_and_escalate | keep, escalate | keep, escalate | keep, escalate |
 | revoke_unused | keep, escalate | revoke | keep, escalate |
 | revoke | revoke | revoke | revoke |
+| graded | printed in docs/reviews.md | | |
+| table | the schedule's own | | |
 
 Credentials are deactivated where access would be revoked. Access that is gone at the source needs no answer any more
 (cancelled); access that changed since the review opened is kept and escalated under every policy, because nobody looked
-at what it is now.
+at what it is now. Access that ends after some days is no approval for those days: its order is dated, and an approval
+from an earlier review lapses with it. A quarantine that is not possible, or would hit an identity that is seen at work,
+becomes an escalation that says so.
 """
 
 from collections.abc import Sequence
@@ -22,7 +28,9 @@ from django.db import transaction
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
-from identities.models import GrantVersion
+from governance.kernel.observing import UseState
+from identities.models import GrantVersion, Identity, Usage
+from identities.services.review_facts import end_review_by
 from reviews.decisions.deciding import move_item, record_answer
 from reviews.decisions.items import (
     UNDECIDED,
@@ -33,76 +41,142 @@ from reviews.decisions.items import (
     item_subject,
     lock_item,
 )
-from reviews.models import Answer, Campaign, DeadlinePolicy, Decision, ItemKind, ReviewItem
-from reviews.remediation import place_order, prepare
-from reviews.states import ItemState
+from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
+from reviews.policies.deadline import Act, Consequence, table_of
+from reviews.remediation import Prepared, place_order, prepare
+from reviews.remediation.preparing import ACTION_OF
+from reviews.states import ItemState, OrderState
 
 POLICY = system_actor("deadline policy")
 CHUNK = 500
+# An order in one of these does not keep the identity locked out.
+ENDED = (OrderState.RECALLED, OrderState.RESTORED, OrderState.SETTLED, OrderState.FAILED)
 
 
 class Fate(StrEnum):
     """What the deadline does to an undecided item."""
 
     ESCALATE = "escalate"
+    EXPIRE = "expire"
+    QUARANTINE = "quarantine"
     TAKE_AWAY = "take_away"
     CANCEL = "cancel"
 
 
+_FATE_OF = {
+    Act.KEEP: Fate.ESCALATE,
+    Act.EXPIRE: Fate.EXPIRE,
+    Act.QUARANTINE: Fate.QUARANTINE,
+    Act.REVOKE: Fate.TAKE_AWAY,
+}
+# What is written for a whole chunk at once, without asking a source.
+_ENDS = frozenset({Fate.ESCALATE, Fate.CANCEL})
+
+
 def fate_of(item: ReviewItem, drift: Drift | None) -> Fate:
-    """The policy table above. drift: how the access differs from what the item was opened for."""
-    policy = item.campaign.deadline_policy
+    """What the campaign's table says. drift: how the access differs from what the item was opened for."""
     if drift is Drift.GONE:
         return Fate.CANCEL
     if drift is Drift.CHANGED:
         return Fate.ESCALATE
-    if policy == DeadlinePolicy.REVOKE:
-        return Fate.TAKE_AWAY
-    is_unused = (item.seen.get("use") or {}).get("state") == "unused"
-    if policy == DeadlinePolicy.REVOKE_UNUSED and is_unused and not item.is_privileged:
-        return Fate.TAKE_AWAY
-    return Fate.ESCALATE
+    return _FATE_OF[consequence_of(item).act]
+
+
+def consequence_of(item: ReviewItem) -> Consequence:
+    """The cell of the campaign's table that the item falls into."""
+    campaign = item.campaign
+    return table_of(campaign.deadline_policy, campaign.policy).consequence(
+        is_privileged=item.is_privileged,
+        use=_use_of(item),
+        environment=(item.seen.get("identity") or {}).get("environment", ""),
+    )
 
 
 def settle_chunk(*, campaign: Campaign, after: UUID | None, now: datetime) -> UUID | None:
     """Let the policy answer the next undecided items behind `after`; returns the last one seen, or None at the end.
 
-    What is kept or gone is written for the whole chunk at once; what is taken away is planned at the source first, one
-    item at a time.
+    What is kept or gone is written for the whole chunk at once; everything else one item at a time, planned at the
+    source first where it is due soon.
     """
     with transaction.atomic(durable=True):
         items = _next_items(campaign, after)
         fates = _fates(items)
-        ends = [item for item in items if fates[item.pk] is not Fate.TAKE_AWAY]
+        ends = [item for item in items if fates[item.pk] in _ENDS]
         log.record_many([_end(item, fates[item.pk], now) for item in ends])
         ReviewItem.objects.bulk_update(ends, ["state", "escalated_at", "version"])
     for item in items:
-        if fates[item.pk] is Fate.TAKE_AWAY:
-            take_away(item_id=item.pk, now=now)
+        if fates[item.pk] not in _ENDS:
+            carry_out(item_id=item.pk, fate=fates[item.pk], now=now)
     return items[-1].pk if items else None
 
 
-def take_away(*, item_id: UUID, now: datetime) -> None:
-    """Revoke or deactivate one undecided item by policy. Plans at the source, so outside transactions only."""
+def carry_out(*, item_id: UUID, fate: Fate, now: datetime) -> None:
+    """Answer one undecided item by policy. Plans at the source, so outside transactions only."""
     item = get_item(item_id)
-    answer = Answer.REVOKE if item.kind == ItemKind.GRANT else Answer.DEACTIVATE
-    prepared = prepare(item=item, answer=answer)
+    answer = _answer_of(item, fate)
+    # What ends later is planned on its day, against what is there then, if that is still what the review was about.
+    prepared = Prepared(action=ACTION_OF[answer]) if fate is Fate.EXPIRE else prepare(item=item, answer=answer)
     with transaction.atomic(durable=True):
         item = lock_item(item_id)
-        if item.state not in UNDECIDED or _fates([item])[item.pk] is not Fate.TAKE_AWAY:
+        if item.state not in UNDECIDED or _fates([item])[item.pk] is not fate:
             # Answered or changed in this moment; the next round looks at it again.
             return
-        decision = Decision.objects.create(
-            item=item,
-            answer=answer,
-            digest=item.grant_version.digest if item.grant_version else None,
-            decided_by_policy=item.campaign.deadline_policy,
-            decided_at=now,
-        )
-        recall_until = now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
-        place_order(decision=decision, item=item, prepared=prepared, execute_after=recall_until, actor=POLICY, now=now)
-        old = move_item(item, ItemState.DECIDED, decided_at=now)
-        record_answer(Verb.ITEM_EXPIRED, item, decision, POLICY, now, old=old)
+        obstacle = _obstacle(item, prepared) if fate is Fate.QUARANTINE else ""
+        if obstacle:
+            _escalate(item, obstacle, now)
+            return
+        _decide(item, answer, fate, prepared, now)
+
+
+def _answer_of(item: ReviewItem, fate: Fate) -> Answer:
+    if fate is Fate.QUARANTINE:
+        return Answer.QUARANTINE
+    return Answer.REVOKE if item.kind == ItemKind.GRANT else Answer.DEACTIVATE
+
+
+def _decide(item: ReviewItem, answer: Answer, fate: Fate, prepared: Prepared, now: datetime) -> None:
+    until = now + timedelta(days=consequence_of(item).days) if fate is Fate.EXPIRE else None
+    decision = Decision.objects.create(
+        item=item,
+        answer=answer,
+        until=until,
+        digest=item.grant_version.digest if item.grant_version else None,
+        decided_by_policy=item.campaign.deadline_policy,
+        decided_at=now,
+    )
+    if not (fate is Fate.QUARANTINE and _is_quarantined_already(item)):
+        due = until or now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
+        place_order(decision=decision, item=item, prepared=prepared, execute_after=due, actor=POLICY, now=now)
+    if until is not None and item.grant_id is not None:
+        end_review_by(grant_ids=[item.grant_id], until=until)
+    old = move_item(item, ItemState.DECIDED, decided_at=now)
+    record_answer(Verb.ITEM_EXPIRED, item, decision, POLICY, now, old=old)
+
+
+def _obstacle(item: ReviewItem, prepared: Prepared) -> str:
+    """Why the identity is not locked out, or an empty string."""
+    if prepared.is_task:
+        return f"It could not be quarantined, so it was kept and escalated. {prepared.problem}"
+    # Locking out ends everything that the identity does, not only the access in question.
+    if _use_of(item) != UseState.USED and _is_at_work(item):
+        return "The identity is in use elsewhere, so it was not quarantined but kept and escalated."
+    return ""
+
+
+def _is_at_work(item: ReviewItem) -> bool:
+    return item.identity.last_used_at is not None or Usage.objects.filter(identity=item.identity_id).exists()
+
+
+def _is_quarantined_already(item: ReviewItem) -> bool:
+    """Whether another question of this review locks the same identity out; one order for all of them is enough."""
+    # Two workers may be at two questions of one identity.
+    Identity.objects.select_for_update().only("pk").get(pk=item.identity_id)
+    orders = Order.objects.filter(identity=item.identity_id, action=OrderAction.QUARANTINE)
+    return orders.filter(item__campaign=item.campaign_id).exclude(state__in=ENDED).exists()
+
+
+def _use_of(item: ReviewItem) -> str:
+    return (item.seen.get("use") or {}).get("state") or UseState.NOT_OBSERVABLE
 
 
 def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
@@ -123,7 +197,16 @@ def _fates(items: Sequence[ReviewItem]) -> dict[UUID, Fate]:
     }
 
 
-def _end(item: ReviewItem, fate: Fate, now: datetime) -> log.Record:
+def _escalate(item: ReviewItem, why: str, now: datetime) -> None:
+    """Keep one locked item after all, with the reason where its reviewers look."""
+    manager = str(item.campaign.manager_id)
+    step = {"rule": "deadline", "person": manager, "outcome": "skipped", "why": why}
+    item.resolution = [*item.resolution, step]
+    log.record_many([_end(item, Fate.ESCALATE, now, {"why": "no_quarantine"})])
+    item.save(update_fields=["state", "escalated_at", "version", "resolution"])
+
+
+def _end(item: ReviewItem, fate: Fate, now: datetime, more: dict[str, str] | None = None) -> log.Record:
     old = {"state": str(item.state), "assignee": str(item.assignee_id)}
     if fate is Fate.CANCEL:
         item.state = ItemState.CANCELLED
@@ -138,5 +221,7 @@ def _end(item: ReviewItem, fate: Fate, now: datetime) -> log.Record:
         now=now,
         old=old,
         new={"state": str(item.state)},
-        context=item_context(item) | {"policy": str(item.campaign.deadline_policy), "outcome": str(fate)},
+        context=item_context(item)
+        | {"policy": str(item.campaign.deadline_policy), "outcome": str(fate)}
+        | (more or {}),
     )

@@ -27,6 +27,7 @@ RULE_LABELS: Mapping[str, str] = {
     "named": "Named by the person asked before",
     "delegated": "Handed on",
     "nobody": "Nobody may decide",
+    "deadline": "Deadline policy",
 }
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})
 

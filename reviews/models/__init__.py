@@ -1,5 +1,6 @@
 """Reviews: one file per concept."""
 
+from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, OrderHold, SourceBudget
 from reviews.models.campaign import Campaign
 from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
@@ -8,6 +9,10 @@ from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 
 __all__ = [
     "Answer",
+    "Brake",
+    "BrakeScope",
+    "BrakeState",
+    "BudgetUse",
     "Campaign",
     "DeadlinePolicy",
     "Decision",
@@ -15,8 +20,10 @@ __all__ = [
     "MailKind",
     "Order",
     "OrderAction",
+    "OrderHold",
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",
     "ReviewerRule",
+    "SourceBudget",
 ]

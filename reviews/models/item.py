@@ -93,6 +93,8 @@ class Answer(models.TextChoices):
     KEEP = "keep", "Keep"
     ROTATE = "rotate", "Rotate by"
     DEACTIVATE = "deactivate", "Deactivate"
+    # Only a deadline's table answers like this, never a person.
+    QUARANTINE = "quarantine", "Quarantine"
     NOT_MINE = "not_mine", "Not mine"
     DONT_KNOW = "dont_know", "Don’t know"
 

@@ -11,18 +11,24 @@ class MailKind(models.TextChoices):
     INVITATION = "invitation", "Questions are waiting"
     REMINDER = "reminder", "The deadline is near"
     ESCALATION = "escalation", "Questions stayed unanswered"
+    DIGEST = "digest", "What waits in all reviews"
+    BRAKE = "brake", "Orders are held"
 
 
 class ReviewMail(models.Model):
     """One mail of one kind to one person about one campaign: the row is written before the mail is sent.
 
+    What is about no single campaign (a digest, a brake) has none, and is told apart by its `occasion`: the day, or the
+    id of what it is about.
+
     `claimed_at` is when a worker took it; a worker that died lets go after a while. `sent_at` is when the mail server
     accepted it; `is_dropped` says that by then there was nothing left to ask, so nothing was sent.
     """
 
-    campaign = models.ForeignKey(Campaign, on_delete=models.RESTRICT, related_name="mails")
+    campaign = models.ForeignKey(Campaign, null=True, blank=True, on_delete=models.RESTRICT, related_name="mails")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
     kind = models.CharField(max_length=12, choices=MailKind.choices)
+    occasion = models.CharField(max_length=40, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     claimed_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -33,6 +39,11 @@ class ReviewMail(models.Model):
         constraints = [
             # Whatever ticks twice, a person gets each mail once.
             models.UniqueConstraint(fields=["campaign", "person", "kind"], name="reviews_mail_once"),
+            models.UniqueConstraint(
+                fields=["person", "kind", "occasion"],
+                condition=models.Q(campaign__isnull=True),
+                name="reviews_mail_once_per_occasion",
+            ),
         ]
         indexes = [
             models.Index(
@@ -41,4 +52,4 @@ class ReviewMail(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.campaign_id}"
+        return f"{self.kind} of {self.campaign_id or self.occasion}"

@@ -20,11 +20,13 @@ class ReviewerRule(models.TextChoices):
 
 
 class DeadlinePolicy(models.TextChoices):
-    """What happens to an item nobody decided. Privileged access is never approved by silence."""
+    """What happens to an item nobody decided: presets, or a table of one's own (`reviews.policies.deadline`)."""
 
     KEEP_AND_ESCALATE = "keep_and_escalate", "Keep and tell the campaign manager"
     REVOKE_UNUSED = "revoke_unused", "Revoke what was not used, escalate the rest"
     REVOKE = "revoke", "Revoke"
+    GRADED = "graded", "Graded by risk, use and environment (recommended)"
+    TABLE = "table", "By a table of my own"
 
 
 class ReviewSchedule(models.Model):

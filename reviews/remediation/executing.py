@@ -30,6 +30,7 @@ from identities.connectors.contract import (
 )
 from identities.models import GrantVersion, Source
 from reviews.models import Answer, Order, OrderAction
+from reviews.remediation import brake
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
 from reviews.states import OrderState
@@ -62,7 +63,11 @@ _OUTCOME_OF: dict[ExecutionState, tuple[OrderState, Verb]] = {
 
 def drain_orders(*, now: datetime) -> int:
     """Queue every order that is due, and every one whose worker died. Returns how many were queued."""
-    due = Order.objects.filter(_is_due(now)).order_by("execute_after", "id").values_list("id", flat=True)[:BATCH]
+    due = (
+        Order.objects.filter(_is_due(now), ~brake.is_held())
+        .order_by("execute_after", "id")
+        .values_list("id", flat=True)[:BATCH]
+    )
     with transaction.atomic(durable=True):
         for order_id in due:
             dispatch.after_commit("reviews.execute_order", order_id=str(order_id))
@@ -154,7 +159,7 @@ def _take(order_id: str, now: datetime) -> Order | None:
         if order is None:
             return None
         if order.state == OrderState.PLANNED:
-            return order if _send(order, now) else None
+            return order if brake.may_pass(order, now) and _send(order, now) else None
         if order.attempts >= MAX_ATTEMPTS:
             _give_up(order, "Every worker that took this order was lost.", now)
             return None

@@ -17,6 +17,7 @@ ACTION_OF: dict[str, OrderAction] = {
     Answer.APPROVE_UNTIL: OrderAction.REVOKE,
     Answer.SCOPE_DOWN: OrderAction.NARROW,
     Answer.DEACTIVATE: OrderAction.DEACTIVATE,
+    Answer.QUARANTINE: OrderAction.QUARANTINE,
     Answer.ROTATE: OrderAction.ROTATE,
 }
 

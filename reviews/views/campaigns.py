@@ -31,6 +31,7 @@ from reviews.selectors import (
     order_progress,
 )
 from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
+from reviews.views.deadlines import deadline_rows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 from reviews.views.workbench import plain_of
@@ -144,6 +145,7 @@ def _show(
         "load": _load(campaign),
         "chosen": chosen,
         "item_states": [(state.value, LABELS[state].capitalize()) for state in ItemState],
+        "deadline_rows": deadline_rows(campaign),
         "reviewer_rules": [ReviewerRule(rule).label for rule in campaign.reviewer_rules],
         "orders": [(state, count) for state, count in order_progress(campaign).items() if count and state != "total"],
         "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,

@@ -21,11 +21,13 @@ from reviews import remediation
 from reviews.evidence import difference
 from reviews.models import Order, OrderAction
 from reviews.remediation.executing import RETRYABLE
+from reviews.remediation.releasing import RELEASERS, call_off_order, may_be_called_off
 from reviews.remediation.restoring import RESTORABLE
-from reviews.selectors import access_order, list_orders
+from reviews.selectors import access_order, count_open_brakes, list_orders
 from reviews.states import ORDER_MOVES, SETTLED_ORDERS, OrderState
 from reviews.views.native import native_change
 from reviews.views.outcomes import outcome_of, step_lines, steps_done
+from reviews.views.tabs import READERS
 
 STOPPED = (
     OrderState.DRIFTED,
@@ -86,6 +88,8 @@ def order_list(request: HttpRequest) -> HttpResponse:
             {"label": label, "url": f"?view={name}", "current": name == chosen} for name, (label, _) in VIEWS.items()
         ],
         "view": chosen,
+        "brakes": count_open_brakes(actor=request.actor),  # type: ignore[attr-defined]
+        "may_see_brakes": request.actor.has_role(*READERS),  # type: ignore[attr-defined]
         "page": paginate(orders, keys, cursor=request.GET.get("cursor", "")),
     }
     return render_page(request, "reviews/order_list.html", context, fragment="reviews/_order_table.html")
@@ -156,6 +160,20 @@ def order_settle(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@page(roles=RELEASERS)
+def order_call_off(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """Keep after all what a deadline would take away."""
+    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    reason = request.POST.get("reason", "")
+    try:
+        call_off_order(order=order, reason=reason, actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
+    except DomainError as refusal:
+        return _show(request, order, refusal=refusal)
+    messages.success(request, "Called off. The access stays for now, and the question counts as escalated.")
+    return redirect("reviews:order_detail", order_id=order.pk)
+
+
+@require_POST
 @page()
 def order_task_done(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Somebody reports that the task is done; the source has the last word."""
@@ -210,6 +228,7 @@ def _show(
         "settle_form": (settle_form or SettleForm())
         if may_act and OrderState.SETTLED in ORDER_MOVES[OrderState(order.state)]
         else None,
+        "may_call_off": may_be_called_off(order, request.actor),  # type: ignore[attr-defined]
         "may_retry": may_act and order.state in RETRYABLE,
         "restorations": list(order.restorations.order_by("created_at")),
         "is_moving": order.state in {OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED},

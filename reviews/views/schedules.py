@@ -30,6 +30,7 @@ from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
+from reviews.views.deadlines import deadline_rows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
@@ -157,6 +158,7 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
         "population": _population(schedule.scope, schedule.item_kinds, now),
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
         "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
+        "deadline_rows": deadline_rows(schedule),
         "campaigns": list(list_campaigns(actor=request.actor).filter(schedule=schedule)[:10]),
         "may_manage": _manages(schedule, request),
         "refusal": refusal,
@@ -168,7 +170,7 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
 def _form_page(
     request: PageRequest, form: ScheduleForm, schedule: ReviewSchedule | None, status: int = 200
 ) -> HttpResponse:
-    if form.errors and status == 200:
+    if status == 200 and (form.errors or any(section.errors for section in form.sections)):
         status = 422
     context = {
         "form": form,

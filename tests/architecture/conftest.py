@@ -43,7 +43,7 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Answer, Brake, Campaign, Decision, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -100,6 +100,7 @@ class World:
     belongings: dict[str, Belongings]
     stranger: Belongings
     event_id: Any
+    brake_id: Any
     link: str
     readable: Source  # one that Remit reads by itself
     held: SyncRun  # waits for a person
@@ -123,6 +124,7 @@ class World:
         """What to fill into the path: the caller's own objects, or a stranger's."""
         values = self.things(who, relation).parameters(endpoint.name) | {
             "event_id": self.event_id,
+            "brake_id": self.brake_id,
             "key": "a-b",
             "uidb36": "a",
         }
@@ -295,6 +297,7 @@ def build_world() -> World:
         belongings,
         theirs,
         AuditEvent.objects.values_list("pk", flat=True).first(),
+        Brake.objects.create(scope="all", budget=1, tripped_at=timezone.now()).pk,
         make_link(people["owner"], now=timezone.now()),
         make.make_source(kind="postgresql"),
         *_unfinished_runs(),
@@ -426,6 +429,10 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:schedule_edit": lambda my: _schedule(my) | {"version": my.schedule.version},
     "reviews:schedule_preview": _schedule,
     "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
+    "reviews:brake_budget": lambda my: {"source": my.source.slug, "per_hour": 5, "reason": "It is fragile."},
+    "reviews:brake_release": lambda my: {"release-reason": "It is right."},
+    "reviews:brake_call_off": lambda my: {"call_off-reason": "It is wrong."},
+    "reviews:order_call_off": lambda my: {"reason": "Still needed."},
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
     "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
