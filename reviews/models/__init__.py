@@ -5,12 +5,15 @@ from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
+from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 
 __all__ = [
     "Answer",
     "Campaign",
     "DeadlinePolicy",
     "Decision",
+    "DormantIdentity",
+    "HitOutcome",
     "ItemKind",
     "MailKind",
     "Order",
@@ -18,5 +21,9 @@ __all__ = [
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",
+    "ReviewWatch",
     "ReviewerRule",
+    "Trigger",
+    "WatchCursor",
+    "WatchHit",
 ]
