@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ from identities.models import Grant, Identity, Source, SyncMode, SyncOrigin, Syn
 from identities.sync.receive import receive
 from reviews import continuous
 from reviews.campaigns.opening import open_campaign
-from reviews.models import Campaign, ReviewerRule, ReviewItem, ReviewWatch, Trigger
+from reviews.decisions import decide
+from reviews.models import Campaign, Decision, ReviewerRule, ReviewItem, ReviewWatch, Trigger
 from reviews.selectors import list_inbox
 from tests.reviews import conftest as make
 
@@ -62,9 +62,9 @@ class Estate:
     def retire(self, name: str) -> dict[str, Any]:
         return {"type": "retire", "of": "grant", "id": name}
 
-    def connect(self, *more: dict[str, Any]) -> None:
+    def connect(self, *more: dict[str, Any], **of_identity: Any) -> None:
         """The first reading, and the watching that starts behind it."""
-        self.sync(self.identity(), self.grant("reads"), *more)
+        self.sync(self.identity(**of_identity), self.grant("reads"), *more)
         continuous.watch(now=self.now)
 
     def watch(self, trigger: Trigger, **fields: Any) -> ReviewWatch:
@@ -82,6 +82,25 @@ class Estate:
         self.later(minutes=11)
         drafts = continuous.watch(now=self.now)
         return [open_campaign(campaign_id=each.pk, actor=system_actor("scheduler"), now=self.now) for each in drafts]
+
+    def approve(self, name: str, answer: str = "approve", **more: Any) -> Decision:
+        """Have it reviewed by a review of everything, and answered by whoever is asked."""
+        self.later(minutes=1)
+        draft = make.make_campaign(is_open=False, scope="source=ledger", deadline_at=self.now + timedelta(days=30))
+        campaign = open_campaign(campaign_id=draft.pk, actor=system_actor("scheduler"), now=self.now)
+        item = make.get_item(campaign, self.get(name))
+        decision = self.answer(item, answer, **more)
+        ReviewItem.objects.filter(campaign=campaign, state="open").update(state="cancelled")
+        return decision
+
+    def answer(self, item: ReviewItem, answer: str = "approve", **more: Any) -> Decision:
+        """By whoever is asked; where that only attests, by whoever is asked then."""
+        item.refresh_from_db()
+        actor = make.actor(item.assignee)
+        decision = decide(
+            item=item, version=item.version, answer=answer, actor=actor, now=self.now, reason="Because.", **more
+        )
+        return self.answer(item, answer, **more) if decision.is_attestation else decision
 
     def inbox(self, person: Any = None) -> list[ReviewItem]:
         return list(list_inbox(actor=make.actor(person or self.owner)))
