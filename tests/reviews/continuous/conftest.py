@@ -78,9 +78,9 @@ class Estate:
 
     def tick(self) -> list[Campaign]:
         """Notice now; when all has settled, open what there is to open, as the workers do."""
-        continuous.watch(now=self.now)
-        self.later(minutes=11)
         drafts = continuous.watch(now=self.now)
+        self.later(minutes=11)
+        drafts += continuous.watch(now=self.now)
         return [open_campaign(campaign_id=each.pk, actor=system_actor("scheduler"), now=self.now) for each in drafts]
 
     def approve(self, name: str, answer: str = "approve", **more: Any) -> Decision:
