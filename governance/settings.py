@@ -163,6 +163,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "console.tick": 5,
         "identities.read_due_sources": 10,
         "reviews.open_due_campaigns": 10,
+        "reviews.watch_changes": 10,
         "reviews.close_due_campaigns": 10,
         "reviews.drain_orders": 5,
         "reviews.expire_due_approvals": 10,

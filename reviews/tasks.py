@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from governance.kernel.actors import system_actor
-from reviews import deadline, decisions, remediation
+from reviews import continuous, deadline, decisions, remediation
 from reviews.campaigns import closing, due, mail, opening
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
@@ -25,6 +25,11 @@ def open_due_campaigns(**kwargs: Any) -> None:
 @shared_task(name="reviews.open_campaign", soft_time_limit=LONG, time_limit=LONG_HARD)
 def open_campaign(*, campaign_id: str, **kwargs: Any) -> None:
     opening.open_campaign(campaign_id=campaign_id, actor=system_actor("scheduler"), now=timezone.now())
+
+
+@shared_task(name="reviews.watch_changes", soft_time_limit=LONG, time_limit=LONG_HARD)
+def watch_changes(**kwargs: Any) -> None:
+    continuous.watch(now=timezone.now())
 
 
 @shared_task(name="reviews.close_due_campaigns", soft_time_limit=LONG, time_limit=LONG_HARD)

@@ -76,11 +76,17 @@ class Verb(StrEnum):
     CAMPAIGN_CLOSED = "campaign.closed", "A campaign closed: its decisions are final."
     CAMPAIGN_COMPLETED = "campaign.completed", "Every order of a campaign is verified or settled by a person."
     CAMPAIGN_CANCELLED = "campaign.cancelled", "A campaign was called off, with a reason."
+    WATCH_CREATED = "watch.created", "A rule was written for opening reviews between their dates."
+    WATCH_CHANGED = "watch.changed", "A rule for opening reviews between their dates changed."
     ITEM_ASSIGNED = "item.assigned", "A question was given to a reviewer."
     ITEM_REROUTED = "item.rerouted", "A question went to another person because it was not the first one's."
     ITEM_DELEGATED = "item.delegated", "A reviewer handed a question to somebody else."
     ITEM_ANSWERED = "item.answered", "An owner attested: still needed, may be narrowed, or can go."
     ITEM_DECIDED = "item.decided", "A reviewer decided on a question."
+    ITEM_CARRIED = (
+        "item.carried",
+        "An earlier decision was carried over to an unchanged question, by the review's rules.",
+    )
     ITEM_RECALLED = "item.recalled", "A decision was taken back before it was sent."
     ITEM_EXPIRED = "item.expired", "A question met its deadline unanswered and the policy answered."
     ITEM_ESCALATED = "item.escalated", "An unanswered question went to the next person in line."

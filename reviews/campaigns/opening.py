@@ -32,6 +32,7 @@ from governance.kernel.errors import DomainError
 from identities.models import Credential, GrantVersion, Source, SyncRun, SyncState
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_population_credentials, list_population_grants
+from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.items import item_context, item_subject
 from reviews.decisions.resolution import desk_of
@@ -69,7 +70,7 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
         if not any(counts.values()):
             _cancel_empty(campaign, actor, now)
             return False
-        campaign.frozen = _freeze(counts, now)
+        campaign.frozen = campaign.frozen | _freeze(counts, now)
         move_campaign(campaign, CampaignState.OPENING, "frozen")
     return True
 
@@ -90,7 +91,8 @@ def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
 def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
     filters = InventoryFilter.parse(campaign.scope)
     if kind == ItemKind.GRANT:
-        return list_population_grants(filters=filters, actor=None, now=now)
+        grants = list_population_grants(filters=filters, actor=None, now=now)
+        return grants.filter(grant__watch_hits__campaign=campaign) if "watch" in campaign.frozen else grants
     return list_population_credentials(filters=filters, actor=None, now=now)
 
 
@@ -148,6 +150,7 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
         desk = desk_of(campaign)
         if kind == ItemKind.GRANT:
             items = make_grant_items(campaign, _next_grants(campaign, taken_at), desk, taken_at)
+            tell_why(campaign, items, taken_at)
         else:
             items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
         if items:

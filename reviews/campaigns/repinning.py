@@ -10,6 +10,7 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict
 from identities.models import GrantVersion
 from reviews.campaigns.closing import require_campaign_manager
+from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_grant_items
 from reviews.decisions.deciding import save_item
 from reviews.decisions.items import (
@@ -82,4 +83,5 @@ def _fresh(item: ReviewItem, now: datetime) -> ReviewItem:
     if current is None or current.pk == item.grant_version_id:
         raise NothingToRepin("This question already shows the access as it is, or the access is gone.")
     [fresh] = make_grant_items(item.campaign, [current], desk_of(item.campaign), now)
+    tell_why(item.campaign, [fresh], now)
     return fresh

@@ -6,6 +6,7 @@ from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
+from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 
 __all__ = [
     "Answer",
@@ -16,6 +17,8 @@ __all__ = [
     "Campaign",
     "DeadlinePolicy",
     "Decision",
+    "DormantIdentity",
+    "HitOutcome",
     "ItemKind",
     "MailKind",
     "Order",
@@ -24,6 +27,10 @@ __all__ = [
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",
+    "ReviewWatch",
     "ReviewerRule",
     "SourceBudget",
+    "Trigger",
+    "WatchCursor",
+    "WatchHit",
 ]
