@@ -58,7 +58,7 @@ def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None,
     manager: who answers for its campaigns; the actor by default, for API clients whoever issued the token. Raises
     InvalidSchedule (with a sentence per field) and Forbidden.
     """
-    _require_planner(actor)
+    require_planner(actor)
     draft = _checked(ScheduleDraft(**chosen))
     created_by = manager or person_behind(actor)
     due = _first_due(draft, now)
@@ -139,13 +139,14 @@ def next_dates(schedule: ReviewSchedule, count: int = 5, *, after: datetime) -> 
     )
 
 
-def _require_planner(actor: Actor) -> None:
+def require_planner(actor: Actor) -> None:
+    """Raise Forbidden unless the actor may plan and start reviews."""
     require_role(actor, Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, scope="reviews:write")
 
 
 def require_schedule_manager(schedule: ReviewSchedule, actor: Actor) -> None:
     """Campaign managers run their own schedules; administrators and API clients with the scope run any."""
-    _require_planner(actor)
+    require_planner(actor)
     is_person = actor.kind is ActorKind.PERSON
     if is_person and not actor.has_role(Role.ADMINISTRATOR) and schedule.created_by_id != actor.person_id:
         raise Forbidden("This schedule belongs to another campaign manager.")
