@@ -68,7 +68,7 @@ class Verb(StrEnum):
     SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."
     SCHEDULE_PAUSED = "schedule.paused", "A review schedule was paused."
     SCHEDULE_RESUMED = "schedule.resumed", "A paused review schedule runs again."
-    CAMPAIGN_CREATED = "campaign.created", "A campaign was drafted for one date of a schedule."
+    CAMPAIGN_CREATED = "campaign.created", "A campaign was drafted, for one date of a schedule or by hand."
     CAMPAIGN_OPENED = (
         "campaign.opened",
         "A campaign opened: its population is frozen and reviewers can answer.",

@@ -1,13 +1,15 @@
-"""REST for programs: reviews, their questions, schedules and orders. Programs read; only people decide."""
+"""REST for programs: reviews, their questions, schedules and orders. Programs plan and read; only people decide."""
 
 from django.urls import path
 
 from reviews.api import brakes, campaigns, items, narrowing, orders, schedules
+from reviews.api import campaigns, items, narrowing, orders, previews, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
+    path("campaign-previews/", previews.CampaignPreviews.as_view(), name="api_campaign_previews"),
     path("items/", items.ItemList.as_view(), name="api_items"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
@@ -21,4 +23,7 @@ urlpatterns = [
     path("brakes/<uuid:brake_id>/", brakes.BrakeDetail.as_view(), name="api_brake"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
+    path("schedules/<uuid:schedule_id>/pause/", schedules.SchedulePause.as_view(), name="api_schedule_pause"),
+    path("schedules/<uuid:schedule_id>/resume/", schedules.ScheduleResume.as_view(), name="api_schedule_resume"),
+    path("schedules/<uuid:schedule_id>/run/", schedules.ScheduleRun.as_view(), name="api_schedule_run"),
 ]

@@ -1,17 +1,24 @@
 """`/api/v1/campaigns/`: reviews and how far they are."""
 
+import json
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.web.etag import etag_for
 from governance.web.pagination import SortKey
+from governance.web.parameters import checked, require_known_parameters
+from identities.services.request_keys import AlreadyDone
+from reviews.api.plans import IDEMPOTENCY_KEY, READ_WRITE, PlanIn, chosen_of, once_of
 from reviews.api.requests import actor_of, choice, page_of
+from reviews.campaigns.launching import LONGEST_NAME, launch_campaign
 from reviews.models import Campaign
 from reviews.selectors import access_campaign, campaign_progress, list_campaigns, order_progress
 from reviews.states import CampaignState
@@ -41,10 +48,16 @@ class ProgressOut(serializers.Serializer[dict[str, object]]):
     orders = serializers.DictField(child=serializers.IntegerField(), help_text="By state, with total.")
 
 
+class CampaignIn(PlanIn):
+    """A review that starts now."""
+
+    name = serializers.CharField(max_length=LONGEST_NAME)
+
+
 class CampaignList(APIView):
     """`/api/v1/campaigns/`"""
 
-    required_scope = "reviews:read"
+    required_scope = READ_WRITE
     keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
     filters = ("state",)
 
@@ -58,6 +71,33 @@ class CampaignList(APIView):
         campaigns = list_campaigns(actor=actor_of(request))
         state = choice(request, "state", STATES)
         return page_of(self, request, campaigns.filter(state=state) if state else campaigns, CampaignOut)
+
+    @extend_schema(
+        operation_id="campaigns_create",
+        request=CampaignIn,
+        responses={201: CampaignOut},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request) -> Response:
+        """Start a review now, without a schedule. Its questions are written in the background.
+
+        `POST /api/v1/campaign-previews/` says beforehand what it would mean. A scope that matches nothing is refused
+        (`nothing-to-review`).
+        """
+        require_known_parameters(request, ())
+        chosen = chosen_of(checked(CampaignIn, request))
+        once = once_of(request, told)
+        try:
+            campaign = launch_campaign(actor=actor_of(request), now=timezone.now(), once=once, **chosen)
+        except AlreadyDone as earlier:
+            return Response(earlier.answer, status=201, headers={"Idempotency-Replayed": "true"})
+        return Response(told(campaign), status=201, headers={"ETag": etag_for(campaign.version)})
+
+
+def told(campaign: Campaign) -> dict[str, Any]:
+    """A campaign as plain JSON, as it is answered and kept under a key."""
+    plain: dict[str, Any] = json.loads(JSONRenderer().render(CampaignOut(campaign).data))
+    return plain
 
 
 class CampaignDetail(APIView):

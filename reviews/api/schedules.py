@@ -10,10 +10,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance.web.etag import etag_for
+from governance.web.etag import etag_for, require_match
 from governance.web.pagination import SortKey
+from governance.web.parameters import checked, require_known_parameters
+from identities.services.request_keys import AlreadyDone
+from reviews.api.campaigns import CampaignOut, told
+from reviews.api.plans import IDEMPOTENCY_KEY, IF_MATCH, READ_WRITE, PlanPatch, chosen_of, once_of
 from reviews.api.requests import actor_of, page_of
-from reviews.campaigns.schedules import next_dates
+from reviews.campaigns.due import run_now
+from reviews.campaigns.schedules import (
+    LONGEST_NAME,
+    change_schedule,
+    create_schedule,
+    next_dates,
+    pause_schedule,
+    resume_schedule,
+)
 from reviews.models import ReviewSchedule
 from reviews.selectors import access_schedule, list_schedules
 
@@ -46,10 +58,36 @@ class ScheduleWithDates(ScheduleOut):
         fields = [*ScheduleOut.Meta.fields, "next_dates"]
 
 
+class SchedulePatch(PlanPatch):
+    """What can be changed of a schedule; campaigns that exist stay as they are."""
+
+    name = serializers.CharField(required=False, max_length=LONGEST_NAME)
+    rrule = serializers.CharField(required=False, max_length=300, help_text="RFC 5545, e.g. FREQ=MONTHLY;INTERVAL=3.")
+    time_zone = serializers.CharField(required=False, max_length=64)
+    starts_at = serializers.DateTimeField(required=False)
+    interval_reason = serializers.CharField(required=False, max_length=4000)
+
+
+class ScheduleIn(SchedulePatch):
+    """A new schedule."""
+
+    name = serializers.CharField(max_length=LONGEST_NAME)
+    rrule = serializers.CharField(max_length=300, help_text="RFC 5545, e.g. FREQ=MONTHLY;INTERVAL=3.")
+    starts_at = serializers.DateTimeField()
+    interval_reason = serializers.CharField(max_length=4000)
+    fallback_reviewer = serializers.EmailField()
+
+
+class ReasonIn(serializers.Serializer[dict[str, Any]]):
+    """Why, for the trail."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=2000, default="")
+
+
 class ScheduleList(APIView):
     """`/api/v1/schedules/`"""
 
-    required_scope = "reviews:read"
+    required_scope = READ_WRITE
     keyset = (SortKey("name"), SortKey("pk"))
 
     @extend_schema(operation_id="schedules_list", responses=ScheduleOut(many=True))
@@ -57,16 +95,98 @@ class ScheduleList(APIView):
         """Schedules, by name."""
         return page_of(self, request, list_schedules(actor=actor_of(request)), ScheduleOut)
 
+    @extend_schema(operation_id="schedules_create", request=ScheduleIn, responses={201: ScheduleWithDates})
+    def post(self, request: Request) -> Response:
+        """Plan a recurring review. Whoever issued the token answers for its campaigns.
+
+        A name stands for one schedule, so a request that is sent twice is refused the second time.
+        """
+        require_known_parameters(request, ())
+        chosen = chosen_of(checked(ScheduleIn, request))
+        schedule = create_schedule(actor=actor_of(request), now=timezone.now(), **chosen)
+        return _answer(schedule, status=201)
+
 
 class ScheduleDetail(APIView):
     """`/api/v1/schedules/{id}/`"""
 
-    required_scope = "reviews:read"
+    required_scope = READ_WRITE
 
     @extend_schema(operation_id="schedules_retrieve", responses=ScheduleWithDates)
     def get(self, request: Request, schedule_id: UUID) -> Response:
         """One schedule with its next dates."""
-        schedule = access_schedule(actor=actor_of(request), schedule_id=schedule_id)
-        dates = next_dates(schedule, SHOWN_DATES, after=timezone.now()) if schedule.is_enabled else []
-        schedule.next_dates = dates  # type: ignore[attr-defined]
-        return Response(ScheduleWithDates(schedule).data, headers={"ETag": etag_for(schedule.version)})
+        return _answer(access_schedule(actor=actor_of(request), schedule_id=schedule_id))
+
+    @extend_schema(
+        operation_id="schedules_change", request=SchedulePatch, responses=ScheduleWithDates, parameters=[IF_MATCH]
+    )
+    def patch(self, request: Request, schedule_id: UUID) -> Response:
+        """Change a schedule; needs If-Match. Campaigns that exist stay as they are."""
+        require_known_parameters(request, ())
+        schedule = _planned(request, schedule_id)
+        require_match(request, schedule.version)
+        changes = chosen_of(checked(SchedulePatch, request))
+        changed = change_schedule(
+            schedule=schedule,
+            version=schedule.version,
+            changes=changes,
+            actor=actor_of(request),
+            now=timezone.now(),
+        )
+        return _answer(changed)
+
+
+class SchedulePause(APIView):
+    """`/api/v1/schedules/{id}/pause/`"""
+
+    required_scope = "reviews:write"
+
+    @extend_schema(operation_id="schedules_pause", request=ReasonIn, responses=ScheduleWithDates)
+    def post(self, request: Request, schedule_id: UUID) -> Response:
+        """Open no further campaigns until resumed."""
+        schedule = _planned(request, schedule_id)
+        reason = checked(ReasonIn, request)["reason"]
+        return _answer(pause_schedule(schedule=schedule, actor=actor_of(request), now=timezone.now(), reason=reason))
+
+
+class ScheduleResume(APIView):
+    """`/api/v1/schedules/{id}/resume/`"""
+
+    required_scope = "reviews:write"
+
+    @extend_schema(operation_id="schedules_resume", request=None, responses=ScheduleWithDates)
+    def post(self, request: Request, schedule_id: UUID) -> Response:
+        """Go on from the next date; what fell due during the pause stays left out."""
+        schedule = _planned(request, schedule_id)
+        return _answer(resume_schedule(schedule=schedule, actor=actor_of(request), now=timezone.now()))
+
+
+class ScheduleRun(APIView):
+    """`/api/v1/schedules/{id}/run/`"""
+
+    required_scope = "reviews:write"
+
+    @extend_schema(
+        operation_id="schedules_run", request=None, responses={201: CampaignOut}, parameters=[IDEMPOTENCY_KEY]
+    )
+    def post(self, request: Request, schedule_id: UUID) -> Response:
+        """Start a campaign of this schedule now, outside its calendar."""
+        schedule = _planned(request, schedule_id)
+        try:
+            campaign = run_now(
+                schedule=schedule, actor=actor_of(request), now=timezone.now(), once=once_of(request, told)
+            )
+        except AlreadyDone as earlier:
+            return Response(earlier.answer, status=201, headers={"Idempotency-Replayed": "true"})
+        return Response(told(campaign), status=201, headers={"ETag": etag_for(campaign.version)})
+
+
+def _planned(request: Request, schedule_id: UUID) -> ReviewSchedule:
+    """The schedule that somebody changes. Being allowed to plan is being allowed to see it. Raises NotFound."""
+    return access_schedule(actor=actor_of(request), schedule_id=schedule_id)
+
+
+def _answer(schedule: ReviewSchedule, status: int = 200) -> Response:
+    dates = next_dates(schedule, SHOWN_DATES, after=timezone.now()) if schedule.is_enabled else []
+    schedule.next_dates = dates  # type: ignore[attr-defined]
+    return Response(ScheduleWithDates(schedule).data, status=status, headers={"ETag": etag_for(schedule.version)})

@@ -9,6 +9,7 @@ from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
+from identities.services.request_keys import Once, remember, require_new
 from reviews.campaigns.calendar import InvalidRule, dates_between
 from reviews.campaigns.schedules import next_dates, require_schedule_manager
 from reviews.models import Campaign, ReviewSchedule
@@ -35,12 +36,20 @@ def open_due_campaigns(*, now: datetime) -> list[Campaign]:
     return opened
 
 
-def run_now(*, schedule: ReviewSchedule, actor: Actor, now: datetime) -> Campaign:
-    """Draft a campaign outside the calendar; the schedule's own dates stay as they are. Raises Forbidden."""
+def run_now(*, schedule: ReviewSchedule, actor: Actor, now: datetime, once: Once[Campaign] | None = None) -> Campaign:
+    """Draft a campaign outside the calendar; the schedule's own dates stay as they are.
+
+    once: the key of a request that must not be carried out twice. Raises Forbidden; with a key AlreadyDone, KeyReused.
+    """
     require_schedule_manager(schedule, actor)
     with transaction.atomic(durable=True):
+        if once is not None:
+            require_new(once)
         campaign = _draft(schedule, scheduled_for=now, now=now)
         _record(campaign, actor, now, {"run_now": True})
+        if once is not None:
+            campaign.refresh_from_db()
+            remember(once, campaign, now=now)
     return campaign
 
 

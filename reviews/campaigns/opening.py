@@ -88,7 +88,7 @@ def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
     campaign.save(update_fields=["state", "version", *also])
 
 
-def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
+def population_of(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
     filters = InventoryFilter.parse(campaign.scope)
     if kind == ItemKind.GRANT:
         grants = list_population_grants(filters=filters, actor=None, now=now)
@@ -98,7 +98,7 @@ def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
 
 def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UUID]:
     source = "grant__source" if kind == ItemKind.GRANT else "source"
-    counted = _population(campaign, kind, now).order_by().values(source).annotate(total=Count("pk"))
+    counted = population_of(campaign, kind, now).order_by().values(source).annotate(total=Count("pk"))
     return Counter({row[source]: row["total"] for row in counted})
 
 
@@ -176,14 +176,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _next_grants(campaign: Campaign, taken_at: datetime) -> Sequence[GrantVersion]:
-    population = _population(campaign, ItemKind.GRANT, taken_at).filter(grant__first_seen_at__lte=taken_at)
+    population = population_of(campaign, ItemKind.GRANT, taken_at).filter(grant__first_seen_at__lte=taken_at)
     # What concerns the identity and the source is read once for all of their grants.
     rows = population.select_related(None).select_related("grant").defer("grant__native_ref")
     return _next(campaign, ItemKind.GRANT, rows, identity="grant__identity_id", thing="grant_id")
 
 
 def _next_credentials(campaign: Campaign, taken_at: datetime) -> Sequence[Credential]:
-    population = _population(campaign, ItemKind.CREDENTIAL, taken_at).filter(first_seen_at__lte=taken_at)
+    population = population_of(campaign, ItemKind.CREDENTIAL, taken_at).filter(first_seen_at__lte=taken_at)
     return _next(campaign, ItemKind.CREDENTIAL, population.select_related(None), identity="identity_id", thing="pk")
 
 

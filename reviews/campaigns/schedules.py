@@ -1,7 +1,7 @@
 """Write, change, pause and run review schedules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,12 +14,11 @@ from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from governance.people.models import ApiToken, User
-from identities.selectors.filters import InvalidFilter, InventoryFilter
-from reviews import policies
 from reviews.campaigns.calendar import InvalidRule, check_rule, dates_after
-from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
+from reviews.campaigns.plans import CampaignPlan, Problem, plan_problems, plan_values
+from reviews.models import ReviewSchedule
 
-LONGEST_DURATION = 366
+LONGEST_NAME = 120
 SHORTEST_REASON = 10
 
 
@@ -40,22 +39,14 @@ class StaleSchedule(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleDraft:
+class ScheduleDraft(CampaignPlan):
     """Everything about a schedule that people choose; the field names are the model's."""
 
     name: str
     rrule: str
     starts_at: datetime
     interval_reason: str
-    fallback_reviewer: User
-    scope: str = ""
-    item_kinds: tuple[str, ...] = (ItemKind.GRANT,)
     time_zone: str = "UTC"
-    duration_days: int = 14
-    reviewer_rules: tuple[str, ...] = (ReviewerRule.OWNER,)
-    independent_reviewer: User | None = None
-    deadline_policy: str = DeadlinePolicy.KEEP_AND_ESCALATE
-    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 EDITABLE = frozenset(each.name for each in fields(ScheduleDraft))
@@ -67,7 +58,7 @@ def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None,
     manager: who answers for its campaigns; the actor by default, for API clients whoever issued the token. Raises
     InvalidSchedule (with a sentence per field) and Forbidden.
     """
-    _require_planner(actor)
+    require_planner(actor)
     draft = _checked(ScheduleDraft(**chosen))
     created_by = manager or person_behind(actor)
     due = _first_due(draft, now)
@@ -148,13 +139,14 @@ def next_dates(schedule: ReviewSchedule, count: int = 5, *, after: datetime) -> 
     )
 
 
-def _require_planner(actor: Actor) -> None:
+def require_planner(actor: Actor) -> None:
+    """Raise Forbidden unless the actor may plan and start reviews."""
     require_role(actor, Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, scope="reviews:write")
 
 
 def require_schedule_manager(schedule: ReviewSchedule, actor: Actor) -> None:
     """Campaign managers run their own schedules; administrators and API clients with the scope run any."""
-    _require_planner(actor)
+    require_planner(actor)
     is_person = actor.kind is ActorKind.PERSON
     if is_person and not actor.has_role(Role.ADMINISTRATOR) and schedule.created_by_id != actor.person_id:
         raise Forbidden("This schedule belongs to another campaign manager.")
@@ -198,67 +190,25 @@ def _checked(draft: ScheduleDraft) -> ScheduleDraft:
     return draft
 
 
-def _problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
+def _problems(draft: ScheduleDraft) -> list[Problem]:
     checks = (
         (
             "name",
-            0 < len(draft.name.strip()) <= 120 and "\x00" not in draft.name,
-            "Give it a name of up to 120 characters.",
+            0 < len(draft.name.strip()) <= LONGEST_NAME and "\x00" not in draft.name,
+            f"Give it a name of up to {LONGEST_NAME} characters.",
         ),
         (
             "interval_reason",
             len(draft.interval_reason.strip()) >= SHORTEST_REASON and "\x00" not in draft.interval_reason,
             "Write why this interval is short enough: auditors ask for the reasoning.",
         ),
-        ("duration_days", 1 <= draft.duration_days <= LONGEST_DURATION, "Give people 1 to 366 days to answer."),
-        (
-            "item_kinds",
-            _are_some(draft.item_kinds, ItemKind.values),
-            "Choose what is reviewed: access, credentials or both.",
-        ),
-        (
-            "reviewer_rules",
-            _are_some(draft.reviewer_rules, ReviewerRule.values),
-            "Choose who is asked, each rule once.",
-        ),
-        ("deadline_policy", draft.deadline_policy in DeadlinePolicy.values, "Choose what happens at the deadline."),
-        (
-            "fallback_reviewer",
-            _can_answer(draft.fallback_reviewer),
-            "The fallback reviewer has left or cannot sign in.",
-        ),
-        (
-            "independent_reviewer",
-            draft.independent_reviewer is None or _can_answer(draft.independent_reviewer),
-            "The independent reviewer has left or cannot sign in.",
-        ),
         ("starts_at", draft.starts_at.tzinfo is not None, "Give the start with its time zone."),
     )
     found = [(name, sentence) for name, is_fine, sentence in checks if not is_fine]
-    return [*found, *_scope_problems(draft.scope), *_rule_problems(draft), *_policy_problems(draft.policy)]
+    return [*found, *plan_problems(draft), *_rule_problems(draft)]
 
 
-def _are_some(chosen: tuple[str, ...] | list[str], known: list[str]) -> bool:
-    return bool(chosen) and len(set(chosen)) == len(chosen) and set(chosen) <= set(known)
-
-
-def _can_answer(user: User) -> bool:
-    return user.is_active and user.left_at is None
-
-
-def _scope_problems(scope: str) -> list[tuple[str, str]]:
-    try:
-        filters = InventoryFilter.parse(scope)
-    except InvalidFilter as problem:
-        return [("scope", problem.message)]
-    if filters.owner == "me":
-        return [("scope", "“me” means nobody in a schedule; name the owner's address.")]
-    if filters.retired == "yes":
-        return [("scope", "What is retired at the source cannot be reviewed.")]
-    return []
-
-
-def _rule_problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
+def _rule_problems(draft: ScheduleDraft) -> list[Problem]:
     if draft.starts_at.tzinfo is None:
         return []
     shortest = timedelta(seconds=settings.REVIEW_MIN_INTERVAL_SECONDS)
@@ -266,14 +216,6 @@ def _rule_problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
         check_rule(draft.rrule, starts_at=draft.starts_at, time_zone=draft.time_zone, shortest=shortest)
     except InvalidRule as problem:
         return [(problem.field, problem.message)]
-    return []
-
-
-def _policy_problems(policy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    try:
-        policies.checked(policy)
-    except policies.InvalidPolicy as problem:
-        return [(f"policy.{name}", sentence) for name, sentence in problem.details["fields"].items()]
     return []
 
 
@@ -293,11 +235,8 @@ def _values(draft: ScheduleDraft) -> dict[str, Any]:
     return values | {
         "name": draft.name.strip(),
         "interval_reason": draft.interval_reason.strip(),
-        "scope": InventoryFilter.parse(draft.scope).to_text(),
         "rrule": draft.rrule.strip().upper().removeprefix("RRULE:"),
-        "policy": policies.checked(draft.policy),
-        "item_kinds": [str(kind) for kind in draft.item_kinds],
-        "reviewer_rules": [str(rule) for rule in draft.reviewer_rules],
+        **plan_values(draft),
     }
 
 

@@ -74,7 +74,7 @@ def make_credential_items(
 ) -> list[ReviewItem]:
     """Unsaved items for these credentials. A credential is as privileged as its identity's access."""
     concerned = {credential.identity_id for credential in credentials}
-    dossiers, privileged = _dossiers(concerned), _privileged(concerned)
+    dossiers, privileged = _dossiers(concerned), privileged_of(concerned)
     sources = _sources({credential.source_id for credential in credentials})
     people = parties_of([(each.identity_id, None, each.identity_id in privileged) for each in credentials])
     items = []
@@ -147,8 +147,8 @@ def _item(
 
 def _dossiers(identity_ids: Collection[UUID]) -> dict[UUID, Dossier]:
     identities = Identity.objects.in_bulk(identity_ids)
-    uses, credentials = _uses_of(identity_ids), _credentials_of(identity_ids)
-    of_identity, of_source = _windows(identities)
+    uses, credentials = uses_of(identity_ids), _credentials_of(identity_ids)
+    of_identity, of_source = windows_of({pk: identity.source_id for pk, identity in identities.items()})
     return {
         pk: _dossier(identity, uses[pk], (*of_identity[pk], *of_source[identity.source_id]), credentials[pk])
         for pk, identity in identities.items()
@@ -178,7 +178,8 @@ def _credentials_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Creden
     return found
 
 
-def _privileged(identity_ids: Collection[UUID]) -> frozenset[UUID]:
+def privileged_of(identity_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of these identities that hold privileged access."""
     held = GrantVersion.objects.filter(
         grant__identity__in=identity_ids, grant__retired_at=None, seen_until=None, is_privileged=True
     )
@@ -190,7 +191,8 @@ def _sources(source_ids: Collection[UUID]) -> dict[UUID, Frozen]:
     return {pk: {"source": {"id": str(pk), "name": name}} for pk, name in named}
 
 
-def _uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
+def uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
+    """What each of these identities was seen to do, the latest first."""
     found: dict[UUID, list[Seen]] = defaultdict(list)
     uses = Usage.objects.filter(identity__in=identity_ids).order_by("-last_seen_at", "pk")
     rows = uses.values_list("identity_id", "action", "resource", "last_seen_at", "count", "first_seen_at")
@@ -199,14 +201,14 @@ def _uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
     return found
 
 
-def _windows(
-    identities: Mapping[UUID, Identity],
+def windows_of(
+    source_by_identity: Mapping[UUID, UUID],
 ) -> tuple[Mapping[UUID, list[Window]], Mapping[UUID, list[Window]]]:
     """What could be observed, by identity and, where it holds for all of a source's identities, by source."""
     of_identity: dict[UUID, list[Window]] = defaultdict(list)
     of_source: dict[UUID, list[Window]] = defaultdict(list)
-    sources = {identity.source_id for identity in identities.values()}
-    concerns = Q(identity__in=identities) | Q(identity=None, source__in=sources)
+    sources = set(source_by_identity.values())
+    concerns = Q(identity__in=source_by_identity.keys()) | Q(identity=None, source__in=sources)
     for row in UsageWindow.objects.filter(concerns).order_by("pk"):
         window = Window(
             log=row.log,

@@ -106,6 +106,7 @@ class World:
     held: SyncRun  # waits for a person
     running: SyncRun
     kept: SyncRun  # a dry run that can be taken in
+    paused: ReviewSchedule
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -301,6 +302,7 @@ def build_world() -> World:
         make_link(people["owner"], now=timezone.now()),
         make.make_source(kind="postgresql"),
         *_unfinished_runs(),
+        make.make_schedule(created_by=stranger, is_enabled=False),
     )
     for name, user in people.items():
         world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)

@@ -81,6 +81,8 @@ def address(operation: Operation, world: World) -> str:
         values["item_id"] = things.answered.pk
     if str(operation) == "grants_ask":
         values["grant_id"] = things.answered.grant_id
+    if str(operation) == "schedules_resume":
+        values["schedule_id"] = world.paused.pk
     asked = "?action=SELECT&resource=table:ledger/public/payments&dialect=postgresql"
     return operation.path.format(**values) + (asked if str(operation) == "history_who_could" else "")
 
@@ -242,6 +244,21 @@ BODIES: dict[str, Any] = {
     "items_verdict": lambda world: {"target": make.NARROWER},
     "grants_verdict": lambda world: {"target": make.NARROWER},
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
+    "campaigns_create": lambda world: {"name": "Now", "fallback_reviewer": world.stranger.user.email},
+    "campaign_previews": lambda world: {
+        "fallback_reviewer": world.stranger.user.email,
+        "item_kinds": ["grant", "credential"],
+        "deadline_policy": "revoke",
+    },
+    "schedules_create": lambda world: {
+        "name": "Every quarter",
+        "rrule": "FREQ=MONTHLY;INTERVAL=3",
+        "starts_at": "2030-01-01T09:00:00Z",
+        "interval_reason": "Little changes here.",
+        "fallback_reviewer": world.stranger.user.email,
+    },
+    "schedules_change": lambda world: {"duration_days": 7},
+    "schedules_pause": lambda world: {"reason": "Until the move is over."},
     "syncs_reject": lambda world: {"reason": "A broken export."},
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
     "sources_change": lambda world: {"name": "Renamed"},

@@ -11,6 +11,7 @@ from governance.kernel.permissions import Permission
 from reviews.campaigns.asking import ask_about
 from reviews.campaigns.closing import cancel_campaign, close_due_campaigns
 from reviews.campaigns.due import open_due_campaigns, run_now
+from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
@@ -49,6 +50,12 @@ def case_resume(make):
 def case_run_now(make):
     schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
     return lambda: run_now(schedule=schedule, actor=boss, now=make.NOW)
+
+
+def case_launch(make):
+    make.grant()
+    boss = make.person(Role.CAMPAIGN_MANAGER)
+    return lambda: launch_campaign(name="Now", fallback_reviewer=boss, actor=make.actor(boss), now=make.NOW)
 
 
 def case_due(make):
@@ -127,6 +134,7 @@ def case_repin(make):
         (case_pause, "schedule.paused"),
         (case_resume, "schedule.resumed"),
         (case_run_now, "campaign.created"),
+        (case_launch, "campaign.created"),
         (case_due, "campaign.created"),
         (case_open, "campaign.opened"),
         (case_ask, "campaign.opened"),

@@ -1,0 +1,361 @@
+"""What a review would ask of whom, and what silence would take away, told before it starts. Writes nothing.
+
+It goes through the population by the code that opens a review, finds out who is asked by the code that asks them, and
+lets the deadline's own rules judge. The database is told that the transaction only reads, so even a mistake here could
+not write. People and examples are counted in whole and named up to a limit; the limits are part of the answer.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Count, Q, QuerySet
+
+from governance.people.models import User
+from identities.models import Credential, Grant, GrantVersion, Source
+from reviews.campaigns.opening import freshness_of, population_of
+from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
+from reviews.campaigns.snapshot import privileged_of
+from reviews.decisions.independence import Parties, parties_of
+from reviews.decisions.policy import Fate, fate_of
+from reviews.decisions.resolution import Resolution, desk_of, resolve, resolve_all
+from reviews.models import Campaign, DeadlinePolicy, ItemKind, ReviewItem
+
+# Beyond these many questions the totals stay exact, and the rest is told of the first ones by identity, in the order of
+# their random ids.
+MOST_LOOKED_AT = 200_000
+CHUNK = 5_000
+MOST_NAMED_PEOPLE = 200
+MOST_EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much one person would be asked. decides: privileged questions that come to them after an owner attested."""
+
+    person: User
+    items: int
+    privileged: int
+    attests: int
+    decides: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Somebody whom a rule names and who is not asked, why, and about how many questions."""
+
+    person: User
+    why: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one deadline policy would do if nobody answered.
+
+    Of what it takes away: `privileged`, used in the last seven days (`used_lately`), and of which nobody can know
+    whether it is used (`unobservable`).
+    """
+
+    policy: DeadlinePolicy
+    is_chosen: bool
+    takes_away: int
+    privileged: int
+    used_lately: int
+    unobservable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One access or credential, named."""
+
+    kind: str
+    id: UUID
+    name: str
+    identity_id: UUID
+    identity: str
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
+
+    load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
+    policy would take away and was used last, the latest first.
+    """
+
+    taken_at: datetime
+    counts: dict[str, int]
+    privileged: dict[str, int]
+    looked_at: int
+    judged: int
+    people: int
+    load: Sequence[Load]
+    nobody: int
+    nobody_examples: Sequence[Example]
+    passed_over_people: int
+    passed_over: Sequence[PassedOver]
+    sources: Sequence[dict[str, Any]]
+    outcomes: Sequence[Outcome]
+    lately: Sequence[Example]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something is told of a part only."""
+        return self.looked_at < self.total or self.judged < self.looked_at
+
+    @property
+    def chosen(self) -> Outcome:
+        return next(outcome for outcome in self.outcomes if outcome.is_chosen)
+
+
+class Bucket(NamedTuple):
+    """Questions that the deadline cannot tell apart."""
+
+    kind: str
+    is_privileged: bool
+    environment: str
+    use: str
+    is_lately: bool
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted while the population goes by."""
+
+    parties: Counter[Parties] = field(default_factory=Counter)
+    buckets: Counter[Bucket] = field(default_factory=Counter)
+    nobody: list[Question] = field(default_factory=list)
+    lately: list[tuple[datetime, str, Question]] = field(default_factory=list)
+    looked_at: int = 0
+    judged: int = 0
+
+
+def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
+    """Simulate this unsaved campaign. `campaign.manager` answers for it."""
+    with _reading_only():
+        counts, privileged, source_ids = _totals(campaign, now)
+        tally, fates = _Tally(), _Fates(campaign)
+        judge = UseJudge(now)
+        for kind in campaign.item_kinds:
+            left = MOST_LOOKED_AT - tally.looked_at
+            rows = _questions(campaign, kind, left, now)
+            while questions := list(islice(rows, CHUNK)):
+                _take(tally, questions, judge, fates)
+        return _told(campaign, tally, fates, counts, privileged, source_ids, now)
+
+
+@contextmanager
+def _reading_only() -> Iterator[None]:
+    """A transaction in which the database refuses to write."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        yield
+
+
+def _totals(campaign: Campaign, now: datetime) -> tuple[dict[str, int], dict[str, int], set[UUID]]:
+    """Questions and privileged questions by kind, exactly, and the sources that they come from."""
+    counts: dict[str, int] = {}
+    privileged: dict[str, int] = {}
+    sources: set[UUID] = set()
+    for kind in campaign.item_kinds:
+        is_grant = kind == ItemKind.GRANT
+        source = "grant__source" if is_grant else "source"
+        is_privileged = Q(is_privileged=True) if is_grant else Q(identity__in=_privileged_identities())
+        rows = population_of(campaign, kind, now).order_by().values_list(source)
+        found = list(rows.annotate(total=Count("pk"), privileged=Count("pk", filter=is_privileged)))
+        counts[kind] = sum(total for _, total, _ in found)
+        privileged[kind] = sum(number for _, _, number in found)
+        sources |= {source_id for source_id, _, _ in found}
+    return counts, privileged, sources
+
+
+def _privileged_identities() -> QuerySet[GrantVersion, UUID]:
+    held = GrantVersion.objects.filter(grant__retired_at=None, seen_until=None, is_privileged=True)
+    return held.values_list("grant__identity_id", flat=True)
+
+
+def _questions(campaign: Campaign, kind: str, most: int, now: datetime) -> Iterator[Question]:
+    rows = population_of(campaign, kind, now).select_related(None)
+    if kind == ItemKind.GRANT:
+        at = "grant__identity"
+        names = (f"{at}_id", f"{at}__source_id", f"{at}__effective_environment", "grant_id", "is_privileged")
+        found = rows.order_by(f"{at}_id", "grant_id").values_list(*names, "pk", "digest")
+        for *facts, version, digest in found[:most].iterator(chunk_size=CHUNK):
+            yield Question(kind, *facts, version, bytes(digest))
+        return
+    names = ("identity_id", "identity__source_id", "identity__effective_environment", "pk", "last_used_at")
+    for *facts, last_used_at in rows.order_by("identity_id", "pk").values_list(*names)[:most].iterator(CHUNK):
+        yield Question(kind, *facts, False, last_used_at=last_used_at)
+
+
+def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: "_Fates") -> None:
+    """Count one chunk, with a fixed number of queries."""
+    if questions[0].kind == ItemKind.CREDENTIAL:
+        held = privileged_of({question.identity for question in questions})
+        questions = [question._replace(is_privileged=question.identity in held) for question in questions]
+    people = parties_of(
+        (each.identity, each.thing if each.kind == ItemKind.GRANT else None, each.is_privileged) for each in questions
+    )
+    resolved = resolve_all(people, fates.desk)
+    judged = judge.judge(questions)
+    for question, parties, resolution, use in zip(questions, people, resolved, judged, strict=True):
+        tally.parties[parties] += 1
+        if resolution.is_nobody and len(tally.nobody) < MOST_EXAMPLES:
+            tally.nobody.append(question)
+        if use is None:
+            continue
+        tally.judged += 1
+        lately = use.at is not None and use.at >= judge.now - LATELY
+        bucket = Bucket(question.kind, question.is_privileged, question.environment, str(use.state), lately)
+        tally.buckets[bucket] += 1
+        if lately and use.at and fates.chosen(bucket) is Fate.TAKE_AWAY:
+            entry = (use.at, str(question.thing), question)
+            keep = heapq.heappush if len(tally.lately) < MOST_EXAMPLES else heapq.heappushpop
+            keep(tally.lately, entry)
+    tally.looked_at += len(questions)
+
+
+class _Fates:
+    """What the deadline would do, asked once per bucket and policy, and the people whom this campaign can ask."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign, self.desk = campaign, desk_of(campaign)
+        self._known: dict[tuple[str, Bucket], Fate] = {}
+
+    def chosen(self, bucket: Bucket) -> Fate:
+        return self.of(self.campaign.deadline_policy, bucket)
+
+    def of(self, policy: str, bucket: Bucket) -> Fate:
+        if (policy, bucket) not in self._known:
+            campaign = Campaign(deadline_policy=policy, policy=self.campaign.policy)
+            seen = {"use": {"state": bucket.use}, "identity": {"environment": bucket.environment}}
+            item = ReviewItem(
+                campaign=campaign,
+                kind=bucket.kind,
+                is_privileged=bucket.is_privileged,
+                needs_independent=bucket.is_privileged,
+                seen=seen,
+            )
+            self._known[policy, bucket] = fate_of(item, None)
+        return self._known[policy, bucket]
+
+
+# --- as it is told ------------------------------------------------------------------------------------------------
+
+
+def _told(
+    campaign: Campaign,
+    tally: _Tally,
+    fates: _Fates,
+    counts: dict[str, int],
+    privileged: dict[str, int],
+    source_ids: set[UUID],
+    now: datetime,
+) -> Preview:
+    everybody = list(tally.parties)
+    answers = list(zip(everybody, resolve_all(everybody, fates.desk), strict=True))
+    passed = _passed_over(tally, answers)
+    load = _load(tally, answers, fates)
+    users = User.objects.in_bulk({*(person for person, _ in load), *(person for person, _, _ in passed)})
+    return Preview(
+        taken_at=now,
+        counts=counts,
+        privileged=privileged,
+        looked_at=tally.looked_at,
+        judged=tally.judged,
+        people=len(load),
+        load=[Load(users[person], **numbers) for person, numbers in load[:MOST_NAMED_PEOPLE]],
+        nobody=sum(tally.parties[parties] for parties, answer in answers if answer.is_nobody),
+        nobody_examples=_named([(question, None) for question in tally.nobody]),
+        passed_over_people=len({person for person, _, _ in passed}),
+        passed_over=[PassedOver(users[person], why, items) for person, why, items in passed[:MOST_NAMED_PEOPLE]],
+        sources=[freshness_of(source, now) for source in Source.objects.filter(pk__in=source_ids).order_by("slug")],
+        outcomes=[_outcome(policy, tally, fates) for policy in DeadlinePolicy],
+        lately=_named([(question, at) for at, _, question in sorted(tally.lately, reverse=True)]),
+    )
+
+
+def _load(
+    tally: _Tally, answers: Sequence[tuple[Parties, Resolution]], fates: _Fates
+) -> list[tuple[UUID, dict[str, int]]]:
+    """What each person is asked, the most first. Nobody's questions wait with the manager and are counted apart."""
+    items: Counter[UUID] = Counter()
+    privileged: Counter[UUID] = Counter()
+    attests: Counter[UUID] = Counter()
+    decides: Counter[UUID] = Counter()
+    for parties, answer in answers:
+        if answer.is_nobody:
+            continue
+        number, person = tally.parties[parties], answer.assignee
+        items[person] += number
+        privileged[person] += number if parties.is_privileged else 0
+        if parties.is_privileged and person in parties.owning_side:
+            attests[person] += number
+            following = resolve(parties, fates.desk, deciding=True, not_again=frozenset({person}))
+            decides[following.assignee] += number
+    ranked = sorted(items | decides, key=lambda person: (-items[person] - decides[person], str(person)))
+    return [
+        (
+            person,
+            {
+                "items": items[person],
+                "privileged": privileged[person],
+                "attests": attests[person],
+                "decides": decides[person],
+            },
+        )
+        for person in ranked
+    ]
+
+
+def _passed_over(tally: _Tally, answers: Sequence[tuple[Parties, Resolution]]) -> list[tuple[UUID, str, int]]:
+    found: Counter[tuple[UUID, str]] = Counter()
+    for parties, answer in answers:
+        steps = {(UUID(step["person"]), step["why"]) for step in answer.trace if _is_passed_over(step)}
+        for person, why in steps:
+            found[person, why] += tally.parties[parties]
+    ranked = sorted(found.items(), key=lambda each: (-each[1], str(each[0])))
+    return [(person, why, items) for (person, why), items in ranked]
+
+
+def _is_passed_over(step: dict[str, Any]) -> bool:
+    return step["outcome"] == "skipped" and step["person"] is not None and step["rule"] != "nobody"
+
+
+def _outcome(policy: DeadlinePolicy, tally: _Tally, fates: _Fates) -> Outcome:
+    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) is Fate.TAKE_AWAY}
+    return Outcome(
+        policy=policy,
+        is_chosen=policy == fates.campaign.deadline_policy,
+        takes_away=sum(taken.values()),
+        privileged=sum(number for bucket, number in taken.items() if bucket.is_privileged),
+        used_lately=sum(number for bucket, number in taken.items() if bucket.is_lately),
+        unobservable=sum(number for bucket, number in taken.items() if bucket.use == "not_observable"),
+    )
+
+
+def _named(questions: Sequence[tuple[Question, datetime | None]]) -> list[Example]:
+    ids = {question.thing for question, _ in questions}
+    names: dict[UUID, tuple[str, str]] = {}
+    for model, column in ((Grant, "label"), (Credential, "external_id")):
+        rows = model._default_manager.filter(pk__in=ids).values_list("pk", column, "identity__name")
+        names |= {pk: (name, identity) for pk, name, identity in rows}
+    return [
+        Example(each.kind, each.thing, names[each.thing][0], each.identity, names[each.thing][1], at)
+        for each, at in questions
+        if each.thing in names
+    ]

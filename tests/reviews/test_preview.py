@@ -1,0 +1,194 @@
+"""A preview tells what an opening then does, and writes nothing."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.utils import InternalError
+from django.test.utils import CaptureQueriesContext
+
+from governance.kernel.actors import Role
+from reviews.campaigns import preview as previewing
+from reviews.campaigns import previewed_use
+from reviews.campaigns.closing import close_due_campaigns
+from reviews.campaigns.plans import CampaignPlan, unsaved_campaign
+from reviews.campaigns.preview import preview_campaign
+from reviews.models import DeadlinePolicy, Decision
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def simulate(make):
+    """`simulate(scope="…", deadline_policy="…")`: the preview, by a manager and with a fallback of its own."""
+
+    def go(**chosen):
+        if "fallback_reviewer" not in chosen:
+            chosen["fallback_reviewer"] = make.person(Role.REVIEWER)
+        manager = chosen.pop("manager", None) or make.person(Role.CAMPAIGN_MANAGER)
+        campaign = unsaved_campaign(CampaignPlan(**chosen), name="Simulated", manager=manager, now=make.NOW)
+        return preview_campaign(campaign=campaign, now=make.NOW)
+
+    return go
+
+
+def every_table():
+    """The content of every table, as one checksum per table."""
+    found = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM \"{table}\" t")
+            found[table] = cursor.fetchone()[0]
+    return found
+
+
+def estate(make):
+    """Owners, a holder, a creator, privileged and idle access, credentials: something of everything."""
+    watched, blind = make.source(name="Watched"), make.source(name="Blind", last_success_at=None)
+    make.window(watched)
+    owner, gone = make.person(Role.OWNER), make.person(Role.OWNER, is_active=False)
+    used, idle = make.identity(watched, owner=owner), make.identity(watched, owner=gone)
+    dark, nobody = make.identity(blind, owner=owner), make.identity(watched)
+    make.use(used, "SELECT", "table:ledger/public/payments", days_ago=2)
+    make.grant(used)
+    make.grant(used, make.PRIVILEGED, created_by=owner)
+    make.grant(idle)
+    make.grant(idle, make.PRIVILEGED)
+    make.grant(dark)
+    make.grant(nobody)
+    make.credential(used, last_used_at=make.NOW - timedelta(days=1), holder=owner)
+    make.credential(dark)
+    return owner
+
+
+@pytest.mark.parametrize("policy", DeadlinePolicy.values)
+def test_what_a_preview_tells_is_what_the_review_then_does(make, simulate, policy):
+    estate(make)
+    people = {"manager": make.person(Role.CAMPAIGN_MANAGER), "fallback_reviewer": make.person(Role.REVIEWER)}
+    kinds = {"item_kinds": ["grant", "credential"], "deadline_policy": policy}
+    told = simulate(**kinds, **people)
+
+    campaign = make.campaign(**kinds, **people)
+    items = list(campaign.items.select_related("campaign"))
+
+    assert told.counts == campaign.frozen["expected"]
+    assert told.total == told.looked_at == told.judged == len(items)
+    assert sum(told.privileged.values()) == sum(item.is_privileged for item in items)
+    assert told.nobody == sum(item.escalated_at is not None for item in items)
+    assert {load.person.pk: load.items for load in told.load if load.items} == {
+        person: sum(item.assignee_id == person for item in items if item.escalated_at is None)
+        for person in {item.assignee_id for item in items if item.escalated_at is None}
+    }
+    close_due_campaigns(now=make.NOW + timedelta(days=15))
+    taken = Decision.objects.filter(item__campaign=campaign)
+    assert told.chosen.takes_away == taken.count()
+    assert told.chosen.privileged == taken.filter(item__is_privileged=True).count()
+
+
+def test_nothing_is_written_by_a_preview(make, simulate):
+    estate(make)
+    people = {"manager": make.person(Role.CAMPAIGN_MANAGER), "fallback_reviewer": make.person(Role.REVIEWER)}
+    before = every_table()
+    simulate(item_kinds=["grant", "credential"], deadline_policy="revoke", **people)
+    assert every_table() == before
+    assert len(before) > 40
+
+
+def test_the_database_itself_refuses_to_write_during_a_preview(make, simulate, monkeypatch):
+    make.grant()
+    monkeypatch.setattr(previewing, "_told", lambda *args: make.source())
+    with pytest.raises(InternalError, match="read-only"):
+        simulate()
+
+
+def test_who_would_review_themself_is_named_with_the_reason(make, simulate):
+    owner, holder = make.person(Role.OWNER), make.person(Role.OWNER)
+    identity = make.identity(owner=holder)
+    make.credential(identity, holder=holder)
+    make.grant(identity)
+    make.grant(make.identity(owner=owner), created_by=owner)
+    make.grant(make.identity(owner=make.person(is_active=False)))
+    told = simulate()
+    assert {(each.person, each.items) for each in told.passed_over if "Not independent" in each.why} == {
+        (holder, 1),
+        (owner, 1),
+    }
+    assert sorted(each.why.split(":")[0] for each in told.passed_over) == [
+        "Has left or cannot sign in.",
+        "Not independent",
+        "Not independent",
+    ]
+
+
+def test_where_nobody_may_decide_the_preview_says_which(make, simulate):
+    manager = make.person(Role.CAMPAIGN_MANAGER)
+    identity = make.identity()
+    make.credential(identity, holder=manager)
+    grant = make.grant(identity)
+    told = simulate(manager=manager, fallback_reviewer=manager)
+    assert (told.nobody, [example.id for example in told.nobody_examples]) == (1, [grant.pk])
+    assert told.people == 0
+
+
+def test_privileged_questions_count_for_the_owner_and_for_whoever_decides_after(make, simulate):
+    owner, independent = make.person(Role.OWNER), make.person(Role.REVIEWER)
+    make.grant(make.identity(owner=owner), make.PRIVILEGED)
+    told = simulate(independent_reviewer=independent)
+    assert {(load.person, load.items, load.attests, load.decides) for load in told.load} == {
+        (owner, 1, 1, 0),
+        (independent, 0, 0, 1),
+    }
+
+
+def test_each_policy_is_told_with_what_was_used_in_the_last_week(make, simulate):
+    source = make.source()
+    make.window(source)
+    lately, long_ago, idle = (make.identity(source) for _ in range(3))
+    make.use(lately, "SELECT", "table:ledger/public/payments", days_ago=6)
+    make.use(long_ago, "SELECT", "table:ledger/public/payments", days_ago=8)
+    grants = [make.grant(each) for each in (lately, long_ago, idle)]
+    make.grant()
+    told = simulate(deadline_policy="revoke")
+    assert {each.policy.value: (each.takes_away, each.used_lately, each.unobservable) for each in told.outcomes} == {
+        "keep_and_escalate": (0, 0, 0),
+        "revoke_unused": (1, 0, 0),
+        "revoke": (4, 1, 1),
+    }
+    assert [example.id for example in told.lately] == [grants[0].pk]
+    assert told.lately[0].identity == lately.name
+
+
+def test_stale_sources_stand_in_the_preview(make, simulate):
+    make.grant(make.identity(make.source(slug="old", last_success_at=make.NOW - timedelta(days=9))))
+    make.grant(make.identity(make.source(slug="fresh")))
+    found = {each["slug"]: each["freshness"] for each in simulate().sources}
+    assert found == {"fresh": "fresh", "old": "stale"}
+
+
+def test_limits_are_said_and_totals_stay_exact(make, simulate, monkeypatch):
+    monkeypatch.setattr(previewing, "MOST_LOOKED_AT", 4)
+    monkeypatch.setattr(previewed_use, "MOST_COMPARED", 2)
+    source = make.source()
+    for _ in range(6):
+        make.use(make.grant(make.identity(source)).identity, "SELECT", "table:ledger/public/payments")
+    told = simulate()
+    assert (told.total, told.looked_at, told.judged, told.is_partial) == (6, 4, 2, True)
+
+
+def test_an_empty_scope_has_an_empty_preview(simulate):
+    told = simulate(scope="source=nowhere")
+    assert (told.total, told.people, told.is_partial, told.chosen.takes_away) == (0, 0, False, 0)
+
+
+def test_forty_questions_cost_as_many_queries_as_three(make, simulate):
+    def queries(number):
+        source = make.source(slug=f"of-{number}")
+        for _ in range(number):
+            identity = make.identity(source, owner=make.person())
+            make.grant(identity)
+            make.use(identity, "SELECT", "table:ledger/public/payments")
+        with CaptureQueriesContext(connection) as found:
+            simulate(scope=f"source={source.slug}", deadline_policy="revoke")
+        return len(found)
+
+    assert queries(40) == queries(3)
