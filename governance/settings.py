@@ -168,6 +168,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.drain_orders": 5,
         "reviews.expire_due_approvals": 10,
         "reviews.send_due_mail": 10,
+        "reviews.send_due_notices": 5,
         "reviews.reroute_items": 30,
         "audit.write_due_checkpoint": 30,
     }.items()
@@ -295,6 +296,13 @@ AUDIT_CHECKPOINT_DIR = Path(env.str("AUDIT_CHECKPOINT_DIR", default=str(DATA_DIR
 AUDIT_KEY_FILE = Path(env.str("AUDIT_KEY_FILE", default=str(DATA_DIR / "keys" / "audit-ed25519.pem")))
 AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="remit.local/audit/1")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS", default=300))
+
+# --- webhooks ---------------------------------------------------------------------------------------------------
+# What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.
+WEBHOOK_KEY_FILE = Path(env.str("WEBHOOK_KEY_FILE", default=str(DATA_DIR / "keys" / "webhook.key")))
+WEBHOOK_INTERNAL_HOSTS: list[str] = env.list("WEBHOOK_INTERNAL_HOSTS", default=[])
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
+WEBHOOK_OFF_AFTER_DAYS = env.int("WEBHOOK_OFF_AFTER_DAYS", default=5)
 
 # --- static files and time --------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

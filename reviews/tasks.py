@@ -11,6 +11,7 @@ from django.utils import timezone
 from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, remediation
 from reviews.campaigns import closing, due, mail, opening
+from reviews.notices import alerts, asking, planning, sending
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
 QUICK, QUICK_HARD = 50, 60
@@ -65,3 +66,17 @@ def execute_order(*, order_id: str, **kwargs: Any) -> None:
 @shared_task(name="reviews.verify_orders", soft_time_limit=LONG, time_limit=LONG_HARD)
 def verify_orders(*, source_id: str, run_id: str, **kwargs: Any) -> None:
     remediation.verify_orders(source_id=source_id, run_id=run_id, now=timezone.now())
+
+
+@shared_task(name="reviews.send_due_notices", soft_time_limit=LONG, time_limit=LONG_HARD)
+def send_due_notices(**kwargs: Any) -> None:
+    now = timezone.now()
+    planning.plan_deliveries(now=now)
+    sending.queue_due(now=now)
+    alerts.send_alerts(now=now)
+    asking.forget_old_deliveries(now=now)
+
+
+@shared_task(name="reviews.send_notices_to", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def send_notices_to(*, endpoint_id: str, **kwargs: Any) -> None:
+    sending.send_to(endpoint_id=endpoint_id, now=timezone.now())

@@ -133,6 +133,20 @@ class Verb(StrEnum):
     BRAKE_RELEASED = "brake.released", "A second person agreed, and what a brake held is sent."
     BRAKE_RECALLED = "brake.recalled", "A person called off what a brake held."
     BRAKE_BUDGET_SET = "brake.budget_set", "A source got its own budget for changes per hour, or lost it."
+    ORDER_TICKET_LINKED = "order.ticket_linked", "Another system keeps a ticket for an order; its reference was noted."
+
+    # webhooks
+    WEBHOOK_CREATED = "webhook.created", "An address of another system was added that is told what happens here."
+    WEBHOOK_CHANGED = "webhook.changed", "A webhook's address, name or choice of events changed."
+    WEBHOOK_REMOVED = "webhook.removed", "A webhook was removed; nothing more is sent there."
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "A webhook got a new signing secret."
+    WEBHOOK_SWITCHED_OFF = (
+        "webhook.switched_off",
+        "A webhook was switched off, by a person or after it failed for days.",
+    )
+    WEBHOOK_SWITCHED_ON = "webhook.switched_on", "A webhook was switched on again."
+    WEBHOOK_TEST_REQUESTED = "webhook.test_requested", "Somebody asked for a test event to be sent to a webhook."
+    WEBHOOK_RESEND_REQUESTED = "webhook.resend_requested", "Somebody asked for an event to be sent to a webhook again."
 
     # mail, evidence, downloads
     MAIL_SENT = "mail.sent", "A message was sent to a person."

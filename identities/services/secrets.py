@@ -12,7 +12,12 @@ MOST_BYTES = 64 * 1024
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Remit's own keys must not leave by being sent to a source as its password.
-_OWN = frozenset({"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "CELERY_PGMQ_DSN", "EMAIL_URL", "AUDIT_KEY_FILE"})
+_OWN = frozenset(
+    {
+        *("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "CELERY_PGMQ_DSN", "EMAIL_URL"),
+        *("AUDIT_KEY_FILE", "WEBHOOK_KEY_FILE"),
+    }
+)
 
 
 class SecretMissing(DomainError):

@@ -7,6 +7,7 @@ from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
+from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 
 __all__ = [
     "Answer",
@@ -19,11 +20,13 @@ __all__ = [
     "Decision",
     "DormantIdentity",
     "HitOutcome",
+    "DeliveryState",
     "ItemKind",
     "MailKind",
     "Order",
     "OrderAction",
     "OrderHold",
+    "OrderTicket",
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",
@@ -33,4 +36,7 @@ __all__ = [
     "Trigger",
     "WatchCursor",
     "WatchHit",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookPurpose",
 ]

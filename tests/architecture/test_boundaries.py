@@ -21,6 +21,7 @@ BUSINESS = (
     "reviews/decisions",
     "reviews/remediation",
     "reviews/models",
+    "reviews/notices",
     "reviews/recommend.py",
     "reviews/deadline.py",
     "reviews/selectors.py",
