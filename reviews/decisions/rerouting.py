@@ -16,8 +16,8 @@ from reviews.decisions.deciding import save_item, witnesses_by_item, witnesses_o
 from reviews.decisions.independence import (
     SelfReview,
     conflict_of,
-    parties_of,
     parties_of_item,
+    parties_of_items,
     ruled_out,
 )
 from reviews.decisions.items import (
@@ -136,9 +136,8 @@ def _reroute_chunk(person: User, after: UUID | None, now: datetime) -> tuple[lis
         items = list(waiting.select_related("campaign", "grant_version").order_by("pk")[:CHUNK])
         desks = {item.campaign_id: desk_of(item.campaign) for item in _one_per_campaign(items)}
         witnesses = witnesses_by_item(item.pk for item in items)
-        everybody = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
         moved = []
-        for item, parties in zip(items, everybody, strict=True):
+        for item, parties in zip(items, parties_of_items(items), strict=True):
             not_again = frozenset(witnesses.get(item.pk, set()) | {person.pk})
             deciding = item.state == ItemState.ATTESTED
             resolution = resolve(parties, desks[item.campaign_id], deciding=deciding, not_again=not_again)

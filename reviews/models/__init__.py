@@ -1,6 +1,7 @@
 """Reviews: one file per concept."""
 
 from reviews.models.campaign import Campaign
+from reviews.models.delegation import Delegation
 from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
@@ -11,6 +12,7 @@ __all__ = [
     "Campaign",
     "DeadlinePolicy",
     "Decision",
+    "Delegation",
     "ItemKind",
     "MailKind",
     "Order",
