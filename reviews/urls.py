@@ -3,11 +3,13 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import absences, campaigns, inbox, items, narrowing, orders, panel, schedules
 
 app_name = "reviews"
 
 urlpatterns = [
+    path("settings/absence/", absences.absence, name="absence"),
+    path("settings/absence/<uuid:delegation_id>/end/", absences.absence_end, name="absence_end"),
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/count/", inbox.inbox_count, name="inbox_count"),
     path("inbox/answers/", inbox.items_bulk, name="items_bulk"),

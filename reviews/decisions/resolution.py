@@ -1,8 +1,8 @@
 """Who is asked: the campaign's rules in their order, then people who can always be asked, with the reason at each step.
 
 A trace is a list of `{"rule", "person": id or None, "outcome": "asked" | "away" | "skipped", "why"}`, oldest
-step first, and is kept with the item. Steps by which one person hands an item to another carry `by` as well; "away" is followed by
-the step of whoever stands in. The last step of a question that nobody may decide is `{"rule": "nobody"}`.
+step first, and is kept with the item. Steps by which one person hands an item to another carry `by` as well; "away" is
+followed by the step of whoever stands in. The last step of a question that nobody may decide is `{"rule": "nobody"}`.
 """
 
 from collections import defaultdict
