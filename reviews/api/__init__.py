@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, delegations, items, narrowing, orders, schedules
+from reviews.api import campaigns, delegations, items, narrowing, orders, reassigning, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("delegations/<uuid:delegation_id>/", delegations.DelegationDetail.as_view(), name="api_delegation"),
     path("delegations/<uuid:delegation_id>/end/", delegations.DelegationEnd.as_view(), name="api_delegation_end"),
     path("items/", items.ItemList.as_view(), name="api_items"),
+    path("items/reassign/", reassigning.ItemsReassign.as_view(), name="api_items_reassign"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
     path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),

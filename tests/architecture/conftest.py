@@ -437,6 +437,16 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "starts_at": "2027-06-01",
         "ends_at": "2027-06-03",
     },
+    "reviews:campaign_move": lambda my: {
+        "person": str(my.item.assignee_id),
+        "to": my.campaign.fallback_reviewer.email,
+        "reason": "They know.",
+    },
+    "api_items_reassign": lambda my: {
+        "items": [{"item": str(my.item.pk)}],
+        "to": my.campaign.fallback_reviewer.email,
+        "reason": "They know.",
+    },
     "reviews:absence_end": lambda my: {"reason": "Back early."},
     "api_delegations": lambda my: {
         "person": my.user.email,

@@ -242,6 +242,11 @@ BODIES: dict[str, Any] = {
     "items_verdict": lambda world: {"target": make.NARROWER},
     "grants_verdict": lambda world: {"target": make.NARROWER},
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
+    "items_reassign": lambda world: {
+        "items": [{"item": str(world.stranger.item.pk)}],
+        "to": world.stranger.campaign.fallback_reviewer.email,
+        "reason": "They know.",
+    },
     "delegations_create": lambda world: {
         "person": world.stranger.user.email,
         "delegate": world.stranger.campaign.fallback_reviewer.email,
