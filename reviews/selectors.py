@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q, QuerySet
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Brake, BrakeState, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Brake, BrakeState, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -223,6 +223,24 @@ def explain_resolution(trace: Sequence[Mapping[str, Any]], labels: Mapping[str, 
         verdict = " is asked." if step["outcome"] == "asked" else f". {step['why']}"
         sentences.append(f"{labels.get(step['rule'], step['rule'])}{by}: {who}{verdict}")
     return sentences
+
+
+def list_delegations(*, actor: Actor) -> QuerySet[Delegation]:
+    """Who stands in for whom: all for administrators and auditors, else what concerns the person."""
+    delegations = Delegation.objects.select_related("person", "delegate", "created_by", "ended_by")
+    # A program that may write gets back what it wrote; the list stays behind reviews:read at the edge.
+    if reads_all_reviews(actor) or "reviews:write" in actor.scopes:
+        return delegations
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    return delegations.filter(Q(person=person) | Q(delegate=person)) if person else delegations.none()
+
+
+def access_delegation(*, actor: Actor, delegation_id: UUID | str) -> Delegation:
+    """One delegation, or NotFound."""
+    delegation = list_delegations(actor=actor).filter(pk=delegation_id).first()
+    if delegation is None:
+        raise NotFound("There is no such delegation, or it is not yours to see.")
+    return delegation
 
 
 def _with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:

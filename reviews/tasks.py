@@ -43,6 +43,11 @@ def reroute_items(**kwargs: Any) -> None:
     decisions.reroute_orphaned_items(now=timezone.now())
 
 
+@shared_task(name="reviews.apply_delegations", soft_time_limit=LONG, time_limit=LONG_HARD)
+def apply_delegations(**kwargs: Any) -> None:
+    decisions.apply_delegations(now=timezone.now())
+
+
 @shared_task(name="reviews.send_due_mail", soft_time_limit=LONG, time_limit=LONG_HARD)
 def send_due_mail(**kwargs: Any) -> None:
     mail.send_due_mail(now=timezone.now())

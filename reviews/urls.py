@@ -3,11 +3,13 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import brakes, campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import absences, brakes, campaigns, inbox, items, moving, narrowing, orders, panel, schedules
 
 app_name = "reviews"
 
 urlpatterns = [
+    path("settings/absence/", absences.absence, name="absence"),
+    path("settings/absence/<uuid:delegation_id>/end/", absences.absence_end, name="absence_end"),
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/count/", inbox.inbox_count, name="inbox_count"),
     path("inbox/answers/", inbox.items_bulk, name="items_bulk"),
@@ -30,6 +32,7 @@ urlpatterns = [
     path("reviews/narrow/<uuid:grant_id>/preview/", narrowing.narrow_preview, name="narrow_preview"),
     path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),
     path("reviews/<uuid:campaign_id>/", campaigns.campaign_detail, name="campaign_detail"),
+    path("reviews/<uuid:campaign_id>/move/", moving.campaign_move, name="campaign_move"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),

@@ -91,6 +91,13 @@ class Verb(StrEnum):
     ITEM_EXPIRED = "item.expired", "A question met its deadline unanswered and the policy answered."
     ITEM_ESCALATED = "item.escalated", "An unanswered question went to the next person in line."
 
+    DELEGATION_CREATED = (
+        "delegation.created",
+        "Somebody was named to answer in a person's place, from one date until another.",
+    )
+    DELEGATION_STARTED = "delegation.started", "A delegation took effect: open questions go to whoever was named."
+    DELEGATION_ENDED = "delegation.ended", "A delegation ended: what is unanswered goes back."
+
     # orders at the sources
     ORDER_PLANNED = "order.planned", "A change at a source was planned."
     ORDER_APPROVED = "order.approved", "A second person released a planned change."

@@ -2,15 +2,18 @@
 
 from django.urls import path
 
-from reviews.api import brakes, campaigns, items, narrowing, orders, schedules
-from reviews.api import campaigns, items, narrowing, orders, previews, schedules
+from reviews.api import brakes, campaigns, delegations, items, narrowing, orders, previews, reassigning, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
     path("campaign-previews/", previews.CampaignPreviews.as_view(), name="api_campaign_previews"),
+    path("delegations/", delegations.DelegationList.as_view(), name="api_delegations"),
+    path("delegations/<uuid:delegation_id>/", delegations.DelegationDetail.as_view(), name="api_delegation"),
+    path("delegations/<uuid:delegation_id>/end/", delegations.DelegationEnd.as_view(), name="api_delegation_end"),
     path("items/", items.ItemList.as_view(), name="api_items"),
+    path("items/reassign/", reassigning.ItemsReassign.as_view(), name="api_items_reassign"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
     path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),

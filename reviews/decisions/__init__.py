@@ -1,8 +1,16 @@
 """Answering questions: decide, decide many, take back, hand on; and who may."""
 
+from reviews.decisions.absences import apply_delegations
 from reviews.decisions.answers import AnswerNotPossible, ReasonRequired, answers_for, reason_is_required
 from reviews.decisions.bulk import BulkResult, TooManyItems, decide_many
 from reviews.decisions.deciding import decide
+from reviews.decisions.delegating import (
+    AlreadyAway,
+    DelegationOver,
+    DelegationRefused,
+    create_delegation,
+    end_delegation,
+)
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
@@ -11,9 +19,12 @@ from reviews.decisions.targets import TargetNotInside
 
 __all__ = [
     "AccessChanged",
+    "AlreadyAway",
     "AnswerNotPossible",
     "BulkResult",
     "CampaignNotOpen",
+    "DelegationOver",
+    "DelegationRefused",
     "NotAssigned",
     "NotEligible",
     "NotRecallable",
@@ -23,8 +34,11 @@ __all__ = [
     "TargetNotInside",
     "TooManyItems",
     "answers_for",
+    "apply_delegations",
+    "create_delegation",
     "decide",
     "decide_many",
+    "end_delegation",
     "reason_is_required",
     "reassign_item",
     "recall",

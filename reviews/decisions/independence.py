@@ -20,7 +20,11 @@ from identities.models import Credential, Grant, Identity
 from reviews.models import ReviewItem
 
 # The steps of a resolution trace that one person took for another.
-HANDED_ON = frozenset({"delegated", "named"})
+HANDED_ON = frozenset({"delegated", "named", "stand_in"})
+# Steps that bring a person's own question back to them: how they were asked before still counts.
+BROUGHT_BACK = frozenset({"returned"})
+# "away": the person was reached, and somebody answers in their place.
+REACHED = frozenset({"asked", "away"})
 
 
 class SelfReview(DomainError):
@@ -60,6 +64,7 @@ class Parties:
     team: tuple[UUID, ...] = ()
     source_owner: UUID | None = None
     owners_manager: UUID | None = None
+    source: UUID | None = None
     holders: frozenset[UUID] = frozenset()
     creator: UUID | None = None
 
@@ -94,7 +99,7 @@ def stands_for(person: UUID, trace: Sequence[Mapping[str, Any]]) -> tuple[UUID, 
     chain: list[UUID] = []
     current = str(person)
     for step in reversed(trace):
-        if step.get("outcome") != "asked" or step.get("person") != current:
+        if step.get("outcome") not in REACHED or step.get("person") != current or step["rule"] in BROUGHT_BACK:
             continue
         if step["rule"] not in HANDED_ON:
             break
@@ -122,8 +127,13 @@ def _second_person(conflict: Conflict, is_you: bool) -> str:
 
 def parties_of_item(item: ReviewItem) -> Parties:
     """The people around one item, as they are now."""
-    [parties] = parties_of([(item.identity_id, item.grant_id, item.is_privileged)])
+    [parties] = parties_of_items([item])
     return parties
+
+
+def parties_of_items(items: Sequence[ReviewItem]) -> list[Parties]:
+    """The same for many items, in their order, with a fixed number of queries."""
+    return parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
 
 
 def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Parties]:
@@ -167,13 +177,17 @@ def _parties(
         team=tuple(members.get(row["team_id"], ())),
         source_owner=row["source__owner_id"],
         owners_manager=row["owner__manager_id"],
+        source=row["source_id"],
         holders=frozenset(holders.get(row["id"], ())),
         creator=creator,
     )
 
 
 def _identity_rows(identity_ids: set[UUID]) -> Iterable[dict[str, Any]]:
-    fields = ("id", "owner_id", "backup_owner_id", "sponsor_id", "team_id", "source__owner_id", "owner__manager_id")
+    fields = (
+        *("id", "owner_id", "backup_owner_id", "sponsor_id", "team_id", "source_id"),
+        *("source__owner_id", "owner__manager_id"),
+    )
     return Identity.objects.filter(pk__in=identity_ids).values(*fields)
 
 

@@ -1,5 +1,6 @@
 """Questions that change hands: handed on by somebody, or rerouted because the person left."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,11 @@ from governance.people.access import MAIL_LINK
 from governance.people.models import User
 from reviews.decisions.deciding import save_item, witnesses_by_item, witnesses_of
 from reviews.decisions.independence import (
+    Parties,
     SelfReview,
     conflict_of,
-    parties_of,
     parties_of_item,
+    parties_of_items,
     ruled_out,
 )
 from reviews.decisions.items import (
@@ -29,7 +31,7 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
-from reviews.decisions.resolution import Resolution, desk_of, resolve
+from reviews.decisions.resolution import Resolution, Step, desk_of, resolve
 from reviews.models import ReviewItem
 from reviews.states import CampaignState, ItemState
 
@@ -56,12 +58,13 @@ def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, acto
         locked = lock_item(item.pk)
         require_open(locked.campaign, now)
         giver = _require_giver(locked, actor)
-        require_undecided(locked)
-        require_version(locked, version)
-        _require_eligible(locked, giver, to)
-        step = {"rule": "delegated", "person": str(to.pk), "by": str(giver), "outcome": "asked", "why": ""}
+        require_asked_for(locked, now, version)
+        deciding = locked.state == ItemState.ATTESTED
+        obstacle_of_hand_over(
+            locked, parties_of_item(locked), giver, to, deciding=deciding, witnesses=witnesses_of(locked)
+        )
         old = {"assignee": str(locked.assignee_id)}
-        save_item(locked, assignee_id=to.pk, resolution=[*locked.resolution, step])
+        save_item(locked, assignee_id=to.pk, resolution=[*locked.resolution, handed_on_step(to.pk, giver)])
         record(
             verb=Verb.ITEM_DELEGATED,
             actor=actor,
@@ -85,10 +88,25 @@ def _require_giver(item: ReviewItem, actor: Actor) -> UUID:
     return person
 
 
-def _require_eligible(item: ReviewItem, giver: UUID, to: User) -> None:
-    parties = parties_of_item(item)
-    deciding = item.state == ItemState.ATTESTED
-    conflict = conflict_of(giver, parties) if deciding else ruled_out(giver, parties)
+def require_asked_for(item: ReviewItem, now: datetime, version: int | None) -> None:
+    """Raise unless the item still waits for an answer, as the caller saw it (version; None: as it is)."""
+    require_open(item.campaign, now)
+    require_undecided(item)
+    if version is not None:
+        require_version(item, version)
+
+
+def handed_on_step(to: UUID, giver: UUID) -> Step:
+    """The step of a trace by which one person gives a question to another."""
+    return {"rule": "delegated", "person": str(to), "by": str(giver), "outcome": "asked", "why": ""}
+
+
+def obstacle_of_hand_over(
+    item: ReviewItem, parties: Parties, giver: UUID | None, to: User, *, deciding: bool, witnesses: Collection[UUID]
+) -> None:
+    """Raise SelfReview or NotEligible where `giver` may not give this item to `to`; giver None: a program."""
+    check = conflict_of if deciding else ruled_out
+    conflict = check(giver, parties) if giver else None
     if conflict is not None:
         raise SelfReview(
             f"You cannot choose who decides here: a person who {conflict.sentence} stays out of it.",
@@ -98,10 +116,10 @@ def _require_eligible(item: ReviewItem, giver: UUID, to: User) -> None:
         raise NotEligible("This person has left or cannot sign in.", fields={"to": "not active"})
     if to.pk == item.assignee_id:
         raise NotEligible("This person is asked already.", fields={"to": "already asked"})
-    conflict = conflict_of(to.pk, parties) if deciding else ruled_out(to.pk, parties)
+    conflict = check(to.pk, parties)
     if conflict is not None:
         raise NotEligible(f"This person {conflict.sentence}.", fields={"to": str(conflict)})
-    if deciding and to.pk in witnesses_of(item):
+    if deciding and to.pk in witnesses:
         raise NotEligible("This person has already attested, so somebody else decides.", fields={"to": "attested"})
 
 
@@ -136,9 +154,8 @@ def _reroute_chunk(person: User, after: UUID | None, now: datetime) -> tuple[lis
         items = list(waiting.select_related("campaign", "grant_version").order_by("pk")[:CHUNK])
         desks = {item.campaign_id: desk_of(item.campaign) for item in _one_per_campaign(items)}
         witnesses = witnesses_by_item(item.pk for item in items)
-        everybody = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
         moved = []
-        for item, parties in zip(items, everybody, strict=True):
+        for item, parties in zip(items, parties_of_items(items), strict=True):
             not_again = frozenset(witnesses.get(item.pk, set()) | {person.pk})
             deciding = item.state == ItemState.ATTESTED
             resolution = resolve(parties, desks[item.campaign_id], deciding=deciding, not_again=not_again)

@@ -1,12 +1,13 @@
 """Who is asked: the campaign's rules in their order, then people who can always be asked, with the reason at each step.
 
-A trace is a list of `{"rule", "person": id or None, "outcome": "asked" | "skipped", "why"}`, oldest step first, and is
-kept with the item. Steps by which one person hands an item to another carry `by` as well. The last step of a question
-that nobody may decide is `{"rule": "nobody"}`.
+A trace is a list of `{"rule", "person": id or None, "outcome": "asked" | "away" | "skipped", "why"}`, oldest
+step first, and is kept with the item. Steps by which one person hands an item to another carry `by` as well; "away" is
+followed by the step of whoever stands in. The last step of a question that nobody may decide is `{"rule": "nobody"}`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 from governance.kernel.actors import Role
 from governance.people.models import RoleAssignment
 from reviews.decisions.independence import Parties, conflict_of, list_active_people, ruled_out
-from reviews.models import Campaign, ReviewerRule
+from reviews.models import Campaign, Delegation, ReviewerRule
 
 Step = dict[str, Any]
 
@@ -26,9 +27,12 @@ RULE_LABELS: Mapping[str, str] = {
     "anyone": "Any other reviewer or administrator",
     "named": "Named by the person asked before",
     "delegated": "Handed on",
+    "stand_in": "Stand-in during an absence",
+    "returned": "Back after an absence",
     "nobody": "Nobody may decide",
     "deadline": "Deadline policy",
 }
+AWAY = "Is away, and has named who answers in their place."
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})
 
 
@@ -42,6 +46,14 @@ class Desk:
     manager: UUID
     reviewers: tuple[UUID, ...]
     active: frozenset[UUID]
+    away: Mapping[UUID, tuple[Delegation, ...]] = field(default_factory=dict)
+    campaign: UUID | None = None
+
+    def stand_in_of(self, person: UUID, source: UUID | None) -> Delegation | None:
+        """The delegation under which somebody else answers this person's question about this source now, if any."""
+        if self.campaign is None:
+            return None
+        return next((each for each in self.away.get(person, ()) if each.covers(self.campaign, source)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,17 @@ def desk_of(campaign: Campaign) -> Desk:
         manager=campaign.manager_id,
         reviewers=tuple(sorted(set(held.values_list("user_id", flat=True)))),
         active=list_active_people(),
+        away=absences(),
+        campaign=campaign.pk,
     )
+
+
+def absences() -> dict[UUID, tuple[Delegation, ...]]:
+    """Every delegation in effect, by the person who is away. Few rows, however many people there are."""
+    found: dict[UUID, list[Delegation]] = defaultdict(list)
+    for each in Delegation.objects.filter(started_at__isnull=False, ended_at=None).order_by("starts_at", "pk"):
+        found[each.person_id].append(each)
+    return {person: tuple(theirs) for person, theirs in found.items()}
 
 
 def resolve(
@@ -90,11 +112,10 @@ def resolve(
             continue
         attests = not deciding and rule in OWNING_RULES | {"named"}
         for person in candidates:
-            why = _obstacle(person, parties, desk, attests=attests, not_again=not_again)
-            outcome = "skipped" if why else "asked"
-            trace.append(step | {"person": str(person), "outcome": outcome, "why": why})
-            if not why:
-                return Resolution(assignee=person, trace=trace)
+            asked, steps = ask_person(person, parties, desk, step, attests=attests, not_again=not_again)
+            trace += steps
+            if asked is not None:
+                return Resolution(assignee=asked, trace=trace)
     trace.append(
         {"rule": "nobody", "person": str(desk.manager), "outcome": "skipped", "why": "Nobody may decide here."}
     )
@@ -105,6 +126,41 @@ def resolve_all(parties: Iterable[Parties], desk: Desk) -> list[Resolution]:
     """`resolve` for many new items, in the order given: the same people give the same answer, which is found once."""
     found = cache(partial(resolve, desk=desk))
     return [found(each) for each in parties]
+
+
+def ask_person(
+    person: UUID, parties: Parties, desk: Desk, step: Step, *, attests: bool, not_again: frozenset[UUID]
+) -> tuple[UUID | None, list[Step]]:
+    """Who answers when it is this person's turn: they, or whoever stands in for them; with the steps of the trace."""
+    why = _obstacle(person, parties, desk, attests=attests, not_again=not_again)
+    reached = step | {"person": str(person), "outcome": "skipped" if why else "asked", "why": why}
+    absence = None if why else desk.stand_in_of(person, parties.source)
+    if absence is None:
+        return (None if why else person), [reached]
+    reached |= {"outcome": "away", "why": AWAY}
+    why = obstacle_of_stand_in(absence, parties, desk, attests=attests, not_again=not_again)
+    return (None if why else absence.delegate_id), [reached, stand_in_step(absence, why)]
+
+
+def stand_in_step(absence: Delegation, why: str = "") -> Step:
+    """The step of a trace by which somebody answers in another's place; why: what keeps them from it."""
+    return {
+        "rule": "stand_in",
+        "person": str(absence.delegate_id),
+        "by": str(absence.person_id),
+        "delegation": str(absence.pk),
+        "outcome": "skipped" if why else "asked",
+        "why": why,
+    }
+
+
+def obstacle_of_stand_in(
+    absence: Delegation, parties: Parties, desk: Desk, *, attests: bool, not_again: frozenset[UUID]
+) -> str:
+    """Why the delegate cannot stand in here, or nothing. One link only: whoever is away as well is not followed on."""
+    if desk.stand_in_of(absence.delegate_id, parties.source) is not None:
+        return "Is away as well; a stand-in has no stand-in."
+    return _obstacle(absence.delegate_id, parties, desk, attests=attests, not_again=not_again)
 
 
 def _obstacle(person: UUID, parties: Parties, desk: Desk, *, attests: bool, not_again: frozenset[UUID]) -> str:

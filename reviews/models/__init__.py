@@ -2,6 +2,7 @@
 
 from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, OrderHold, SourceBudget
 from reviews.models.campaign import Campaign
+from reviews.models.delegation import Delegation
 from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
@@ -18,9 +19,10 @@ __all__ = [
     "Campaign",
     "DeadlinePolicy",
     "Decision",
+    "Delegation",
+    "DeliveryState",
     "DormantIdentity",
     "HitOutcome",
-    "DeliveryState",
     "ItemKind",
     "MailKind",
     "Order",

@@ -43,7 +43,7 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Brake, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Answer, Brake, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -69,6 +69,7 @@ class Belongings:
     token: ApiToken
     file: PeopleFile
     view: SavedView
+    delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
@@ -82,6 +83,7 @@ class Belongings:
             "schedule_id": self.schedule.pk,
             "item_id": item.pk,
             "order_id": self.order.pk,
+            "delegation_id": self.delegation.pk if self.delegation else None,
             "user_id": self.user.pk,
             "person_id": self.user.pk,
             "team_id": self.team.pk,
@@ -249,6 +251,13 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     )
     order = Order.objects.get(decision=decision)
     view = SavedView.objects.create(page="identities", name="Mine", filter="privileged=yes", owner=user)
+    absence = Delegation.objects.create(
+        person=user,
+        delegate=other,
+        starts_at=timezone.now() + timedelta(days=30),
+        ends_at=timezone.now() + timedelta(days=40),
+        created_at=timezone.now(),
+    )
     return Belongings(
         user,
         source,
@@ -265,6 +274,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         token,
         file,
         view,
+        absence,
     )
 
 
@@ -427,6 +437,30 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "why": "They know.",
         "version": my.item.version,
     },
+    "reviews:absence": lambda my: {
+        "delegate": my.campaign.fallback_reviewer.email,
+        "starts_at": "2027-06-01",
+        "ends_at": "2027-06-03",
+    },
+    "reviews:campaign_move": lambda my: {
+        "person": str(my.item.assignee_id),
+        "to": my.campaign.fallback_reviewer.email,
+        "reason": "They know.",
+    },
+    "api_items_reassign": lambda my: {
+        "items": [{"item": str(my.item.pk)}],
+        "to": my.campaign.fallback_reviewer.email,
+        "reason": "They know.",
+    },
+    "reviews:absence_end": lambda my: {"reason": "Back early."},
+    "api_delegations": lambda my: {
+        "person": my.user.email,
+        "delegate": my.campaign.fallback_reviewer.email,
+        "starts_at": "2027-06-01T00:00:00Z",
+        "ends_at": "2027-06-03T00:00:00Z",
+        "reason": "Away.",
+    },
+    "api_delegation_end": lambda my: {"reason": "Back early."},
     "reviews:schedule_create": lambda my: _schedule(my) | {"name": "New"},
     "reviews:schedule_edit": lambda my: _schedule(my) | {"version": my.schedule.version},
     "reviews:schedule_preview": _schedule,

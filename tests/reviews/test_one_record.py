@@ -15,7 +15,15 @@ from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
-from reviews.decisions import decide, reassign_item, recall, reroute_items_of
+from reviews.decisions import (
+    apply_delegations,
+    create_delegation,
+    decide,
+    end_delegation,
+    reassign_item,
+    recall,
+    reroute_items_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +128,24 @@ def case_reroute(make):
     return lambda: reroute_items_of(person=item.assignee, now=make.NOW)
 
 
+def case_name_stand_in(make):
+    person, friend = make.person(), make.person()
+    times = {"starts_at": make.NOW, "ends_at": make.NOW + timedelta(days=3), "now": make.NOW}
+    return lambda: create_delegation(
+        person=person, delegate=friend, reason="Person 9 is ill.", actor=make.actor(person), **times
+    )
+
+
+def case_end_stand_in(make):
+    delegation = case_name_stand_in(make)()
+    return lambda: end_delegation(delegation=delegation, actor=make.actor(delegation.person), now=make.NOW)
+
+
+def case_start_of_absence(make):
+    case_name_stand_in(make)()
+    return lambda: apply_delegations(now=make.NOW)
+
+
 def case_repin(make):
     item = make.item()
     make.change_grant(item.grant, make.NARROWER)
@@ -146,6 +172,9 @@ def case_repin(make):
         (case_recall, "item.recalled"),
         (case_reassign, "item.delegated"),
         (case_reroute, "item.rerouted"),
+        (case_name_stand_in, "delegation.created"),
+        (case_end_stand_in, "delegation.ended"),
+        (case_start_of_absence, "delegation.started"),
         (case_repin, "item.assigned"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
