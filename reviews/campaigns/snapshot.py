@@ -196,8 +196,8 @@ def uses_of(identity_ids: Collection[UUID]) -> Mapping[UUID, list[Seen]]:
     found: dict[UUID, list[Seen]] = defaultdict(list)
     uses = Usage.objects.filter(identity__in=identity_ids).order_by("-last_seen_at", "pk")
     rows = uses.values_list("identity_id", "action", "resource", "last_seen_at", "count", "first_seen_at")
-    for identity_id, *facts in rows:
-        found[identity_id].append(Seen(*facts))
+    for identity_id, action, resource, last_seen_at, count, first_seen_at in rows:
+        found[identity_id].append(Seen(action, resource, last_seen_at, count, first_seen_at))
     return found
 
 
