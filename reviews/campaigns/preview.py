@@ -24,7 +24,7 @@ from reviews.campaigns.opening import freshness_of, population_of
 from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
-from reviews.decisions.policy import Fate, fate_of
+from reviews.decisions.policy import ENDING, Fate, fate_of
 from reviews.decisions.resolution import Resolution, desk_of, resolve, resolve_all
 from reviews.models import Campaign, DeadlinePolicy, ItemKind, ReviewItem
 
@@ -222,7 +222,7 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
         lately = use.at is not None and use.at >= judge.now - LATELY
         bucket = Bucket(question.kind, question.is_privileged, question.environment, str(use.state), lately)
         tally.buckets[bucket] += 1
-        if lately and use.at and fates.chosen(bucket) is Fate.TAKE_AWAY:
+        if lately and use.at and fates.chosen(bucket) in ENDING:
             entry = (use.at, str(question.thing), question)
             keep = heapq.heappush if len(tally.lately) < MOST_EXAMPLES else heapq.heappushpop
             keep(tally.lately, entry)
@@ -337,7 +337,7 @@ def _is_passed_over(step: dict[str, Any]) -> bool:
 
 
 def _outcome(policy: DeadlinePolicy, tally: _Tally, fates: _Fates) -> Outcome:
-    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) is Fate.TAKE_AWAY}
+    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) in ENDING}
     return Outcome(
         policy=policy,
         is_chosen=policy == fates.campaign.deadline_policy,

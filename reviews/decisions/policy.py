@@ -63,6 +63,9 @@ class Fate(StrEnum):
     CANCEL = "cancel"
 
 
+ENDING = frozenset({Fate.EXPIRE, Fate.QUARANTINE, Fate.TAKE_AWAY})
+"""By which access ends, at once or later."""
+
 _FATE_OF = {
     Act.KEEP: Fate.ESCALATE,
     Act.EXPIRE: Fate.EXPIRE,

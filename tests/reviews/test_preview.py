@@ -153,6 +153,8 @@ def test_each_policy_is_told_with_what_was_used_in_the_last_week(make, simulate)
         "keep_and_escalate": (0, 0, 0),
         "revoke_unused": (1, 0, 0),
         "revoke": (4, 1, 1),
+        "graded": (1, 0, 0),
+        "table": (1, 0, 0),
     }
     assert [example.id for example in told.lately] == [grants[0].pk]
     assert told.lately[0].identity == lately.name
