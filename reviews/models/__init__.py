@@ -1,5 +1,6 @@
 """Reviews: one file per concept."""
 
+from reviews.models.ask import Ask
 from reviews.models.campaign import Campaign
 from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
@@ -8,6 +9,7 @@ from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 
 __all__ = [
     "Answer",
+    "Ask",
     "Campaign",
     "DeadlinePolicy",
     "Decision",

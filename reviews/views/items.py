@@ -34,7 +34,7 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
     """The workbench. As a fragment: only the state of the answer, which changes by itself."""
     item = access_item(actor=request.actor, item_id=item_id)
     if request.headers.get("HX-Target", "").startswith("item-state"):
-        decisions = list(list_decisions(item))
+        decisions = list(list_decisions(item, actor=request.actor))
         context = {"item": item, **workbench.state_of(item, decisions, request.actor, timezone.now())}
         return render_page(request, PAGE, context, fragment=STATE)
     bench = Bench.of_item(item, timezone.now(), request.GET.get("style", ""))

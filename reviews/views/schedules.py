@@ -28,7 +28,9 @@ from reviews.campaigns.schedules import (
 )
 from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
+from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
@@ -157,6 +159,8 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
         "population": _population(schedule.scope, schedule.item_kinds, now),
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
         "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
+        "stages": stage_lines(Stages.of(schedule.policy)),
+        "tables": strategy_tables(),
         "campaigns": list(list_campaigns(actor=request.actor).filter(schedule=schedule)[:10]),
         "may_manage": _manages(schedule, request),
         "refusal": refusal,

@@ -19,6 +19,7 @@ from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
+from reviews.decisions.stages import may_owners_answer, others_waiting
 from reviews.models import Answer, Decision, Order, ReviewItem
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
@@ -94,7 +95,7 @@ class Standing:
 
 def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
     """Everything about the question except the form."""
-    decisions = list(list_decisions(item))
+    decisions = list(list_decisions(item, actor=actor))
     standing = standing_of(item, actor)
     return {
         "item": item,
@@ -135,7 +136,10 @@ def last_answer(decisions: Sequence[Decision]) -> Decision | None:
     standing = [
         each
         for each in decisions
-        if each.recalls_id is None and not hasattr(each, "recalled_by") and each.answer not in PASSING_ON
+        if each.recalls_id is None
+        and not hasattr(each, "recalled_by")
+        and each.answer not in PASSING_ON
+        and not (each.is_attestation and each.stage is None)
     ]
     return standing[-1] if standing else None
 
@@ -144,7 +148,10 @@ def _may_recall(item: ReviewItem, answer: Decision, order: Order | None, actor: 
     """Whether the button is worth showing; `recall` decides for itself."""
     if item.campaign.state != CampaignState.OPEN or answer.decided_by_id is None:
         return False
-    wanted = ItemState.ATTESTED if answer.is_attestation else ItemState.DECIDED
+    if answer.is_attestation:
+        wanted = ItemState.OPEN if item.state == ItemState.OPEN else ItemState.ATTESTED
+    else:
+        wanted = ItemState.DECIDED
     is_somebodys = answer.decided_by_id == actor.person_id or actor.has_role(Role.ADMINISTRATOR)
     is_unsent = order is None or order.state in UNSENT_ORDERS
     return item.state == wanted and is_unsent and (is_somebodys or item.campaign.manager_id == actor.person_id)
@@ -154,13 +161,13 @@ def standing_of(item: ReviewItem, actor: Actor) -> Standing:
     """Whether this person is asked, and whether their answer only attests."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.person_id is None:
         return Standing(False, False, "")
-    if item.assignee_id != actor.person_id:
+    if actor.person_id not in others_waiting(item, None):
         return Standing(False, False, f"This question is assigned to {item.assignee}.")
     try:
         attests = is_attestation(actor.person_id, parties_of_item(item), item.resolution)
     except SelfReview as refusal:
         return Standing(False, False, refusal.message)
-    if attests and item.state == ItemState.ATTESTED:
+    if attests and not may_owners_answer(item):
         return Standing(False, True, "You own this identity, so somebody independent decides.")
     return Standing(True, attests, "")
 
@@ -175,7 +182,9 @@ def _may_hand_on(item: ReviewItem, actor: Actor) -> bool:
     """Whether the form is worth showing; `reassign_item` decides for itself."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.auth_method == MAIL_LINK:
         return False
-    return actor.person_id in {item.assignee_id, item.campaign.manager_id} or actor.has_role(Role.ADMINISTRATOR)
+    return actor.person_id in {*others_waiting(item, None), item.campaign.manager_id} or actor.has_role(
+        Role.ADMINISTRATOR
+    )
 
 
 def _native_text(item: ReviewItem) -> str:
