@@ -9,7 +9,8 @@ from django.db.models import Count, F, Q, QuerySet
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Brake, BrakeState, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
+from reviews.models import Ask, Brake, BrakeState, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
+from reviews.policies.stages import Sees, Stages
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -89,8 +90,13 @@ def list_inbox(*, actor: Actor) -> QuerySet[ReviewItem]:
     if person is None:
         return ReviewItem.objects.none()
     return _with_objects(
-        ReviewItem.objects.filter(assignee=person, state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
+        ReviewItem.objects.filter(_is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
     ).order_by("-is_privileged", "campaign__deadline_at", "pk")
+
+
+def _is_asked(person: UUID) -> Q:
+    """Whoever answers a question alone, or beside others in its stage."""
+    return Q(assignee=person) | Q(pk__in=Ask.objects.filter(person=person, is_released=False).values("item_id"))
 
 
 def list_items(
@@ -117,7 +123,8 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     person = actor.person_id if actor.kind is ActorKind.PERSON else None
     if person is None:
         return ReviewItem.objects.none()
-    mine = Q(assignee=person) | Q(pk__in=Decision.objects.filter(decided_by=person).values("item_id"))
+    mine = Q(assignee=person) | Q(pk__in=Ask.objects.filter(person=person).values("item_id"))
+    mine |= Q(pk__in=Decision.objects.filter(decided_by=person).values("item_id"))
     if actor.has_role(Role.CAMPAIGN_MANAGER):
         mine |= Q(campaign__manager=person)
     elif actor.has_role(Role.REVIEWER):
@@ -145,9 +152,30 @@ def access_decision(*, actor: Actor, decision_id: UUID | str) -> Decision:
     return decision
 
 
-def list_decisions(item: ReviewItem) -> QuerySet[Decision]:
-    """Everything said about an item, oldest first; rows with `recalls_id` took an earlier one back."""
-    return item.decisions.select_related("decided_by", "named_person", "recalled_by").order_by("decided_at", "pk")
+def list_decisions(item: ReviewItem, *, actor: Actor | None = None) -> QuerySet[Decision]:
+    """Everything said about an item, oldest first; rows with `recalls_id` took an earlier one back.
+
+    actor: who reads it. People who are still asked do not learn what the others of their stage said before them, and
+    of earlier stages only where their own stage lets them; auditors, administrators and managers read everything.
+    """
+    said = item.decisions.select_related("decided_by", "named_person", "recalled_by").order_by("decided_at", "pk")
+    person = actor.person_id if actor and actor.kind is ActorKind.PERSON else None
+    if person is None or not _is_still_asked(item, person):
+        return said
+    stage = Stages.of(item.campaign.policy).at(item.stage)
+    if stage.sees is Sees.NOTHING:
+        hidden = Q(pk__isnull=False)
+    elif stage.people > 1:
+        hidden = Q(stage=item.stage, round=item.round)
+    else:
+        return said
+    return said.exclude(hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
+
+
+def _is_still_asked(item: ReviewItem, person: UUID) -> bool:
+    if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN:
+        return False
+    return ReviewItem.objects.filter(_is_asked(person), pk=item.pk).exists()
 
 
 def list_orders(*, actor: Actor) -> QuerySet[Order]:

@@ -20,7 +20,10 @@ class CampaignState(StrEnum):
 
 
 class ItemState(StrEnum):
-    """OPEN waits for the assignee; ATTESTED waits for the independent reviewer; DECIDED is final unless recalled."""
+    """OPEN waits for a first answer; ATTESTED waits for a later stage, such as the independent reviewer.
+
+    DECIDED is final unless recalled.
+    """
 
     OPEN = "open"
     ATTESTED = "attested"
@@ -66,8 +69,8 @@ CAMPAIGN_MOVES: Mapping[CampaignState, frozenset[CampaignState]] = {
 
 ITEM_MOVES: Mapping[ItemState, frozenset[ItemState]] = {
     I.OPEN: frozenset({I.ATTESTED, I.DECIDED, I.EXPIRED, I.CANCELLED}),
-    # A recalled attestation, or access that changed since it was given, asks the owner again.
-    I.ATTESTED: frozenset({I.OPEN, I.DECIDED, I.EXPIRED, I.CANCELLED}),
+    # A recalled attestation, or access that changed since it was given, asks the owner again; a stage follows a stage.
+    I.ATTESTED: frozenset({I.OPEN, I.ATTESTED, I.DECIDED, I.EXPIRED, I.CANCELLED}),
     # A recalled decision opens the question again.
     I.DECIDED: frozenset({I.OPEN, I.ATTESTED}),
     I.EXPIRED: frozenset(),

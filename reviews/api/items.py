@@ -44,14 +44,18 @@ class ItemOut(serializers.ModelSerializer[ReviewItem]):
         model = ReviewItem
         fields = [
             *("id", "campaign", "kind", "identity", "identity_name", "grant", "grant_version", "credential", "state"),
-            *("assignee", "resolution", "is_privileged", "needs_independent", "recommendation"),
+            *("assignee", "resolution", "is_privileged", "needs_independent", "stage", "recommendation"),
             *("recommendation_reasons", "recommended_target", "rule_version", "seen", "decided_at", "escalated_at"),
             "version",
         ]
 
 
 class DecisionOut(serializers.ModelSerializer[Decision]):
-    """One answer, or the taking back of one (`recalls`)."""
+    """One answer, or the taking back of one (`recalls`).
+
+    `is_attestation`: it is testimony, and a later stage or the outcome of several answers decides. `stage` is null for
+    what was said after its stage was settled, and for what a policy decided at the deadline.
+    """
 
     decided_by = serializers.SlugRelatedField("email", read_only=True, allow_null=True)  # type: ignore[var-annotated]
     named_person = serializers.SlugRelatedField("email", read_only=True, allow_null=True)  # type: ignore[var-annotated]
@@ -59,7 +63,7 @@ class DecisionOut(serializers.ModelSerializer[Decision]):
     class Meta:
         model = Decision
         fields = [
-            *("id", "item", "answer", "is_attestation", "until", "target", "proof", "reason", "named_person"),
+            *("id", "item", "answer", "is_attestation", "stage", "until", "target", "proof", "reason", "named_person"),
             *("decided_by", "decided_by_policy", "auth_method", "is_bulk", "recalls", "decided_at"),
         ]
 
@@ -126,7 +130,7 @@ class ItemDecisions(APIView):
     def get(self, request: Request, item_id: UUID) -> Response:
         """Everything said about a question, oldest first."""
         item = access_item(actor=actor_of(request), item_id=item_id)
-        return Response(DecisionOut(list_decisions(item), many=True).data)
+        return Response(DecisionOut(list_decisions(item, actor=actor_of(request)), many=True).data)
 
     @extend_schema(operation_id="items_decide", request=DecisionIn, responses={201: DecisionOut}, parameters=[IF_MATCH])
     def post(self, request: Request, item_id: UUID) -> Response:

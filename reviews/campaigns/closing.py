@@ -14,6 +14,7 @@ from governance.kernel.errors import DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from reviews.campaigns.opening import campaign_subject, move_campaign, sign_trail
 from reviews.decisions.items import UNDECIDED
+from reviews.decisions.overdue import settle_half_answered
 from reviews.decisions.policy import settle_chunk
 from reviews.models import Answer, Campaign, MailKind, Order, ReviewItem, ReviewMail
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
@@ -128,6 +129,7 @@ def _begin_due(now: datetime) -> None:
 
 def _settle(campaign: Campaign, now: datetime) -> bool:
     """Let the policy answer everything undecided; False when something is left for the next tick."""
+    settle_half_answered(campaign=campaign, now=now)
     left = ReviewItem.objects.filter(campaign=campaign, state__in=UNDECIDED)
     for _ in range(MOST_ROUNDS):
         after = None

@@ -34,9 +34,10 @@ from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_population_credentials, list_population_grants
 from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
+from reviews.decisions.asks import ask_first_stage
 from reviews.decisions.items import item_context, item_subject
 from reviews.decisions.resolution import desk_of
-from reviews.models import Campaign, ItemKind, ReviewItem
+from reviews.models import Ask, Campaign, ItemKind, ReviewItem
 from reviews.states import CAMPAIGN_MOVES, CampaignState, require_transition
 
 logger = structlog.get_logger(__name__)
@@ -153,8 +154,10 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
             tell_why(campaign, items, taken_at)
         else:
             items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
+        asks = ask_first_stage(campaign, items, desk)
         if items:
             _copy_items(items)
+            Ask.objects.bulk_create(asks)
             _record_escalations(items, actor, now)
             _note_progress(campaign, kind, items)
     return bool(items)

@@ -12,7 +12,7 @@ from identities.models import GrantVersion
 from reviews.campaigns.closing import require_campaign_manager
 from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_grant_items
-from reviews.decisions.deciding import save_item
+from reviews.decisions.asks import ask_first_stage, forget_asks
 from reviews.decisions.items import (
     item_context,
     item_subject,
@@ -21,8 +21,9 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
+from reviews.decisions.recording import save_item
 from reviews.decisions.resolution import desk_of
-from reviews.models import ReviewItem
+from reviews.models import Ask, ReviewItem
 from reviews.states import ItemState
 
 
@@ -47,9 +48,14 @@ def repin_item(*, item: ReviewItem, version: int, actor: Actor, now: datetime) -
             require_campaign_manager(locked.campaign, actor)
         fresh = _fresh(locked, now)
         old = {"version": locked.grant_version.number if locked.grant_version else None, "state": str(locked.state)}
+        fresh.pk, fresh.round = locked.pk, locked.round + 1
+        asks = ask_first_stage(locked.campaign, [fresh], desk_of(locked.campaign))
+        forget_asks(locked)
         save_item(
             locked,
             state=ItemState.OPEN,
+            stage=fresh.stage,
+            round=fresh.round,
             grant_version_id=fresh.grant_version_id,
             assignee_id=fresh.assignee_id,
             resolution=[*locked.resolution, *fresh.resolution],
@@ -62,6 +68,7 @@ def repin_item(*, item: ReviewItem, version: int, actor: Actor, now: datetime) -
             seen=fresh.seen,
             escalated_at=fresh.escalated_at,
         )
+        Ask.objects.bulk_create(asks)
         log.record(
             verb=Verb.ITEM_ASSIGNED,
             actor=actor,

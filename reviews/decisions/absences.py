@@ -16,13 +16,15 @@ from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
-from reviews.decisions.deciding import witnesses_by_item
+from reviews.decisions.asks import people_beside
 from reviews.decisions.delegating import close_delegation, delegation_subject
 from reviews.decisions.independence import Parties, conflict_of, parties_of_items, ruled_out
 from reviews.decisions.items import UNDECIDED, item_context, item_subject
-from reviews.decisions.resolution import Desk, Step, ask_person, desk_of, obstacle_of_stand_in, resolve, stand_in_step
+from reviews.decisions.resolution import Desk, Step, ask_person, desk_of, obstacle_of_stand_in, stand_in_step
+from reviews.decisions.stages import may_owners_answer, resolve_stage
+from reviews.decisions.witnesses import witnesses_by_item
 from reviews.models import Delegation, ReviewItem
-from reviews.states import CampaignState, ItemState
+from reviews.states import CampaignState
 
 CALENDAR = system_actor("absences")
 CHUNK = 500
@@ -91,17 +93,18 @@ def _held_by_stand_in(delegation: Delegation) -> QuerySet[ReviewItem]:
 
 
 class _Case:
-    """One undecided item with what deciding about its next person needs."""
+    """One undecided item with what deciding about its next person needs. heard: who has answered or is asked beside."""
 
-    def __init__(self, item: ReviewItem, parties: Parties, desk: Desk, witnesses: set[UUID]) -> None:
-        self.item, self.parties, self.desk, self.witnesses = item, parties, desk, frozenset(witnesses)
-        self.deciding = item.state == ItemState.ATTESTED
+    def __init__(self, item: ReviewItem, parties: Parties, desk: Desk, heard: set[UUID]) -> None:
+        self.item, self.parties, self.desk, self.heard = item, parties, desk, frozenset(heard)
+        self.deciding = not may_owners_answer(item)
 
     def attests(self, person: UUID) -> bool:
         return not self.deciding and person in self.parties.owning_side
 
     def next_in_line(self, *but: UUID) -> Move:
-        found = resolve(self.parties, self.desk, deciding=self.deciding, not_again=self.witnesses | frozenset(but))
+        item, not_again = self.item, self.heard | frozenset(but)
+        found = resolve_stage(item.campaign, item.stage, self.parties, self.desk, not_again=not_again)
         return found.assignee, found.trace
 
     def last_asked(self) -> Step:
@@ -118,7 +121,7 @@ def _handed_over(case: _Case, delegation: Delegation) -> Move | None:
     if case.last_asked().get("rule") == "stand_in":
         why = "Stands in here already; a stand-in has no stand-in."
     else:
-        why = obstacle_of_stand_in(delegation, case.parties, case.desk, attests=attests, not_again=case.witnesses)
+        why = obstacle_of_stand_in(delegation, case.parties, case.desk, attests=attests, not_again=case.heard)
     step = stand_in_step(delegation, why)
     if not why:
         return delegation.delegate_id, [step]
@@ -137,7 +140,7 @@ def _brought_back(case: _Case, delegation: Delegation) -> Move | None:
         case.desk,
         {"rule": "returned"},
         attests=case.attests(person),
-        not_again=case.witnesses,
+        not_again=case.heard,
     )
     if asked is not None:
         return asked, steps
@@ -189,9 +192,9 @@ def _cases(items: QuerySet[ReviewItem]) -> list[_Case]:
     desks = {
         campaign.pk: desk_of(campaign) for campaign in {item.campaign_id: item.campaign for item in found}.values()
     }
-    witnesses = witnesses_by_item(item.pk for item in found)
+    witnesses, beside = witnesses_by_item(item.pk for item in found), people_beside(item.pk for item in found)
     return [
-        _Case(item, parties, desks[item.campaign_id], witnesses.get(item.pk, set()))
+        _Case(item, parties, desks[item.campaign_id], witnesses.get(item.pk, set()) | beside.get(item.pk, set()))
         for item, parties in zip(found, parties_of_items(found), strict=True)
     ]
 

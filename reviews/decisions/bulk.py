@@ -10,6 +10,7 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from reviews.decisions.answers import BULK, AnswerNotPossible
+from reviews.decisions.asks import is_heard
 from reviews.decisions.deciding import decide, foresee
 from reviews.decisions.items import NotAssigned
 from reviews.models import Answer, ReviewItem
@@ -105,7 +106,7 @@ def _row(
     call: Callable[..., Outcome], pk: UUID, item: ReviewItem | None, version: int | None, actor: Actor, **more: Any
 ) -> BulkResult:
     # Absent and not yours look alike here too.
-    if item is None or item.assignee_id != actor.person_id:
+    if item is None or not is_heard(item, actor):
         return BulkResult(pk, False, "This question is not assigned to you.", NotAssigned.code)
     seen = item.version if version is None else version
     try:

@@ -1,7 +1,6 @@
 """Answer one question: check, plan at the source outside any transaction, then write everything or nothing."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,15 +8,24 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
-from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.permissions import Permission
 from governance.people.models import User
 from identities.services.review_facts import note_review
 from reviews.decisions.answers import KEEPING, PASSING_ON, require_possible
+from reviews.decisions.asks import (
+    ask_beside,
+    ask_of,
+    came_too_late,
+    drop_ask,
+    last_steps,
+    release_others,
+    replace_ask,
+    require_asked,
+    seat_next,
+)
 from reviews.decisions.independence import (
     Conflict,
     Parties,
@@ -28,21 +36,31 @@ from reviews.decisions.independence import (
     stands_for,
 )
 from reviews.decisions.items import (
+    StaleItem,
     get_item,
-    item_context,
-    item_subject,
     lock_item,
-    require_assignee,
     require_open,
     require_unchanged,
     require_undecided,
     require_version,
 )
-from reviews.decisions.resolution import Resolution, Step, desk_of, resolve
+from reviews.decisions.recording import move_item, record_answer, save_item
+from reviews.decisions.resolution import Resolution, Step, desk_of
+from reviews.decisions.stages import (
+    Course,
+    Final,
+    Vote,
+    may_owners_answer,
+    others_waiting,
+    plot,
+    resolve_stage,
+    stages_of,
+)
 from reviews.decisions.targets import prove_target
+from reviews.decisions.witnesses import witnesses_of
 from reviews.models import Answer, Decision, ReviewItem
 from reviews.remediation import Prepared, place_order, prepare
-from reviews.states import ITEM_MOVES, ItemState, require_transition
+from reviews.states import ItemState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +79,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the answer is worth: whose it is, whether it only attests, and the proof of a target."""
+    """What the answer is worth: whose it is, the proof of a target, and where it leads (None: to another person)."""
 
     person: UUID
     parties: Parties
-    is_attestation: bool
     proof: Mapping[str, Any] | None
+    course: Course | None
+
+    @property
+    def is_attestation(self) -> bool:
+        """Whether the answer is testimony: others, or a later stage, decide with it."""
+        return self.course is not None and self.course.is_testimony
 
 
 def decide(
@@ -87,9 +110,11 @@ def decide(
     version: the item's version that the person saw. until: for approve_until and rotate. target: for scope_down, what
     shall remain. named_person: for not_mine and dont_know, who is said to know (or nobody).
 
-    An owner's answer on privileged access is an attestation: the item goes on to an independent reviewer. Talks to the
-    source to plan the change, so it must not be called inside a transaction. Raises NotAssigned, SelfReview,
-    CampaignNotOpen, StaleItem, AccessChanged, AnswerNotPossible, ReasonRequired and TargetNotInside.
+    Where the campaign has stages (an owner's answer on privileged access always has a second one), or several people
+    are asked, the answer is testimony until the last stage is settled. Somebody whose stage was settled without them is
+    still heard, which changes nothing. Talks to the source to plan the change, so it must not be called inside a
+    transaction. Raises NotAssigned, SelfReview, CampaignNotOpen, StaleItem, AccessChanged, AnswerNotPossible,
+    ReasonRequired and TargetNotInside.
     """
     item = get_item(item.pk)
     require_possible(item, answer, reason=reason, until=until, has_target=target is not None, now=now)
@@ -103,20 +128,27 @@ def decide(
         named_person=named_person,
         is_bulk=is_bulk,
     )
+    if came_too_late(item, reply.actor) and reply.answer not in PASSING_ON:
+        return _hear(item, reply)
     standing = _require_standing(item, version, reply)
+    course = standing.course
     prepared = Prepared()
-    if not standing.is_attestation:
-        prepared = prepare(item=item, answer=reply.answer, target=target)
+    if course and course.final:
+        prepared = prepare(item=item, answer=course.final.answer, target=course.final.target)
     with transaction.atomic(durable=True):
         locked = lock_item(item.pk)
         standing = _require_standing(locked, version, reply, proof=standing.proof)
+        if course and not (standing.course and standing.course.leads_where(course)):
+            raise StaleItem("Somebody else answered in this moment. Look again, then answer.", version=locked.version)
         decision = _write_decision(locked, reply, standing)
-        if reply.answer in PASSING_ON:
+        if standing.course is None:
             _pass_on(locked, decision, reply, standing)
-        elif standing.is_attestation:
-            _attest(locked, decision, reply, standing)
+        elif standing.course.final:
+            _settle(locked, decision, reply, standing, prepared)
+        elif standing.course.stage:
+            _enter(locked, decision, reply, standing)
         else:
-            _settle(locked, decision, reply, prepared)
+            _wait(locked, decision, reply, standing)
     return decision
 
 
@@ -141,81 +173,181 @@ def foresee(
 def _require_standing(item: ReviewItem, version: int, reply: Reply, proof: Mapping[str, Any] | None = None) -> Standing:
     """Check the answer against the state of the world: run before planning, and again under the lock."""
     require_open(item.campaign, reply.now)
-    person = require_assignee(item, reply.actor)
+    person = require_asked(item, reply.actor)
     require_undecided(item)
     require_version(item, version)
     parties = parties_of_item(item)
     if reply.answer in PASSING_ON:
-        return Standing(person, parties, is_attestation=False, proof=None)
-    attests = is_attestation(person, parties, item.resolution)
-    if attests and item.state == ItemState.ATTESTED:
+        return Standing(person, parties, proof=None, course=None)
+    is_owners = is_attestation(person, parties, item.resolution)
+    if is_owners and not may_owners_answer(item):
         raise SelfReview("You cannot decide here: you own this identity.", conflict=str(Conflict.OWNER))
     require_unchanged(item)
     if reply.target is not None and proof is None:
         proof = prove_target(item, reply.target)
-    return Standing(person, parties, attests, proof)
+    vote = Vote(person, reply.answer, is_owners, reply.until, reply.target)
+    heard = frozenset(witnesses_of(item) | {person, *stands_for(person, item.resolution)})
+    course = plot(item, vote, parties, desk_of(item.campaign), proof=proof, not_again=heard)
+    return Standing(person, parties, proof, course)
+
+
+def _hear(item: ReviewItem, reply: Reply) -> Decision:
+    """Keep what somebody says whose stage was settled without them. Nothing else changes."""
+    with transaction.atomic(durable=True):
+        locked = lock_item(item.pk)
+        require_open(locked.campaign, reply.now)
+        if not came_too_late(locked, reply.actor) or reply.actor.person_id is None:
+            raise StaleItem("This question is asked again. Look at it, then answer.", version=locked.version)
+        person = reply.actor.person_id
+        is_attestation(person, parties_of_item(locked), locked.resolution)
+        require_unchanged(locked)
+        proof = prove_target(locked, reply.target) if reply.target is not None else None
+        decision = _keep(locked, reply, person, proof, is_attestation=True, stage=None)
+        drop_ask(locked, person)
+        old = {"state": str(locked.state), "assignee": str(locked.assignee_id)}
+        record_answer(Verb.ITEM_ANSWERED, locked, decision, reply.actor, reply.now, old=old, too_late=True)
+    return decision
 
 
 def _write_decision(item: ReviewItem, reply: Reply, standing: Standing) -> Decision:
+    attests = standing.is_attestation
+    return _keep(item, reply, standing.person, standing.proof, is_attestation=attests, stage=item.stage)
+
+
+def _keep(
+    item: ReviewItem,
+    reply: Reply,
+    person: UUID,
+    proof: Mapping[str, Any] | None,
+    *,
+    is_attestation: bool,
+    stage: int | None,
+) -> Decision:
     return Decision.objects.create(
         item=item,
         answer=reply.answer,
-        is_attestation=standing.is_attestation,
+        is_attestation=is_attestation,
+        stage=stage,
+        round=item.round,
         until=reply.until,
         target=reply.target.to_json() if reply.target else None,
-        proof=standing.proof,
+        proof=proof,
         digest=item.grant_version.digest if item.grant_version else None,
         reason=reply.reason,
         named_person=reply.named_person,
-        decided_by_id=standing.person,
+        decided_by_id=person,
         auth_method=reply.actor.auth_method,
         is_bulk=reply.is_bulk,
         decided_at=reply.now,
     )
 
 
-def _settle(item: ReviewItem, decision: Decision, reply: Reply, prepared: Prepared) -> None:
-    """The answer is final: order what it asks for, and write approvals down where requests are decided."""
-    recall_until = reply.now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
-    later = reply.until if reply.answer == Answer.APPROVE_UNTIL else None
+def _settle(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing, prepared: Prepared) -> None:
+    """The last stage is settled. A single answer is the decision itself; several have an outcome of their own."""
+    course = standing.course
+    final = decision
+    if course and course.is_shared and course.final:
+        final = write_outcome(item, course.final, now=reply.now)
+    release_others(item, standing.person)
+    steps = list(course.steps) if course else []
+    old = conclude(item, final, prepared, actor=reply.actor, now=reply.now, steps=steps)
+    outcome = final if final != decision else None
+    record_answer(Verb.ITEM_DECIDED, item, decision, reply.actor, reply.now, old=old, outcome=outcome)
+
+
+def write_outcome(item: ReviewItem, final: Final, *, now: datetime) -> Decision:
+    """What several answers amount to, as a decision that names the strategy instead of a person."""
+    strategy = stages_of(item.campaign).at(item.stage).strategy
+    return Decision.objects.create(
+        item=item,
+        answer=final.answer,
+        stage=item.stage,
+        round=item.round,
+        until=final.until,
+        target=final.target.to_json() if final.target else None,
+        proof=final.proof,
+        digest=item.grant_version.digest if item.grant_version else None,
+        decided_by_policy=str(strategy),
+        decided_at=now,
+    )
+
+
+def conclude(
+    item: ReviewItem,
+    decision: Decision,
+    prepared: Prepared,
+    *,
+    actor: Actor,
+    now: datetime,
+    steps: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, str]:
+    """Order what the final answer asks for, write approvals down where requests are decided, and end the question.
+
+    An inner step; the caller records it, with what is returned: what the item was.
+    """
+    later = decision.until if decision.answer == Answer.APPROVE_UNTIL else None
     place_order(
         decision=decision,
         item=item,
         prepared=prepared,
-        execute_after=later or recall_until,
-        actor=reply.actor,
-        now=reply.now,
+        execute_after=later or now + timedelta(seconds=settings.ORDER_RECALL_SECONDS),
+        actor=actor,
+        now=now,
     )
-    if reply.answer in KEEPING and item.grant_id is not None and item.grant_version is not None:
+    if decision.answer in KEEPING and item.grant_id is not None and item.grant_version is not None:
         note_review(
             grant_ids=[item.grant_id],
             digest_by_grant={item.grant_id: bytes(item.grant_version.digest)},
             approved_until=later,
-            now=reply.now,
+            now=now,
         )
-    old = move_item(item, ItemState.DECIDED, decided_at=reply.now)
-    record_answer(Verb.ITEM_DECIDED, item, decision, reply.actor, reply.now, old=old)
+    passed_over = {"resolution": [*item.resolution, *steps]} if steps else {}
+    return move_item(item, ItemState.DECIDED, decided_at=now, **passed_over)
 
 
-def _attest(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
-    """The owner has said what they know; somebody independent of them decides."""
-    not_again = witnesses_of(item) | {standing.person, *stands_for(standing.person, item.resolution)}
-    resolution = resolve(standing.parties, desk_of(item.campaign), deciding=True, not_again=frozenset(not_again))
-    old = move_item(item, ItemState.ATTESTED, **_assignment(item, resolution, reply.now))
+def _enter(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
+    """A stage is settled, and a later one gets the question."""
+    course = standing.course
+    assert course is not None and course.stage is not None  # noqa: S101 - the caller looked
+    first, *others = course.people
+    release_others(item, standing.person)
+    trace = [*item.resolution, *course.steps, *first.trace, *last_steps(others)]
+    fields: dict[str, Any] = {"assignee_id": first.assignee, "stage": course.stage, "resolution": trace}
+    if first.is_nobody:
+        fields["escalated_at"] = reply.now
+    old = move_item(item, ItemState.ATTESTED, **fields)
+    ask_beside(item, [each.assignee for each in others])
+    record_answer(Verb.ITEM_ANSWERED, item, decision, reply.actor, reply.now, old=old)
+
+
+def _wait(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
+    """Others of this stage are waited for. The question is as they saw it, so its version stays."""
+    old = {"state": str(item.state), "assignee": str(item.assignee_id)}
+    if item.assignee_id == standing.person:
+        item.assignee_id = seat_next(item, standing.person)
+        item.save(update_fields=["assignee"])
+    else:
+        drop_ask(item, standing.person)
     record_answer(Verb.ITEM_ANSWERED, item, decision, reply.actor, reply.now, old=old)
 
 
 def _pass_on(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
     """Not this person's question: ask the person they name, else whoever comes next."""
-    resolution = resolve(
-        standing.parties,
-        desk_of(item.campaign),
-        deciding=item.state == ItemState.ATTESTED,
-        not_again=frozenset(witnesses_of(item) | {standing.person}),
-        named=_named_step(reply, standing),
-    )
     old = {"state": str(item.state), "assignee": str(item.assignee_id)}
-    save_item(item, **_assignment(item, resolution, reply.now))
+    named = _named_step(reply, standing)
+    ask = ask_of(item, standing.person) if item.assignee_id != standing.person else None
+    if ask is not None:
+        replace_ask(item, ask, named=named)
+    else:
+        resolution = resolve_stage(
+            item.campaign,
+            item.stage,
+            standing.parties,
+            desk_of(item.campaign),
+            not_again=frozenset(witnesses_of(item) | {standing.person, *others_waiting(item, standing.person)}),
+            named=named,
+        )
+        save_item(item, **_assignment(item, resolution, reply.now))
     record_answer(Verb.ITEM_REROUTED, item, decision, reply.actor, reply.now, old=old)
 
 
@@ -226,21 +358,6 @@ def _named_step(reply: Reply, standing: Standing) -> Step | None:
     return {"person": str(reply.named_person.pk), "by": str(standing.person)}
 
 
-def witnesses_of(item: ReviewItem) -> set[UUID]:
-    """Everybody whose answer on this item was not its end: they attested or passed it on, and are not asked again."""
-    return witnesses_by_item([item.pk]).get(item.pk, set())
-
-
-def witnesses_by_item(item_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
-    """`witnesses_of` for many items with one query; items without any are absent."""
-    given = Decision.objects.filter(item__in=list(item_ids), recalled_by=None, recalls=None, decided_by__isnull=False)
-    witnesses = given.filter(Q(is_attestation=True) | Q(answer__in=PASSING_ON))
-    found: dict[UUID, set[UUID]] = defaultdict(set)
-    for item_id, person in witnesses.values_list("item_id", "decided_by_id"):
-        found[item_id].add(person)
-    return found
-
-
 def _assignment(item: ReviewItem, resolution: Resolution, now: datetime) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "assignee_id": resolution.assignee,
@@ -249,45 +366,3 @@ def _assignment(item: ReviewItem, resolution: Resolution, now: datetime) -> dict
     if resolution.is_nobody:
         fields["escalated_at"] = now
     return fields
-
-
-def move_item(item: ReviewItem, state: ItemState, **fields: Any) -> dict[str, str]:
-    """Move a locked item along the table; returns what it was, for the record."""
-    old = {"state": str(item.state), "assignee": str(item.assignee_id)}
-    require_transition(ITEM_MOVES, ItemState(item.state), state)
-    save_item(item, state=state, **fields)
-    return old
-
-
-def save_item(item: ReviewItem, **fields: Any) -> None:
-    """Write fields of a locked item and count the change."""
-    item.version += 1
-    for name, value in fields.items():
-        setattr(item, name, value)
-    item.save(update_fields=["version", *(name.removesuffix("_id") for name in fields)])
-
-
-def record_answer(
-    verb: Verb, item: ReviewItem, decision: Decision, actor: Actor, now: datetime, *, old: Mapping[str, str]
-) -> None:
-    """The one record of one answer. The proof and the target stand in the decision; the record holds their digests."""
-    log.record(
-        verb=verb,
-        actor=actor,
-        subject=item_subject(item),
-        now=now,
-        old=old,
-        new={"state": str(item.state), "assignee": str(item.assignee_id), "answer": str(decision.answer)},
-        reason=decision.reason,
-        context=item_context(item)
-        | {
-            "decision": str(decision.pk),
-            "attestation": decision.is_attestation,
-            "bulk": decision.is_bulk,
-            "until": decision.until,
-            "target": decision.proof["target"] if decision.proof else None,
-            "policy": decision.decided_by_policy,
-            "named": str(decision.named_person_id) if decision.named_person_id else None,
-            "recalls": str(decision.recalls_id) if decision.recalls_id else None,
-        },
-    )

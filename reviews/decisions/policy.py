@@ -31,7 +31,6 @@ from governance.kernel.actors import system_actor
 from governance.kernel.observing import UseState
 from identities.models import GrantVersion, Identity, Usage
 from identities.services.review_facts import end_review_by
-from reviews.decisions.deciding import move_item, record_answer
 from reviews.decisions.items import (
     UNDECIDED,
     Drift,
@@ -41,6 +40,7 @@ from reviews.decisions.items import (
     item_subject,
     lock_item,
 )
+from reviews.decisions.recording import move_item, record_answer
 from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
 from reviews.policies.deadline import Act, Consequence, table_of
 from reviews.remediation import Prepared, place_order, prepare

@@ -16,12 +16,18 @@ from governance.kernel.errors import DomainError, Forbidden
 from governance.people.access import MAIL_LINK
 from governance.people.models import User
 from identities.services.request_keys import Once, remember, require_new
-from reviews.decisions.deciding import witnesses_by_item
+from reviews.decisions.asks import people_beside
 from reviews.decisions.independence import Parties, parties_of_items
 from reviews.decisions.items import UNDECIDED, item_context, item_subject
-from reviews.decisions.rerouting import NotEligible, handed_on_step, obstacle_of_hand_over, require_asked_for
+from reviews.decisions.rerouting import (
+    NotEligible,
+    answered_in_stages,
+    handed_on_step,
+    obstacle_of_hand_over,
+    require_asked_for,
+)
+from reviews.decisions.witnesses import witnesses_by_item
 from reviews.models import Campaign, ReviewItem
-from reviews.states import ItemState
 
 MOST_ROWS = 2000
 
@@ -59,6 +65,7 @@ class _Row:
     item: ReviewItem
     parties: Parties
     witnesses: frozenset[UUID]
+    beside: frozenset[UUID]
 
 
 def reassign_many(
@@ -174,8 +181,9 @@ def _rows(wanted: Sequence[UUID]) -> dict[UUID, _Row]:
     locked = ReviewItem.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
     items = list(locked.select_related("campaign", "grant_version"))
     witnesses = witnesses_by_item(item.pk for item in items)
+    beside = people_beside(item.pk for item in items)
     return {
-        item.pk: _Row(item, parties, frozenset(witnesses.get(item.pk, ())))
+        item.pk: _Row(item, parties, frozenset(witnesses.get(item.pk, ())), frozenset(beside.get(item.pk, ())))
         for item, parties in zip(items, parties_of_items(items), strict=True)
     }
 
@@ -190,8 +198,16 @@ def _require_movable(row: _Row, to: User, actor: Actor, now: datetime, version: 
             raise NotEligible("There is no such question, or it is not yours to hand on.")
         giver = actor.person_id
     require_asked_for(row.item, now, version)
+    # Only where several answer, or have answered, somebody else's answer can stand.
+    answered = answered_in_stages(row.item) if row.beside or row.item.stage > 1 else ()
     obstacle_of_hand_over(
-        row.item, row.parties, giver, to, deciding=row.item.state == ItemState.ATTESTED, witnesses=row.witnesses
+        row.item,
+        row.parties,
+        giver,
+        to,
+        waiting={row.item.assignee_id, *row.beside},
+        answered=answered,
+        witnesses=row.witnesses,
     )
     return giver
 

@@ -1,18 +1,19 @@
 """Take an answer back, as long as nothing has been sent to a source."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, Forbidden
 from identities.services.review_facts import clear_review, note_review
 from reviews.decisions.answers import KEEPING, PASSING_ON
-from reviews.decisions.deciding import move_item, record_answer
-from reviews.decisions.items import lock_item, require_open
+from reviews.decisions.asks import ask_beside, reopen_asks
+from reviews.decisions.items import UNDECIDED, lock_item, require_open
+from reviews.decisions.recording import move_item, record_answer, save_item
 from reviews.models import Decision, ItemKind, ReviewItem
 from reviews.remediation import recall_orders
 from reviews.states import ItemState
@@ -36,11 +37,14 @@ def recall(*, decision: Decision, actor: Actor, now: datetime) -> Decision:
         require_open(item.campaign, now)
         person = _require_recaller(item, decision, actor)
         _require_recallable(item, decision)
-        recall_orders(decision=decision, actor=actor, now=now)
+        outcome = _outcome_of(item, decision)
+        recall_orders(decision=outcome or decision, actor=actor, now=now)
         taken_back = _write_recall(decision, person, actor, now)
-        _forget_approval(item, decision)
-        old = move_item(item, _state_before(item, decision), **_reopened(decision))
-        record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old)
+        if outcome is not None:
+            _write_recall(outcome, person, actor, now)
+        _forget_approval(item, outcome or decision)
+        old = _ask_again(item, decision)
+        record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old, outcome=outcome)
     return taken_back
 
 
@@ -57,9 +61,30 @@ def _require_recallable(item: ReviewItem, decision: Decision) -> None:
         raise NotRecallable("This cannot be taken back.")
     if Decision.objects.filter(recalls=decision).exists():
         raise NotRecallable("This answer has been taken back already.")
-    wanted = ItemState.ATTESTED if decision.is_attestation else ItemState.DECIDED
-    if item.state != wanted:
+    if item.state not in UNDECIDED | {ItemState.DECIDED}:
         raise NotRecallable(f"The question is {item.state}, so there is nothing to take back.")
+    if decision.is_attestation and decision.stage is None:
+        raise NotRecallable("This came after its stage was settled, so it counts nowhere.")
+    if decision.round != item.round or _standing(item).filter(stage__gt=_stage_of(item, decision)).exists():
+        raise NotRecallable(f"The question is {item.state}, so there is nothing to take back.")
+    if item.state != ItemState.DECIDED and not decision.is_attestation:
+        raise NotRecallable(f"The question is {item.state}, so there is nothing to take back.")
+
+
+def _standing(item: ReviewItem) -> QuerySet[Decision]:
+    """Everything that counts in the present round."""
+    given = Decision.objects.filter(item=item, round=item.round, recalls=None, recalled_by=None)
+    return given.exclude(answer__in=PASSING_ON)
+
+
+def _stage_of(item: ReviewItem, decision: Decision) -> int:
+    return decision.stage or item.stage
+
+
+def _outcome_of(item: ReviewItem, decision: Decision) -> Decision | None:
+    """The row that says what the answers of this stage amount to, where the question ended with it."""
+    stage = _stage_of(item, decision)
+    return _standing(item).filter(decided_by=None, stage=stage).first() if decision.is_attestation else None
 
 
 def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime) -> Decision:
@@ -68,6 +93,8 @@ def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime)
         recalls=decision,
         answer=decision.answer,
         is_attestation=decision.is_attestation,
+        stage=decision.stage,
+        round=decision.round,
         until=decision.until,
         target=decision.target,
         proof=decision.proof,
@@ -78,16 +105,23 @@ def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime)
     )
 
 
-def _state_before(item: ReviewItem, decision: Decision) -> ItemState:
-    if decision.is_attestation:
-        return ItemState.OPEN
-    attested = item.decisions.filter(is_attestation=True, recalls=None, recalled_by=None)
-    return ItemState.ATTESTED if attested.exists() else ItemState.OPEN
+def _ask_again(item: ReviewItem, decision: Decision) -> dict[str, str]:
+    """Whoever answered is asked again, in their stage, also when their answer had sent the question on.
 
-
-def _reopened(decision: Decision) -> dict[str, Any]:
-    """Whoever answered is asked again, also when an attestation had sent the question on."""
-    return {"decided_at": None, "assignee_id": decision.decided_by_id}
+    Where their stage still waits for others they are asked beside them; whoever was let go is asked again as well.
+    """
+    assert decision.decided_by_id is not None  # noqa: S101 - a policy's answer is not recallable
+    stage, person = _stage_of(item, decision), decision.decided_by_id
+    if item.state in UNDECIDED and item.stage == stage:
+        old = {"state": str(item.state), "assignee": str(item.assignee_id)}
+        save_item(item)
+        ask_beside(item, [person])
+        return old
+    before = _standing(item).filter(stage__lt=stage, is_attestation=True)
+    state = ItemState.ATTESTED if before.exists() else ItemState.OPEN
+    old = move_item(item, state, decided_at=None, assignee_id=person, stage=stage)
+    reopen_asks(item, but=person)
+    return old
 
 
 def _forget_approval(item: ReviewItem, decision: Decision) -> None:

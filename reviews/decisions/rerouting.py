@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from governance.audit.actions import Verb
 from governance.audit.log import Record, record, record_many
@@ -13,7 +14,7 @@ from governance.kernel.actors import Actor, ActorKind, Role, system_actor
 from governance.kernel.errors import DomainError, Forbidden
 from governance.people.access import MAIL_LINK
 from governance.people.models import User
-from reviews.decisions.deciding import save_item, witnesses_by_item, witnesses_of
+from reviews.decisions.asks import ask_beside, ask_of, drop_ask, people_beside, reroute_asks_of
 from reviews.decisions.independence import (
     Parties,
     SelfReview,
@@ -31,9 +32,12 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
-from reviews.decisions.resolution import Resolution, Step, desk_of, resolve
-from reviews.models import ReviewItem
-from reviews.states import CampaignState, ItemState
+from reviews.decisions.recording import save_item
+from reviews.decisions.resolution import Resolution, Step, desk_of
+from reviews.decisions.stages import may_owners_answer, others_waiting, resolve_stage, standing_votes
+from reviews.decisions.witnesses import witnesses_by_item, witnesses_of
+from reviews.models import Ask, ReviewItem
+from reviews.states import CampaignState
 
 ROUTER = system_actor("router")
 CHUNK = 500
@@ -59,12 +63,16 @@ def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, acto
         require_open(locked.campaign, now)
         giver = _require_giver(locked, actor)
         require_asked_for(locked, now, version)
-        deciding = locked.state == ItemState.ATTESTED
         obstacle_of_hand_over(
-            locked, parties_of_item(locked), giver, to, deciding=deciding, witnesses=witnesses_of(locked)
+            locked,
+            parties_of_item(locked),
+            giver,
+            to,
+            waiting=others_waiting(locked, None),
+            answered=answered_in_stages(locked),
+            witnesses=witnesses_of(locked),
         )
-        old = {"assignee": str(locked.assignee_id)}
-        save_item(locked, assignee_id=to.pk, resolution=[*locked.resolution, handed_on_step(to.pk, giver)])
+        old = _seat(locked, giver, to)
         record(
             verb=Verb.ITEM_DELEGATED,
             actor=actor,
@@ -78,10 +86,25 @@ def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, acto
     return locked
 
 
+def _seat(item: ReviewItem, giver: UUID, to: User) -> dict[str, str]:
+    """Put somebody in the place of whoever gives, beside the assignee or as assignee; returns who was asked before."""
+    step = handed_on_step(to.pk, giver)
+    ask = ask_of(item, giver) if item.assignee_id != giver else None
+    if ask is None or ask.is_released:
+        old = {"assignee": str(item.assignee_id)}
+        save_item(item, assignee_id=to.pk, resolution=[*item.resolution, step])
+        return old
+    drop_ask(item, giver)
+    ask_beside(item, [to.pk])
+    save_item(item, resolution=[*item.resolution, step])
+    return {"beside": str(giver)}
+
+
 def _require_giver(item: ReviewItem, actor: Actor) -> UUID:
     person = actor.person_id if actor.kind is ActorKind.PERSON else None
     manages = person == item.campaign.manager_id and actor.has_role(Role.CAMPAIGN_MANAGER)
-    if person is None or not (person == item.assignee_id or manages or actor.has_role(Role.ADMINISTRATOR)):
+    is_asked = person is not None and person in others_waiting(item, None)
+    if person is None or not (is_asked or manages or actor.has_role(Role.ADMINISTRATOR)):
         raise Forbidden("Only the person asked, or who manages the review, can hand this on.")
     if actor.auth_method == MAIL_LINK:
         raise Forbidden("You came by a link from a mail. Sign in to hand this on, or answer “Not mine”.")
@@ -101,10 +124,27 @@ def handed_on_step(to: UUID, giver: UUID) -> Step:
     return {"rule": "delegated", "person": str(to), "by": str(giver), "outcome": "asked", "why": ""}
 
 
+def answered_in_stages(item: ReviewItem) -> set[UUID]:
+    """Whoever has a standing answer in this stage of the item or in an earlier one."""
+    votes = [each for stage in range(1, item.stage + 1) for each in standing_votes(item, stage=stage)]
+    return {each.decided_by_id for each in votes if each.decided_by_id}
+
+
 def obstacle_of_hand_over(
-    item: ReviewItem, parties: Parties, giver: UUID | None, to: User, *, deciding: bool, witnesses: Collection[UUID]
+    item: ReviewItem,
+    parties: Parties,
+    giver: UUID | None,
+    to: User,
+    *,
+    waiting: Collection[UUID],
+    answered: Collection[UUID],
+    witnesses: Collection[UUID],
 ) -> None:
-    """Raise SelfReview or NotEligible where `giver` may not give this item to `to`; giver None: a program."""
+    """Raise SelfReview or NotEligible where `giver` may not give this item to `to`; giver None: a program.
+
+    waiting: whoever is asked now. answered: who has in a stage. witnesses: who has attested.
+    """
+    deciding = not may_owners_answer(item)
     check = conflict_of if deciding else ruled_out
     conflict = check(giver, parties) if giver else None
     if conflict is not None:
@@ -114,12 +154,12 @@ def obstacle_of_hand_over(
         )
     if not to.is_active or to.left_at is not None:
         raise NotEligible("This person has left or cannot sign in.", fields={"to": "not active"})
-    if to.pk == item.assignee_id:
+    if to.pk in waiting:
         raise NotEligible("This person is asked already.", fields={"to": "already asked"})
     conflict = check(to.pk, parties)
     if conflict is not None:
         raise NotEligible(f"This person {conflict.sentence}.", fields={"to": str(conflict)})
-    if deciding and to.pk in witnesses:
+    if to.pk in answered or (deciding and to.pk in witnesses):
         raise NotEligible("This person has already attested, so somebody else decides.", fields={"to": "attested"})
 
 
@@ -131,7 +171,7 @@ def reroute_items_of(*, person: User, now: datetime) -> int:
         items, moved = _reroute_chunk(person, after, now)
         total += moved
         if not items:
-            return total
+            return total + reroute_asks_of(person=person, now=now)
         after = items[-1].pk
 
 
@@ -140,7 +180,10 @@ def reroute_orphaned_items(*, now: datetime) -> int:
     waiting = ReviewItem.objects.filter(
         state__in=UNDECIDED, campaign__state=CampaignState.OPEN, assignee__is_active=False
     )
-    people = User.objects.filter(pk__in=waiting.values("assignee_id"))
+    beside = Ask.objects.filter(
+        is_released=False, item__state__in=UNDECIDED, item__campaign__state=CampaignState.OPEN, person__is_active=False
+    )
+    people = User.objects.filter(Q(pk__in=waiting.values("assignee_id")) | Q(pk__in=beside.values("person_id")))
     return sum(reroute_items_of(person=person, now=now) for person in people)
 
 
@@ -154,11 +197,12 @@ def _reroute_chunk(person: User, after: UUID | None, now: datetime) -> tuple[lis
         items = list(waiting.select_related("campaign", "grant_version").order_by("pk")[:CHUNK])
         desks = {item.campaign_id: desk_of(item.campaign) for item in _one_per_campaign(items)}
         witnesses = witnesses_by_item(item.pk for item in items)
+        beside = people_beside(item.pk for item in items)
         moved = []
         for item, parties in zip(items, parties_of_items(items), strict=True):
-            not_again = frozenset(witnesses.get(item.pk, set()) | {person.pk})
-            deciding = item.state == ItemState.ATTESTED
-            resolution = resolve(parties, desks[item.campaign_id], deciding=deciding, not_again=not_again)
+            not_again = frozenset(witnesses.get(item.pk, set()) | {person.pk} | beside.get(item.pk, set()))
+            desk = desks[item.campaign_id]
+            resolution = resolve_stage(item.campaign, item.stage, parties, desk, not_again=not_again)
             # Where nobody may decide, the item stays with the manager it was escalated to; saying so once is enough.
             if resolution.assignee != person.pk:
                 _apply(item, resolution, now)

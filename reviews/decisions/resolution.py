@@ -16,6 +16,7 @@ from governance.kernel.actors import Role
 from governance.people.models import RoleAssignment
 from reviews.decisions.independence import Parties, conflict_of, list_active_people, ruled_out
 from reviews.models import Campaign, Delegation, ReviewerRule
+from reviews.policies.stages import Asked, Stages
 
 Step = dict[str, Any]
 
@@ -29,6 +30,8 @@ RULE_LABELS: Mapping[str, str] = {
     "delegated": "Handed on",
     "stand_in": "Stand-in during an absence",
     "returned": "Back after an absence",
+    "reviewers": "A reviewer or administrator",
+    "stage": "Stage",
     "nobody": "Nobody may decide",
     "deadline": "Deadline policy",
 }
@@ -72,7 +75,7 @@ def desk_of(campaign: Campaign) -> Desk:
     """The people of this campaign, as they are now."""
     held = RoleAssignment.objects.filter(role__in=[Role.REVIEWER, Role.ADMINISTRATOR], user__is_active=True)
     return Desk(
-        rules=tuple(campaign.reviewer_rules),
+        rules=Stages.of(campaign.policy).at(1).asks or tuple(campaign.reviewer_rules),
         independent=campaign.independent_reviewer_id,
         fallback=campaign.fallback_reviewer_id,
         manager=campaign.manager_id,
@@ -179,7 +182,7 @@ def _candidates(
         yield "named", [UUID(named["person"])]
     if not deciding:
         for rule in desk.rules:
-            yield rule, _people_of_rule(rule, parties)
+            yield rule, _people_of_rule(rule, parties, desk)
     if parties.is_privileged:
         yield "independent", _one(desk.independent)
     yield "fallback", [desk.fallback]
@@ -187,19 +190,17 @@ def _candidates(
     yield "anyone", _rotate(desk.reviewers, parties.identity)
 
 
-def _people_of_rule(rule: str, parties: Parties) -> Sequence[UUID]:
-    match rule:
-        case ReviewerRule.OWNER:
-            return _one(parties.owner)
-        case ReviewerRule.BACKUP:
-            return _one(parties.backup)
-        case ReviewerRule.TEAM:
-            return _rotate(parties.team, parties.identity)
-        case ReviewerRule.SOURCE_OWNER:
-            return _one(parties.source_owner)
-        case ReviewerRule.MANAGER:
-            return _one(parties.owners_manager)
-    return ()
+def _people_of_rule(rule: str, parties: Parties, desk: Desk) -> Sequence[UUID]:
+    if rule in {ReviewerRule.TEAM, Asked.REVIEWERS}:
+        return _rotate(parties.team if rule == ReviewerRule.TEAM else desk.reviewers, parties.identity)
+    one = {
+        ReviewerRule.OWNER: parties.owner,
+        ReviewerRule.BACKUP: parties.backup,
+        ReviewerRule.SOURCE_OWNER: parties.source_owner,
+        ReviewerRule.MANAGER: parties.owners_manager,
+        Asked.INDEPENDENT: desk.independent,
+    }
+    return _one(one.get(rule))
 
 
 def _one(person: UUID | None) -> Sequence[UUID]:

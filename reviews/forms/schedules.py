@@ -12,6 +12,7 @@ from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
+from reviews.forms.stages import StagesSection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies import TOPICS
 
@@ -25,7 +26,7 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, RemindersSection)
+SECTIONS: tuple[type[PolicySection], ...] = (StagesSection, DeadlineSection, RemindersSection)
 """In the order in which they stand on the page."""
 
 

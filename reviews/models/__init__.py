@@ -1,5 +1,6 @@
 """Reviews: one file per concept."""
 
+from reviews.models.ask import Ask
 from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, OrderHold, SourceBudget
 from reviews.models.campaign import Campaign
 from reviews.models.delegation import Delegation
@@ -12,6 +13,7 @@ from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, 
 
 __all__ = [
     "Answer",
+    "Ask",
     "Brake",
     "BrakeScope",
     "BrakeState",

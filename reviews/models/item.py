@@ -21,7 +21,9 @@ class ReviewItem(models.Model):
 
     `seen` is the evidence that the reviewer was shown (plain words, use, recommendation inputs), frozen at opening;
     `resolution` explains, step by step, why the assignee is the one who is asked. `needs_independent` marks items that
-    the owner may only attest. `version` counts changes, so that two reviewers never silently overwrite each other.
+    the owner may only attest. `stage` is the stage whose people are asked (`reviews.policies.stages`); `round` counts
+    how often the question was asked anew because the access had changed, and answers count in their round only.
+    `version` counts changes, so that two reviewers never silently overwrite each other.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,6 +48,8 @@ class ReviewItem(models.Model):
     resolution = models.JSONField(default=list)
     is_privileged = models.BooleanField(default=False)
     needs_independent = models.BooleanField(default=False)
+    stage = models.PositiveSmallIntegerField(default=1)
+    round = models.PositiveSmallIntegerField(default=1)
     recommendation = models.CharField(max_length=20, blank=True, default="")
     recommendation_reasons = models.JSONField(default=list)
     recommended_target = models.JSONField(null=True, blank=True)
@@ -102,15 +106,18 @@ class Answer(models.TextChoices):
 class Decision(models.Model):
     """One answer, never changed afterwards; taking it back is a later row with `recalls` pointing at it.
 
-    `is_attestation` marks an owner's answer on an item that an independent reviewer still decides. `target` and
-    `proof` belong to scope_down: what remains, and why it lies inside what was held. `digest` pins the content that
-    was decided.
+    `is_attestation` marks an answer that is testimony: a later stage decides, or it counts with others' answers towards
+    an outcome (a row of its own whose `decided_by_policy` names the strategy). `stage` and `round` say where it counts;
+    an attestation without a stage came after its stage was settled, and counts nowhere. `target` and `proof` belong to
+    scope_down: what remains, and why it lies inside what was held. `digest` pins the content that was decided.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     item = models.ForeignKey(ReviewItem, on_delete=models.RESTRICT, related_name="decisions")
     answer = models.CharField(max_length=20, choices=Answer.choices)
     is_attestation = models.BooleanField(default=False)
+    stage = models.PositiveSmallIntegerField(null=True, blank=True)
+    round = models.PositiveSmallIntegerField(default=1)
     until = models.DateTimeField(null=True, blank=True)
     target = models.JSONField(null=True, blank=True)
     proof = models.JSONField(null=True, blank=True)

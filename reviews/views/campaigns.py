@@ -19,7 +19,9 @@ from governance.web.pagination import SortKey, paginate
 from reviews.campaigns.closing import cancel_campaign, close_campaign, require_campaign_manager
 from reviews.forms.campaigns import CancelForm
 from reviews.forms.fields import show_refusal
+from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import Campaign, ReviewerRule, ReviewItem
+from reviews.policies.stages import Stages
 from reviews.selectors import (
     UNDECIDED,
     access_campaign,
@@ -147,6 +149,8 @@ def _show(
         "item_states": [(state.value, LABELS[state].capitalize()) for state in ItemState],
         "deadline_rows": deadline_rows(campaign),
         "reviewer_rules": [ReviewerRule(rule).label for rule in campaign.reviewer_rules],
+        "stages": stage_lines(Stages.of(campaign.policy)),
+        "tables": strategy_tables(),
         "orders": [(state, count) for state, count in order_progress(campaign).items() if count and state != "total"],
         "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,
         "may_cancel": manages and CampaignState.CANCELLED in moves,

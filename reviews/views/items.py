@@ -34,7 +34,7 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
     """The workbench. As a fragment: only the state of the answer, which changes by itself."""
     item = access_item(actor=request.actor, item_id=item_id)
     if request.headers.get("HX-Target", "").startswith("item-state"):
-        decisions = list(list_decisions(item))
+        decisions = list(list_decisions(item, actor=request.actor))
         context = {"item": item, **workbench.state_of(item, decisions, request.actor, timezone.now())}
         return render_page(request, PAGE, context, fragment=STATE)
     bench = Bench.of_item(item, timezone.now(), request.GET.get("style", ""))
@@ -78,7 +78,7 @@ def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
         )
     except DomainError as refusal:
         return _refused(request, item, form, refusal)
-    messages.success(request, _thanks(item, decision))
+    messages.success(request, workbench.thanks_for(item, decision))
     if decision.answer in PASSING_ON:
         return redirect("reviews:inbox")
     return redirect("reviews:item_detail", item_id=item.pk)
@@ -214,14 +214,6 @@ def _keys(context: dict[str, Any]) -> list[tuple[str, str]]:
 def _faster(item: ReviewItem, refusal: DomainError | None) -> Decision | None:
     """Who changed the question meanwhile, when that is why it was refused."""
     return list_decisions(item).last() if isinstance(refusal, StaleItem) else None
-
-
-def _thanks(item: ReviewItem, decision: Decision) -> str:
-    if decision.answer in PASSING_ON:
-        return "Thank you. Somebody else is asked now."
-    if decision.is_attestation:
-        return f"Thank you. {workbench.decider_of(item)} decides with what you said."
-    return f"Decided: {Answer(decision.answer).label.lower()}."
 
 
 def _uuid(text: str) -> UUID:

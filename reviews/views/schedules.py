@@ -28,7 +28,9 @@ from reviews.campaigns.schedules import (
 )
 from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
+from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.deadlines import deadline_rows
 from reviews.views.requests import PageRequest
@@ -159,6 +161,8 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
         "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
         "deadline_rows": deadline_rows(schedule),
+        "stages": stage_lines(Stages.of(schedule.policy)),
+        "tables": strategy_tables(),
         "campaigns": list(list_campaigns(actor=request.actor).filter(schedule=schedule)[:10]),
         "may_manage": _manages(schedule, request),
         "refusal": refusal,

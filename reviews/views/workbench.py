@@ -19,7 +19,9 @@ from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
+from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of
 from reviews.models import Answer, Decision, Order, ReviewItem
+from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
 from reviews.views.bench import Bench
@@ -94,7 +96,7 @@ class Standing:
 
 def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
     """Everything about the question except the form."""
-    decisions = list(list_decisions(item))
+    decisions = list(list_decisions(item, actor=actor))
     standing = standing_of(item, actor)
     return {
         "item": item,
@@ -117,17 +119,47 @@ def state_of(item: ReviewItem, decisions: Sequence[Decision], actor: Actor, now:
     """The answer that stands, its order, and whether it can still be taken back."""
     answer = last_answer(decisions)
     order = Order.objects.filter(decision=answer, restores=None).first() if answer else None
-    recallable = answer is not None and _may_recall(item, answer, order, actor)
+    mine = answer
+    if answer is not None and answer.decided_by_id is None and answer.stage is not None:
+        # Several people answered: what can be taken back is one's own part in it.
+        mine = last_answer([each for each in decisions if each.decided_by_id == actor.person_id])
+    recallable = mine is not None and _may_recall(item, mine, order, actor)
     seconds = 0
     if recallable and order is not None and order.state == OrderState.PLANNED:
         seconds = max(0, round((order.execute_after - now).total_seconds()))
     return {
         "answer": answer,
+        "strategy": strategy_of(answer),
+        "next_up": _next_up(item, answer, actor),
         "order": order,
         "may_recall": recallable,
+        "recallable": mine,
         "recall_seconds": seconds,
         "is_moving": order is not None and order.state in MOVING and seconds < 3600,
     }
+
+
+def strategy_of(decision: Decision | None) -> str:
+    """The strategy that made one decision of several answers, in words; empty for every other decision."""
+    known = {strategy.value: strategy.label for strategy in Strategy}
+    return known.get(decision.decided_by_policy, "") if decision else ""
+
+
+def _next_up(item: ReviewItem, answer: Decision | None, actor: Actor) -> str:
+    """Who comes next, where the answer that stands does not end the question."""
+    if answer is None or not answer.is_attestation or item.state not in UNDECIDED:
+        return ""
+    waiting = others_waiting(item, actor.person_id)
+    if actor.person_id in others_waiting(item, None):
+        return "You decide, with this in mind." if not waiting else "You are asked as well, beside others."
+    if item.stage == answer.stage:
+        return f"{len(waiting)} more are asked in this stage." if len(waiting) > 1 else f"{item.assignee} is asked too."
+    return f"{item.assignee} decides next." if is_last_stage(item) else f"Next is stage {item.stage}: {item.assignee}."
+
+
+def is_last_stage(item: ReviewItem) -> bool:
+    """Whether no configured stage stands behind the present one."""
+    return item.stage >= len(stages_of(item.campaign).stages)
 
 
 def last_answer(decisions: Sequence[Decision]) -> Decision | None:
@@ -135,7 +167,10 @@ def last_answer(decisions: Sequence[Decision]) -> Decision | None:
     standing = [
         each
         for each in decisions
-        if each.recalls_id is None and not hasattr(each, "recalled_by") and each.answer not in PASSING_ON
+        if each.recalls_id is None
+        and not hasattr(each, "recalled_by")
+        and each.answer not in PASSING_ON
+        and not (each.is_attestation and each.stage is None)
     ]
     return standing[-1] if standing else None
 
@@ -144,38 +179,61 @@ def _may_recall(item: ReviewItem, answer: Decision, order: Order | None, actor: 
     """Whether the button is worth showing; `recall` decides for itself."""
     if item.campaign.state != CampaignState.OPEN or answer.decided_by_id is None:
         return False
-    wanted = ItemState.ATTESTED if answer.is_attestation else ItemState.DECIDED
+    is_shared = answer.is_attestation and answer.stage == item.stage and answer.round == item.round
+    wanted = {ItemState.ATTESTED} if answer.is_attestation else {ItemState.DECIDED}
+    if is_shared:
+        wanted = {ItemState.OPEN, ItemState.ATTESTED, ItemState.DECIDED}
     is_somebodys = answer.decided_by_id == actor.person_id or actor.has_role(Role.ADMINISTRATOR)
     is_unsent = order is None or order.state in UNSENT_ORDERS
-    return item.state == wanted and is_unsent and (is_somebodys or item.campaign.manager_id == actor.person_id)
+    return item.state in wanted and is_unsent and (is_somebodys or item.campaign.manager_id == actor.person_id)
 
 
 def standing_of(item: ReviewItem, actor: Actor) -> Standing:
     """Whether this person is asked, and whether their answer only attests."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.person_id is None:
         return Standing(False, False, "")
-    if item.assignee_id != actor.person_id:
+    if actor.person_id not in others_waiting(item, None):
         return Standing(False, False, f"This question is assigned to {item.assignee}.")
     try:
         attests = is_attestation(actor.person_id, parties_of_item(item), item.resolution)
     except SelfReview as refusal:
         return Standing(False, False, refusal.message)
-    if attests and item.state == ItemState.ATTESTED:
+    if attests and not may_owners_answer(item):
         return Standing(False, True, "You own this identity, so somebody independent decides.")
     return Standing(True, attests, "")
 
 
 def decider_of(item: ReviewItem) -> str:
     """Who decides after an owner's attestation, as far as the campaign names somebody."""
+    if not is_last_stage(item):
+        return "The next stage"
     person = item.campaign.independent_reviewer
     return str(person) if person else "An independent reviewer"
+
+
+def thanks_for(item: ReviewItem, decision: Decision) -> str:
+    """What the person reads after their answer. item: as it was when they answered."""
+    if decision.answer in PASSING_ON:
+        return "Thank you. Somebody else is asked now."
+    if not decision.is_attestation:
+        return f"Decided: {Answer(decision.answer).label.lower()}."
+    if decision.stage is None:
+        return "Thank you. The question was settled meanwhile; what you said is kept beside it."
+    item.refresh_from_db()
+    if item.state == ItemState.DECIDED:
+        return "Thank you. With your answer the question is decided."
+    if item.stage == decision.stage:
+        return "Thank you. Others are asked as well, and your answer counts with theirs."
+    return f"Thank you. {item.assignee} is asked next, with what you said."
 
 
 def _may_hand_on(item: ReviewItem, actor: Actor) -> bool:
     """Whether the form is worth showing; `reassign_item` decides for itself."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.auth_method == MAIL_LINK:
         return False
-    return actor.person_id in {item.assignee_id, item.campaign.manager_id} or actor.has_role(Role.ADMINISTRATOR)
+    return actor.person_id in {*others_waiting(item, None), item.campaign.manager_id} or actor.has_role(
+        Role.ADMINISTRATOR
+    )
 
 
 def _native_text(item: ReviewItem) -> str:
