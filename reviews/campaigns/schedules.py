@@ -214,7 +214,7 @@ def _problems(draft: ScheduleDraft) -> list[tuple[str, str]]:
         (
             "item_kinds",
             _are_some(draft.item_kinds, ItemKind.values),
-            "Choose what is reviewed: access, credentials or both.",
+            "Choose what is reviewed: access, credentials, ownership.",
         ),
         (
             "reviewer_rules",

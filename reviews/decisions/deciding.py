@@ -38,6 +38,7 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
+from reviews.decisions.ownership import settle_owner
 from reviews.decisions.resolution import Resolution, Step, desk_of, resolve
 from reviews.decisions.targets import prove_target
 from reviews.models import Answer, Decision, ReviewItem
@@ -185,6 +186,8 @@ def _settle(item: ReviewItem, decision: Decision, reply: Reply, prepared: Prepar
             approved_until=later,
             now=reply.now,
         )
+    if reply.answer == Answer.MINE:
+        settle_owner(item, decision)
     old = move_item(item, ItemState.DECIDED, decided_at=reply.now)
     record_answer(Verb.ITEM_DECIDED, item, decision, reply.actor, reply.now, old=old)
 

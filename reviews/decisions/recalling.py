@@ -13,6 +13,7 @@ from identities.services.review_facts import clear_review, note_review
 from reviews.decisions.answers import KEEPING, PASSING_ON
 from reviews.decisions.deciding import move_item, record_answer
 from reviews.decisions.items import lock_item, require_open
+from reviews.decisions.ownership import unsettle_owner
 from reviews.models import Decision, ItemKind, ReviewItem
 from reviews.remediation import recall_orders
 from reviews.states import ItemState
@@ -39,6 +40,7 @@ def recall(*, decision: Decision, actor: Actor, now: datetime) -> Decision:
         recall_orders(decision=decision, actor=actor, now=now)
         taken_back = _write_recall(decision, person, actor, now)
         _forget_approval(item, decision)
+        unsettle_owner(item, decision, now)
         old = move_item(item, _state_before(item, decision), **_reopened(decision))
         record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old)
     return taken_back

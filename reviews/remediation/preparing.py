@@ -18,6 +18,7 @@ ACTION_OF: dict[str, OrderAction] = {
     Answer.SCOPE_DOWN: OrderAction.NARROW,
     Answer.DEACTIVATE: OrderAction.DEACTIVATE,
     Answer.ROTATE: OrderAction.ROTATE,
+    Answer.RETIRE: OrderAction.QUARANTINE,
 }
 
 
