@@ -3,7 +3,19 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import absences, brakes, campaigns, inbox, items, moving, narrowing, orders, panel, schedules
+from reviews.views import (
+    absences,
+    brakes,
+    campaigns,
+    inbox,
+    items,
+    moving,
+    narrowing,
+    orders,
+    ownership,
+    panel,
+    schedules,
+)
 
 app_name = "reviews"
 
@@ -14,6 +26,9 @@ urlpatterns = [
     path("inbox/count/", inbox.inbox_count, name="inbox_count"),
     path("inbox/answers/", inbox.items_bulk, name="items_bulk"),
     path("reviews/items/<uuid:item_id>/", items.item_detail, name="item_detail"),
+    path("reviews/ownership/<uuid:item_id>/", ownership.ownership_item, name="ownership_item"),
+    path("reviews/owners-of/<uuid:identity_id>/", ownership.owners_of, name="owners_of"),
+    path("reviews/owners-of/<uuid:identity_id>/accept/", ownership.owners_accept, name="owners_accept"),
     path("reviews/items/<uuid:item_id>/answer/", items.item_answer, name="item_answer"),
     path("reviews/items/<uuid:item_id>/preview/", items.item_preview, name="item_preview"),
     path("reviews/items/<uuid:item_id>/recall/", items.item_recall, name="item_recall"),

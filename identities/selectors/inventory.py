@@ -99,6 +99,11 @@ def list_population_grants(*, filters: InventoryFilter, actor: Actor | None, now
     return versions
 
 
+def list_population_identities(*, filters: InventoryFilter, actor: Actor | None, now: datetime) -> QuerySet[Identity]:
+    """The identities that a campaign about ownership with this scope asks about."""
+    return filtered(Identity.objects.all(), filters, actor=actor, now=now)
+
+
 def list_population_credentials(
     *, filters: InventoryFilter, actor: Actor | None, now: datetime
 ) -> QuerySet[Credential]:

@@ -82,9 +82,8 @@ class ItemsReassign(APIView):
     def post(self, request: Request) -> Response:
         """Give questions to somebody else; whoever gets them answers in the place of who was asked before.
 
-        A question whose new person may not answer stays where it is. Naming a campaign needs
-        `reviews:read` as well. Sent twice with one Idempotency-Key, the second request changes nothing and gets the
-        answer of the first.
+        A question whose new person may not answer stays where it is. Naming a campaign needs `reviews:read` as well.
+        Sent twice with one Idempotency-Key, the second request changes nothing and gets the answer of the first.
         """
         require_known_parameters(request, ())
         wish = checked(ReassignIn, request)

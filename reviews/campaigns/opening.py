@@ -29,9 +29,14 @@ from governance.audit.actions import Verb
 from governance.audit.checkpoint import write_checkpoint
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
-from identities.models import Credential, GrantVersion, Source, SyncRun, SyncState
+from identities.models import Credential, GrantVersion, Identity, Source, SyncRun, SyncState
 from identities.selectors.filters import InventoryFilter
-from identities.selectors.inventory import list_population_credentials, list_population_grants
+from identities.selectors.inventory import (
+    list_population_credentials,
+    list_population_grants,
+    list_population_identities,
+)
+from reviews.campaigns.ownership import make_ownership_items
 from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.asks import ask_first_stage
@@ -94,6 +99,8 @@ def population_of(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]
     if kind == ItemKind.GRANT:
         grants = list_population_grants(filters=filters, actor=None, now=now)
         return grants.filter(grant__watch_hits__campaign=campaign) if "watch" in campaign.frozen else grants
+    if kind == ItemKind.OWNERSHIP:
+        return list_population_identities(filters=filters, actor=None, now=now)
     return list_population_credentials(filters=filters, actor=None, now=now)
 
 
@@ -152,6 +159,8 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
         if kind == ItemKind.GRANT:
             items = make_grant_items(campaign, _next_grants(campaign, taken_at), desk, taken_at)
             tell_why(campaign, items, taken_at)
+        elif kind == ItemKind.OWNERSHIP:
+            items = make_ownership_items(campaign, _next_identities(campaign, taken_at), desk, taken_at)
         else:
             items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
         asks = ask_first_stage(campaign, items, desk)
@@ -190,6 +199,11 @@ def _next_credentials(campaign: Campaign, taken_at: datetime) -> Sequence[Creden
     return _next(campaign, ItemKind.CREDENTIAL, population.select_related(None), identity="identity_id", thing="pk")
 
 
+def _next_identities(campaign: Campaign, taken_at: datetime) -> Sequence[Identity]:
+    population = population_of(campaign, ItemKind.OWNERSHIP, taken_at).filter(first_seen_at__lte=taken_at)
+    return _next(campaign, ItemKind.OWNERSHIP, population, identity="pk", thing="pk")
+
+
 def _next(campaign: Campaign, kind: ItemKind, rows: QuerySet[Any], *, identity: str, thing: str) -> list[Any]:
     """The rows behind the last one written. identity, thing: the fields by which they are gone through."""
     written = campaign.frozen.get("progress", {}).get(kind)
@@ -222,7 +236,7 @@ def _note_progress(campaign: Campaign, kind: ItemKind, items: Sequence[ReviewIte
     """Say how many are written, and which was the last; it commits with the items."""
     progress, last = campaign.frozen.get("progress", {}), items[-1]
     written = progress.get(kind, {}).get("written", 0) + len(items)
-    place = [str(last.identity_id), str(last.grant_id or last.credential_id)]
+    place = [str(last.identity_id), str(last.grant_id or last.credential_id or last.identity_id)]
     campaign.frozen["progress"] = progress | {kind: {"written": written, "last": place}}
     campaign.save(update_fields=["frozen"])
 
@@ -250,11 +264,12 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
         counts = campaign.items.aggregate(
             grants=Count("pk", filter=Q(kind=ItemKind.GRANT)),
             credentials=Count("pk", filter=Q(kind=ItemKind.CREDENTIAL)),
+            ownership=Count("pk", filter=Q(kind=ItemKind.OWNERSHIP)),
             privileged=Count("pk", filter=Q(is_privileged=True)),
             nobody=Count("pk", filter=Q(escalated_at__isnull=False)),
             people=Count("assignee", distinct=True),
         )
-        if not counts["grants"] + counts["credentials"]:
+        if not counts["grants"] + counts["credentials"] + counts["ownership"]:
             _cancel_empty(campaign, actor, now)
             return False
         digest = population_digest(campaign)
@@ -284,12 +299,12 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
 def population_digest(campaign: Campaign) -> str:
     """sha256 over one line per item, sorted: `kind object-id content-digest`. Says which questions were asked."""
     summary = hashlib.sha256()
-    rows = campaign.items.order_by("kind", "grant_id", "credential_id").values_list(
-        "kind", "grant_id", "credential_id", "grant_version__digest"
+    rows = campaign.items.order_by("kind", "grant_id", "credential_id", "identity_id").values_list(
+        "kind", "grant_id", "credential_id", "identity_id", "grant_version__digest"
     )
-    for kind, grant, credential, content in rows.iterator(chunk_size=5000):
+    for kind, grant, credential, identity, content in rows.iterator(chunk_size=5000):
         pinned = bytes(content).hex() if content else "-"
-        summary.update(f"{kind} {grant or credential} {pinned}\n".encode())
+        summary.update(f"{kind} {grant or credential or identity} {pinned}\n".encode())
     return summary.hexdigest()
 
 

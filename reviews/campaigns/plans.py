@@ -39,7 +39,7 @@ def plan_problems(plan: CampaignPlan) -> list[Problem]:
         (
             "item_kinds",
             _are_some(plan.item_kinds, ItemKind.values),
-            "Choose what is reviewed: access, credentials or both.",
+            "Choose what is reviewed: access, credentials, ownership.",
         ),
         (
             "reviewer_rules",

@@ -56,7 +56,7 @@ def make_grant_items(
 ) -> list[ReviewItem]:
     """Unsaved items for these current versions (with their grants loaded)."""
     dossiers = _dossiers({version.grant.identity_id for version in versions})
-    sources = _sources({version.grant.source_id for version in versions})
+    sources = source_facts({version.grant.source_id for version in versions})
     people = parties_of([(version.grant.identity_id, version.grant_id, version.is_privileged) for version in versions])
     items = []
     for version, resolution in zip(versions, resolve_all(people, desk), strict=True):
@@ -75,7 +75,7 @@ def make_credential_items(
     """Unsaved items for these credentials. A credential is as privileged as its identity's access."""
     concerned = {credential.identity_id for credential in credentials}
     dossiers, privileged = _dossiers(concerned), privileged_of(concerned)
-    sources = _sources({credential.source_id for credential in credentials})
+    sources = source_facts({credential.source_id for credential in credentials})
     people = parties_of([(each.identity_id, None, each.identity_id in privileged) for each in credentials])
     items = []
     for credential, resolution in zip(credentials, resolve_all(people, desk), strict=True):
@@ -186,7 +186,8 @@ def privileged_of(identity_ids: Collection[UUID]) -> frozenset[UUID]:
     return frozenset(held.values_list("grant__identity_id", flat=True))
 
 
-def _sources(source_ids: Collection[UUID]) -> dict[UUID, Frozen]:
+def source_facts(source_ids: Collection[UUID]) -> dict[UUID, Frozen]:
+    """The sources as they are named in what a reviewer sees."""
     named = Source.objects.filter(pk__in=source_ids).values_list("pk", "name")
     return {pk: {"source": {"id": str(pk), "name": name}} for pk, name in named}
 

@@ -7,12 +7,24 @@ from reviews.models import Answer, ItemKind, ReviewItem
 
 GRANT_ANSWERS = (Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.SCOPE_DOWN, Answer.REVOKE)
 CREDENTIAL_ANSWERS = (Answer.KEEP, Answer.ROTATE, Answer.DEACTIVATE)
+OWNERSHIP_ANSWERS = (Answer.MINE, Answer.RETIRE)
+ENDING = {
+    ItemKind.GRANT: GRANT_ANSWERS,
+    ItemKind.CREDENTIAL: CREDENTIAL_ANSWERS,
+    ItemKind.OWNERSHIP: OWNERSHIP_ANSWERS,
+}
 # These do not end the question; they ask somebody else.
 PASSING_ON = frozenset({Answer.NOT_MINE, Answer.DONT_KNOW})
 KEEPING = frozenset({Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP})
 DATED = frozenset({Answer.APPROVE_UNTIL, Answer.ROTATE})
 # Scoping down in bulk means: each to its own recommended target.
-BULK = frozenset({Answer.APPROVE, Answer.REVOKE, Answer.SCOPE_DOWN, Answer.KEEP, Answer.DEACTIVATE})
+BULK = frozenset(
+    {
+        *(Answer.APPROVE, Answer.REVOKE, Answer.SCOPE_DOWN),
+        *(Answer.KEEP, Answer.DEACTIVATE),
+        *(Answer.MINE, Answer.RETIRE),
+    }
+)
 
 LONGEST_TERM = timedelta(days=5 * 366)
 LONGEST_REASON = 4000
@@ -35,15 +47,14 @@ class ReasonRequired(DomainError):
 
 def answers_for(item: ReviewItem) -> tuple[Answer, ...]:
     """Every answer that the item takes, in the order in which they are offered."""
-    ending = GRANT_ANSWERS if item.kind == ItemKind.GRANT else CREDENTIAL_ANSWERS
-    return (*ending, Answer.NOT_MINE, Answer.DONT_KNOW)
+    return (*ENDING[ItemKind(item.kind)], Answer.NOT_MINE, Answer.DONT_KNOW)
 
 
 def reason_is_required(item: ReviewItem, answer: str) -> bool:
-    """Whether the answer must carry a reason: always for privileged items and for approvals with an end date."""
+    """Whether the answer must carry a reason: for privileged items, approvals with an end date, and retiring."""
     if answer in PASSING_ON:
         return False
-    return item.is_privileged or answer == Answer.APPROVE_UNTIL
+    return item.is_privileged or answer in {Answer.APPROVE_UNTIL, Answer.RETIRE}
 
 
 def require_possible(

@@ -44,6 +44,7 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
+from reviews.decisions.ownership import settle_owner
 from reviews.decisions.recording import move_item, record_answer, save_item
 from reviews.decisions.resolution import Resolution, Step, desk_of
 from reviews.decisions.stages import (
@@ -301,6 +302,8 @@ def conclude(
             approved_until=later,
             now=now,
         )
+    if decision.answer == Answer.MINE:
+        settle_owner(item, decision)
     passed_over = {"resolution": [*item.resolution, *steps]} if steps else {}
     return move_item(item, ItemState.DECIDED, decided_at=now, **passed_over)
 

@@ -8,7 +8,7 @@ was handed the item by such a person stands in that person's place, and inherits
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from uuid import UUID
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
 from identities.models import Credential, Grant, Identity
-from reviews.models import ReviewItem
+from reviews.models import ItemKind, ReviewItem
 
 # The steps of a resolution trace that one person took for another.
 HANDED_ON = frozenset({"delegated", "named", "stand_in"})
@@ -65,6 +65,7 @@ class Parties:
     source_owner: UUID | None = None
     owners_manager: UUID | None = None
     source: UUID | None = None
+    suggested: tuple[UUID, ...] = ()
     holders: frozenset[UUID] = frozenset()
     creator: UUID | None = None
 
@@ -133,7 +134,23 @@ def parties_of_item(item: ReviewItem) -> Parties:
 
 def parties_of_items(items: Sequence[ReviewItem]) -> list[Parties]:
     """The same for many items, in their order, with a fixed number of queries."""
-    return parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
+    everybody = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
+    return [
+        about_ownership(
+            parties, [UUID(each["person"]) for each in item.seen.get("suggested", ()) if not each["refused_at"]]
+        )
+        if item.kind == ItemKind.OWNERSHIP
+        else parties
+        for item, parties in zip(items, everybody, strict=True)
+    ]
+
+
+def about_ownership(parties: Parties, suggested: Sequence[UUID]) -> Parties:
+    """The people around the question who answers for an identity.
+
+    Answering for something is a duty and gives nobody access, so holding a credential rules nobody out.
+    """
+    return replace(parties, holders=frozenset(), creator=None, suggested=tuple(suggested))
 
 
 def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Parties]:

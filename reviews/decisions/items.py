@@ -10,7 +10,7 @@ from governance.audit import log
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, NotFound
 from identities.models import GrantVersion
-from reviews.models import Campaign, ReviewItem
+from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CampaignState, ItemState
 
 UNDECIDED = frozenset({ItemState.OPEN, ItemState.ATTESTED})
@@ -115,6 +115,8 @@ class Drift(StrEnum):
 
 def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
     """Compare an item with the source as last read; `current` is the grant's open version, if any."""
+    if item.kind == ItemKind.OWNERSHIP:
+        return Drift.GONE if item.identity.retired_at else None
     if item.credential is not None:
         return Drift.GONE if item.credential.retired_at else None
     pinned = item.grant_version

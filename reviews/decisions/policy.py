@@ -80,6 +80,9 @@ def fate_of(item: ReviewItem, drift: Drift | None) -> Fate:
     """What the campaign's table says. drift: how the access differs from what the item was opened for."""
     if drift is Drift.GONE:
         return Fate.CANCEL
+    if item.kind == ItemKind.OWNERSHIP:
+        # That nobody says who answers for it is no reason to take anything away.
+        return Fate.ESCALATE
     if drift is Drift.CHANGED:
         return Fate.ESCALATE
     return _FATE_OF[consequence_of(item).act]
@@ -188,7 +191,7 @@ def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
     )
     if after is not None:
         items = items.filter(pk__gt=after)
-    related = ("campaign", "grant", "grant_version", "credential")
+    related = ("campaign", "identity", "grant", "grant_version", "credential")
     return list(items.select_related(*related).order_by("pk")[:CHUNK])
 
 

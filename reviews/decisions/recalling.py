@@ -13,6 +13,7 @@ from identities.services.review_facts import clear_review, note_review
 from reviews.decisions.answers import KEEPING, PASSING_ON
 from reviews.decisions.asks import ask_beside, reopen_asks
 from reviews.decisions.items import UNDECIDED, lock_item, require_open
+from reviews.decisions.ownership import unsettle_owner
 from reviews.decisions.recording import move_item, record_answer, save_item
 from reviews.models import Decision, ItemKind, ReviewItem
 from reviews.remediation import recall_orders
@@ -43,6 +44,7 @@ def recall(*, decision: Decision, actor: Actor, now: datetime) -> Decision:
         if outcome is not None:
             _write_recall(outcome, person, actor, now)
         _forget_approval(item, outcome or decision)
+        unsettle_owner(item, outcome or decision, now)
         old = _ask_again(item, decision)
         record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old, outcome=outcome)
     return taken_back

@@ -22,6 +22,7 @@ Step = dict[str, Any]
 
 RULE_LABELS: Mapping[str, str] = {
     **{rule.value: rule.label for rule in ReviewerRule},
+    "suggested": "Suggested owner",
     "independent": "Independent reviewer",
     "fallback": "Fallback reviewer",
     "campaign_manager": "Campaign manager",
@@ -183,6 +184,8 @@ def _candidates(
     if not deciding:
         for rule in desk.rules:
             yield rule, _people_of_rule(rule, parties, desk)
+        if parties.suggested:
+            yield "suggested", parties.suggested
     if parties.is_privileged:
         yield "independent", _one(desk.independent)
     yield "fallback", [desk.fallback]

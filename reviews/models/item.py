@@ -14,10 +14,11 @@ from reviews.states import ItemState
 class ItemKind(models.TextChoices):
     GRANT = "grant", "Access"
     CREDENTIAL = "credential", "Credential"
+    OWNERSHIP = "ownership", "Ownership"
 
 
 class ReviewItem(models.Model):
-    """One question: may this grant (in exactly this version) or this credential stay?
+    """One question: may this grant (in exactly this version) or this credential stay, or who answers for this identity?
 
     `seen` is the evidence that the reviewer was shown (plain words, use, recommendation inputs), frozen at opening;
     `resolution` explains, step by step, why the assignee is the one who is asked. `needs_independent` marks items that
@@ -70,10 +71,16 @@ class ReviewItem(models.Model):
                 condition=Q(kind="credential"),
                 name="reviews_item_once_per_credential",
             ),
+            models.UniqueConstraint(
+                fields=["campaign", "identity"],
+                condition=Q(kind="ownership"),
+                name="reviews_item_once_per_identity",
+            ),
             # An item without its object would be a question about nothing.
             models.CheckConstraint(
                 condition=Q(kind="grant", grant__isnull=False, grant_version__isnull=False)
-                | Q(kind="credential", credential__isnull=False),
+                | Q(kind="credential", credential__isnull=False)
+                | Q(kind="ownership", grant__isnull=True, credential__isnull=True),
                 name="reviews_item_has_object",
             ),
             models.CheckConstraint(
@@ -99,6 +106,8 @@ class Answer(models.TextChoices):
     DEACTIVATE = "deactivate", "Deactivate"
     # Only a deadline's table answers like this, never a person.
     QUARANTINE = "quarantine", "Quarantine"
+    MINE = "mine", "It is mine"
+    RETIRE = "retire", "Retire it"
     NOT_MINE = "not_mine", "Not mine"
     DONT_KNOW = "dont_know", "Don’t know"
 

@@ -19,6 +19,7 @@ ACTION_OF: dict[str, OrderAction] = {
     Answer.DEACTIVATE: OrderAction.DEACTIVATE,
     Answer.QUARANTINE: OrderAction.QUARANTINE,
     Answer.ROTATE: OrderAction.ROTATE,
+    Answer.RETIRE: OrderAction.QUARANTINE,
 }
 
 

@@ -40,8 +40,10 @@ RECOMMENDATIONS = [
 MEANT = {
     ("approve", ItemKind.GRANT): Answer.APPROVE,
     ("approve", ItemKind.CREDENTIAL): Answer.KEEP,
+    ("approve", ItemKind.OWNERSHIP): Answer.MINE,
     ("revoke", ItemKind.GRANT): Answer.REVOKE,
     ("revoke", ItemKind.CREDENTIAL): Answer.DEACTIVATE,
+    ("revoke", ItemKind.OWNERSHIP): Answer.RETIRE,
 }
 
 

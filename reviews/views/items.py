@@ -18,7 +18,7 @@ from reviews.decisions.answers import PASSING_ON
 from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
-from reviews.models import Answer, Decision, ReviewItem
+from reviews.models import Answer, Decision, ItemKind, ReviewItem
 from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
@@ -37,6 +37,9 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
         decisions = list(list_decisions(item, actor=request.actor))
         context = {"item": item, **workbench.state_of(item, decisions, request.actor, timezone.now())}
         return render_page(request, PAGE, context, fragment=STATE)
+    if item.kind == ItemKind.OWNERSHIP:
+        query = request.META.get("QUERY_STRING", "")
+        return redirect(reverse("reviews:ownership_item", args=[item.pk]) + (f"?{query}" if query else ""))
     bench = Bench.of_item(item, timezone.now(), request.GET.get("style", ""))
     return _show(request, item, bench, given={"answer": request.GET.get("answer", "")})
 

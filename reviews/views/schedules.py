@@ -15,7 +15,11 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.selectors.filters import InventoryFilter
-from identities.selectors.inventory import list_population_credentials, list_population_grants
+from identities.selectors.inventory import (
+    list_population_credentials,
+    list_population_grants,
+    list_population_identities,
+)
 from reviews.campaigns.calendar import dates_after
 from reviews.campaigns.due import run_now
 from reviews.campaigns.schedules import (
@@ -207,7 +211,11 @@ def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
 def _population(scope: str, kinds: list[str], now: datetime) -> dict[str, int | None]:
     """How many questions this scope asks today. Raises InvalidFilter."""
     filters = InventoryFilter.parse(scope)
-    lists = {ItemKind.GRANT: list_population_grants, ItemKind.CREDENTIAL: list_population_credentials}
+    lists: dict[ItemKind, Any] = {
+        ItemKind.GRANT: list_population_grants,
+        ItemKind.CREDENTIAL: list_population_credentials,
+        ItemKind.OWNERSHIP: list_population_identities,
+    }
     return {
         kind.value: lists[kind](filters=filters, actor=None, now=now).count() if kind in kinds else None
         for kind in ItemKind

@@ -20,7 +20,7 @@ from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of
-from reviews.models import Answer, Decision, Order, ReviewItem
+from reviews.models import Answer, Decision, ItemKind, Order, ReviewItem
 from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
@@ -39,6 +39,8 @@ MOVING = frozenset({OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED
 KEYS = {
     Answer.APPROVE: "a",
     Answer.KEEP: "a",
+    Answer.MINE: "a",
+    Answer.RETIRE: "r",
     Answer.APPROVE_UNTIL: "u",
     Answer.SCOPE_DOWN: "s",
     Answer.ROTATE: "s",
@@ -51,6 +53,8 @@ KEYS = {
 OWNERS_WORDS = {
     Answer.APPROVE: "Yes, still needed",
     Answer.KEEP: "Yes, still needed",
+    Answer.MINE: "It is mine",
+    Answer.RETIRE: "Retire it",
     Answer.APPROVE_UNTIL: "Yes, until a date",
     Answer.SCOPE_DOWN: "May be narrowed",
     Answer.REVOKE: "No, not needed",
@@ -62,6 +66,8 @@ OWNERS_WORDS = {
 ICONS = {
     Answer.APPROVE: "check",
     Answer.KEEP: "check",
+    Answer.MINE: "user-check",
+    Answer.RETIRE: "archive",
     Answer.APPROVE_UNTIL: "calendar-check",
     Answer.SCOPE_DOWN: "cut",
     Answer.REVOKE: "ban",
@@ -110,7 +116,7 @@ def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
         "proposal": proposal_of(item),
         "trace": explain_resolution(item.resolution, RULE_LABELS),
         "native_text": _native_text(item),
-        "may_hand_on": _may_hand_on(item, actor),
+        "may_hand_on": may_hand_on(item, actor),
         **state_of(item, decisions, actor, bench.now),
     }
 
@@ -227,7 +233,7 @@ def thanks_for(item: ReviewItem, decision: Decision) -> str:
     return f"Thank you. {item.assignee} is asked next, with what you said."
 
 
-def _may_hand_on(item: ReviewItem, actor: Actor) -> bool:
+def may_hand_on(item: ReviewItem, actor: Actor) -> bool:
     """Whether the form is worth showing; `reassign_item` decides for itself."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.auth_method == MAIL_LINK:
         return False
@@ -243,6 +249,8 @@ def _native_text(item: ReviewItem) -> str:
 def question_of(item: ReviewItem) -> str:
     """The question in one sentence."""
     name = item.identity.name
+    if item.kind == ItemKind.OWNERSHIP:
+        return f"Is {name} yours?"
     if item.credential is not None:
         kind = CredentialKind(item.credential.kind).label
         return f"Should {name} keep its {kind[0].lower() + kind[1:]} “{item.credential.external_id}”?"

@@ -442,6 +442,8 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "starts_at": "2027-06-01",
         "ends_at": "2027-06-03",
     },
+    "reviews:ownership_item": lambda my: {"answer": "dont_know", "version": 1},
+    "reviews:owners_accept": lambda my: {"person": str(my.user.pk), "version": my.identity.version},
     "reviews:campaign_move": lambda my: {
         "person": str(my.item.assignee_id),
         "to": my.campaign.fallback_reviewer.email,

@@ -24,6 +24,7 @@ from reviews.decisions import (
     recall,
     reroute_items_of,
 )
+from reviews.decisions.reassigning import reassign_all_of
 
 pytestmark = pytest.mark.django_db
 
@@ -109,6 +110,20 @@ def case_not_mine(make):
     return lambda: answered(make, item, "not_mine")
 
 
+def case_mine(make):
+    make.identity(owner=make.person())
+    item = make.campaign(item_kinds=["ownership"]).items.get()
+    return lambda: answered(make, item, "mine")
+
+
+def case_move_all(make):
+    item = make.item()
+    boss = make.actor(item.campaign.manager)
+    return lambda: reassign_all_of(
+        campaign=item.campaign, person=item.assignee, to=make.person(), reason="x", actor=boss, now=make.NOW
+    )
+
+
 def case_recall(make):
     item = make.item()
     decision = answered(make, item)
@@ -169,6 +184,8 @@ def case_repin(make):
         (case_decide, "item.decided"),
         (case_attest, "item.answered"),
         (case_not_mine, "item.rerouted"),
+        (case_mine, "item.decided"),
+        (case_move_all, "item.delegated"),
         (case_recall, "item.recalled"),
         (case_reassign, "item.delegated"),
         (case_reroute, "item.rerouted"),

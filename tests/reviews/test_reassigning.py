@@ -134,7 +134,11 @@ def program(scene):
     boss = scene.person(Role.ADMINISTRATOR)
     now = timezone.now()
     _, plain = create_token(
-        name="desk", scopes=["reviews:read", "reviews:write"], expires_at=now + timedelta(days=1), actor=scene.actor(boss), now=now
+        name="desk",
+        scopes=["reviews:read", "reviews:write"],
+        expires_at=now + timedelta(days=1),
+        actor=scene.actor(boss),
+        now=now,
     )
     return Client(headers={"Authorization": f"Bearer {plain}", "Idempotency-Key": "move-1"})
 

@@ -1,0 +1,70 @@
+"""Questions about who answers for an identity: one per identity, with what speaks for whom."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from identities.models import Identity
+from identities.selectors.suggested_owners import Suggestion, suggest_owners
+from reviews.campaigns.snapshot import Frozen, source_facts
+from reviews.decisions.independence import about_ownership, parties_of
+from reviews.decisions.ownership import refusals_of
+from reviews.decisions.resolution import Desk, resolve_all
+from reviews.models import Campaign, ItemKind, ReviewItem
+
+RULE_VERSION = "owners-1"
+# Below this a suggestion is shown, but nobody is asked because of it.
+ASKED_FROM = 30
+
+
+def make_ownership_items(
+    campaign: Campaign, identities: Sequence[Identity], desk: Desk, now: datetime
+) -> list[ReviewItem]:
+    """Unsaved items for these identities, with source loaded.
+
+    Where nobody is accountable, the likeliest suggested person is asked before the fallback reviewer is.
+    """
+    suggested = suggest_owners(identities, refusals=refusals_of([each.pk for each in identities]))
+    everybody = parties_of([(each.pk, None, False) for each in identities])
+    parties = [
+        about_ownership(each, [found.person for found in suggested[each.identity] if is_worth_asking(found)])
+        for each in everybody
+    ]
+    sources = source_facts({each.source_id for each in identities})
+    return [
+        ReviewItem(
+            campaign=campaign,
+            kind=ItemKind.OWNERSHIP,
+            identity=identity,
+            assignee_id=resolution.assignee,
+            resolution=resolution.trace,
+            rule_version=RULE_VERSION,
+            seen=_seen(identity, suggested[identity.pk], now) | sources[identity.source_id],
+            escalated_at=now if resolution.is_nobody else None,
+        )
+        for identity, resolution in zip(identities, resolve_all(parties, desk), strict=True)
+    ]
+
+
+def is_worth_asking(suggestion: Suggestion) -> bool:
+    """Whether a question may go to somebody for this suggestion alone."""
+    return suggestion.refused_at is None and suggestion.score >= ASKED_FROM
+
+
+def _seen(identity: Identity, suggested: Sequence[Suggestion], now: datetime) -> Frozen:
+    return {
+        "identity": {
+            "id": str(identity.pk),
+            "name": identity.name,
+            "kind": identity.kind,
+            "status": identity.status,
+            "environment": identity.environment_edited or identity.environment,
+            "purpose": identity.purpose_edited or identity.purpose,
+            "source_owner": identity.source_owner,
+            "grants": identity.grant_count,
+            "privileged": identity.privileged_count,
+            "last_used_at": identity.last_seen_at.isoformat() if identity.last_seen_at else None,
+        },
+        "owner": str(identity.owner_id) if identity.owner_id else None,
+        "suggested": [each.to_json() for each in suggested],
+        "taken_at": now.isoformat(),
+    }
