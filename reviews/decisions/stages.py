@@ -19,10 +19,12 @@ KINDS = {
     Answer.APPROVE: Kind.ACCEPT,
     Answer.APPROVE_UNTIL: Kind.ACCEPT,
     Answer.KEEP: Kind.ACCEPT,
+    Answer.MINE: Kind.ACCEPT,
     Answer.SCOPE_DOWN: Kind.REDUCE,
     Answer.ROTATE: Kind.REDUCE,
     Answer.REVOKE: Kind.DENY,
     Answer.DEACTIVATE: Kind.DENY,
+    Answer.RETIRE: Kind.DENY,
 }
 # Rules that every resolution ends with; who is found by them was not named by the stage.
 RESERVE = frozenset({"fallback", "campaign_manager", "anyone", "nobody"})
