@@ -3,7 +3,7 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import campaigns, inbox, items, launching, narrowing, orders, panel, schedules
 
 app_name = "reviews"
 
@@ -17,6 +17,8 @@ urlpatterns = [
     path("reviews/items/<uuid:item_id>/recall/", items.item_recall, name="item_recall"),
     path("reviews/items/<uuid:item_id>/reassign/", items.item_reassign, name="item_reassign"),
     path("reviews/", campaigns.campaign_list, name="campaign_list"),
+    path("reviews/new/", launching.campaign_create, name="campaign_create"),
+    path("reviews/scope/", launching.scope_builder, name="scope_builder"),
     path("reviews/schedules/", schedules.schedule_list, name="schedule_list"),
     path("reviews/schedules/new/", schedules.schedule_create, name="schedule_create"),
     path("reviews/schedules/preview/", schedules.schedule_preview, name="schedule_preview"),
@@ -24,6 +26,7 @@ urlpatterns = [
     path("reviews/schedules/<uuid:schedule_id>/edit/", schedules.schedule_edit, name="schedule_edit"),
     path("reviews/schedules/<uuid:schedule_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("reviews/schedules/<uuid:schedule_id>/resume/", schedules.schedule_resume, name="schedule_resume"),
+    path("reviews/schedules/<uuid:schedule_id>/preview/", launching.schedule_simulate, name="schedule_simulate"),
     path("reviews/schedules/<uuid:schedule_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("reviews/of-identity/<uuid:identity_id>/", panel.of_identity, name="of_identity"),
     path("reviews/narrow/<uuid:grant_id>/", narrowing.narrow_grant, name="narrow_grant"),
