@@ -34,6 +34,7 @@ urlpatterns = [
     path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),
     path("reviews/<uuid:campaign_id>/", campaigns.campaign_detail, name="campaign_detail"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
+    path("reviews/<uuid:campaign_id>/release/", campaigns.campaign_release, name="campaign_release"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),
     path("orders/<uuid:order_id>/", orders.order_detail, name="order_detail"),

@@ -8,6 +8,7 @@ urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
+    path("campaigns/<uuid:campaign_id>/release/", campaigns.CampaignRelease.as_view(), name="api_campaign_release"),
     path("campaign-previews/", previews.CampaignPreviews.as_view(), name="api_campaign_previews"),
     path("items/", items.ItemList.as_view(), name="api_items"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),

@@ -19,8 +19,9 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from governance.people.models import User
-from identities.models import Credential, Grant, GrantVersion, Source
-from reviews.campaigns.opening import freshness_of, population_of
+from identities.models import Credential, Grant, GrantVersion
+from reviews.campaigns.gate import Gate, gate_of
+from reviews.campaigns.opening import population_of
 from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
@@ -34,6 +35,8 @@ MOST_LOOKED_AT = 200_000
 CHUNK = 5_000
 MOST_NAMED_PEOPLE = 200
 MOST_EXAMPLES = 10
+# Any other fate takes something away.
+KEEPS = frozenset({Fate.ESCALATE, Fate.CANCEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Example:
 class Preview:
     """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
 
+    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first.
     load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
     policy would take away and was used last, the latest first.
     """
@@ -104,6 +108,8 @@ class Preview:
     passed_over_people: int
     passed_over: Sequence[PassedOver]
     sources: Sequence[dict[str, Any]]
+    left_out: Sequence[str]
+    is_held: bool
     outcomes: Sequence[Outcome]
     lately: Sequence[Example]
 
@@ -147,6 +153,10 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
     """Simulate this unsaved campaign. `campaign.manager` answers for it."""
     with _reading_only():
         counts, privileged, source_ids = _totals(campaign, now)
+        gate = gate_of(campaign, source_ids, now)
+        if gate.left_out:
+            campaign.frozen = {"left_out": gate.left_out}
+            counts, privileged, _ = _totals(campaign, now)
         tally, fates = _Tally(), _Fates(campaign)
         judge = UseJudge(now)
         for kind in campaign.item_kinds:
@@ -154,7 +164,7 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
             rows = _questions(campaign, kind, left, now)
             while questions := list(islice(rows, CHUNK)):
                 _take(tally, questions, judge, fates)
-        return _told(campaign, tally, fates, counts, privileged, source_ids, now)
+        return _told(tally, fates, gate, counts, privileged, now)
 
 
 @contextmanager
@@ -222,7 +232,7 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
         lately = use.at is not None and use.at >= judge.now - LATELY
         bucket = Bucket(question.kind, question.is_privileged, question.environment, str(use.state), lately)
         tally.buckets[bucket] += 1
-        if lately and use.at and fates.chosen(bucket) is Fate.TAKE_AWAY:
+        if lately and use.at and fates.chosen(bucket) not in KEEPS:
             entry = (use.at, str(question.thing), question)
             keep = heapq.heappush if len(tally.lately) < MOST_EXAMPLES else heapq.heappushpop
             keep(tally.lately, entry)
@@ -258,12 +268,11 @@ class _Fates:
 
 
 def _told(
-    campaign: Campaign,
     tally: _Tally,
     fates: _Fates,
+    gate: Gate,
     counts: dict[str, int],
     privileged: dict[str, int],
-    source_ids: set[UUID],
     now: datetime,
 ) -> Preview:
     everybody = list(tally.parties)
@@ -283,7 +292,9 @@ def _told(
         nobody_examples=_named([(question, None) for question in tally.nobody]),
         passed_over_people=len({person for person, _, _ in passed}),
         passed_over=[PassedOver(users[person], why, items) for person, why, items in passed[:MOST_NAMED_PEOPLE]],
-        sources=[freshness_of(source, now) for source in Source.objects.filter(pk__in=source_ids).order_by("slug")],
+        sources=gate.sources,
+        left_out=[each["slug"] for each in gate.left_out],
+        is_held=gate.holds,
         outcomes=[_outcome(policy, tally, fates) for policy in DeadlinePolicy],
         lately=_named([(question, at) for at, _, question in sorted(tally.lately, reverse=True)]),
     )
@@ -337,7 +348,7 @@ def _is_passed_over(step: dict[str, Any]) -> bool:
 
 
 def _outcome(policy: DeadlinePolicy, tally: _Tally, fates: _Fates) -> Outcome:
-    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) is Fate.TAKE_AWAY}
+    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) not in KEEPS}
     return Outcome(
         policy=policy,
         is_chosen=policy == fates.campaign.deadline_policy,

@@ -17,6 +17,7 @@ BASICS = ("source", "privileged", "kind", "environment")
 MORE = ("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag", "status", "q", "access")
 # What has no field on the page and must not be lost.
 KEPT = ("team",)
+LABELS = {"privileged": "Privilege", "q": "Name of the identity", "access": "Name of the access"}
 NAMES = (*BASICS, *MORE, *KEPT)
 
 
@@ -32,6 +33,8 @@ class ScopeForm(FilterForm):
             filters, self.problem = InventoryFilter(), problem.message
         super().__init__({name: getattr(filters, name) for name in NAMES}, sources=sources)
         del self.fields["retired"]
+        for name, label in LABELS.items():
+            self.fields[name].label = label
         for name in ("q", "access", "tag"):
             self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
         self.kept = [(name, value) for name in KEPT if (value := getattr(filters, name))]

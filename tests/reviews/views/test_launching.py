@@ -187,3 +187,23 @@ def test_a_schedule_can_be_simulated(make, page_of, manager):
 
 def test_a_page_without_the_builder_sends_its_text():
     assert scope_of(QueryDict("scope=kind%3Dbot")) == "kind=bot"
+
+
+@pytest.mark.django_db
+def test_the_page_says_what_it_waits_for_and_releases_it(make, browse, page_of):
+    make.grant(make.identity(make.source(name="Old", last_success_at=None)))
+    campaign = make.campaign(policy={"freshness": {"stale": "hold"}})
+    text = page_of(campaign.manager, "reviews:campaign_detail", campaign.pk)
+    assert "Waits until these sources were read: Old." in text
+    path = reverse("reviews:campaign_release", args=[campaign.pk])
+    assert browse(campaign.manager).post(path, {"reason": ""}).status_code == 422
+    assert browse(campaign.manager).post(path, {"reason": "It is gone."}).status_code == 302
+    assert Campaign.objects.get().frozen["released"]["reason"] == "It is gone."
+
+
+def test_the_choice_about_stale_sources_is_kept(make, browse, manager, plan):
+    make.grant()
+    client, path = browse(manager), reverse("reviews:campaign_create")
+    body = plan | {"freshness-stale": "hold"}
+    client.post(path, body | {"do": "start", "seen": seen_in(client.post(path, body))})
+    assert Campaign.objects.get().policy == {"freshness": {"stale": "hold"}}
