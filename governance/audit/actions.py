@@ -69,6 +69,8 @@ class Verb(StrEnum):
     SCHEDULE_PAUSED = "schedule.paused", "A review schedule was paused."
     SCHEDULE_RESUMED = "schedule.resumed", "A paused review schedule runs again."
     CAMPAIGN_CREATED = "campaign.created", "A campaign was drafted, for one date of a schedule or by hand."
+    CAMPAIGN_HELD = "campaign.held", "A campaign waits with its opening for sources that were not read for too long."
+    CAMPAIGN_RELEASED = "campaign.released", "Somebody let a waiting campaign open although sources are not fresh."
     CAMPAIGN_OPENED = (
         "campaign.opened",
         "A campaign opened: its population is frozen and reviewers can answer.",

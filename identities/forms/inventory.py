@@ -59,6 +59,7 @@ PATH_LABELS = {
 PRIVILEGED = {"yes": "Privileged", "no": "Not privileged"}
 _STANDING = {"yes": "Without an end", "no": "With an end"}
 _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": "Mine"}
+_HELD = PATH_LABELS | {"-direct": "Inherited, not direct"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
 _SPOKEN: dict[str, Any] = {
@@ -73,6 +74,7 @@ _SPOKEN: dict[str, Any] = {
     "standing": _STANDING,
     "unused_days": "Not used for {} days",
     "new_days": "First seen within {} days",
+    "new_since": "First seen since {}",
     "segment": SEGMENT_LABELS,
     "team": {"none": "No team"},
     "tag": "Tag {}",
@@ -117,6 +119,7 @@ class FilterForm(forms.Form):
     path = forms.ChoiceField(required=False, label="How it is held")
     standing = forms.ChoiceField(required=False, label="End")
     new_days = forms.ChoiceField(required=False, label="First seen")
+    new_since = forms.CharField(required=False, label="New since", widget=forms.DateInput(attrs={"type": "date"}))
     unused_days = forms.ChoiceField(required=False, label="Last used")
     status = forms.ChoiceField(required=False, label="Status")
     retired = forms.ChoiceField(required=False, label="Retired")
@@ -130,7 +133,7 @@ class FilterForm(forms.Form):
             "owner": list(_OWNERS.items()),
             "privileged": list(PRIVILEGED.items()),
             "segment": [(name, SEGMENT_LABELS[name]) for name in SEGMENTS],
-            "path": list(PATH_LABELS.items()),
+            "path": list(_HELD.items()),
             "standing": list(_STANDING.items()),
             "new_days": list(_NEW.items()),
             "unused_days": list(_UNUSED.items()),

@@ -7,7 +7,7 @@ a needle that it does not know.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
@@ -76,10 +76,14 @@ def holding_conditions(filters: InventoryFilter) -> Q:
 
 
 def first_seen_condition(filters: InventoryFilter, *, now: datetime, at: str = "") -> Q:
-    """new_days, of whatever is listed. at: the path to it."""
-    if not filters.new_days:
-        return Q()
-    return Q(**{f"{at}first_seen_at__gte": now - timedelta(days=int(filters.new_days))})
+    """new_days and new_since, of whatever is listed. at: the path to it. A day begins at midnight UTC."""
+    found = Q()
+    if filters.new_days:
+        found &= Q(**{f"{at}first_seen_at__gte": now - timedelta(days=int(filters.new_days))})
+    if filters.new_since:
+        day = datetime.combine(date.fromisoformat(filters.new_since), time(), UTC)
+        found &= Q(**{f"{at}first_seen_at__gte": day})
+    return found
 
 
 def held_by(kinds: tuple[str, ...], at: str = "") -> Q:

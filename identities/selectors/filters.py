@@ -7,6 +7,7 @@ turns it into conditions.
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 from governance.kernel.errors import DomainError
@@ -27,6 +28,7 @@ PATHS = (
 YES_OR_NO = ("yes", "no")
 MAX_TEXT = 200
 MAX_DAYS = 3650
+EARLIEST_YEAR = 1970
 # Shorter texts stand in almost every name, and no index helps to find them.
 SHORTEST_SEARCH = 3
 # What a page adds to the same address; not part of the filter.
@@ -55,7 +57,7 @@ class InventoryFilter:
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
     unused_days. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
-    listed: new_days, retired.
+    listed: new_days, new_since (a day), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
     ones: does it hold none. Values are canonical: sorted, without repetition, and empty where the default is meant.
@@ -75,6 +77,7 @@ class InventoryFilter:
     segment: str = ""
     path: str = ""
     new_days: str = ""
+    new_since: str = ""
     unused_days: str = ""
     retired: str = ""
 
@@ -143,6 +146,8 @@ def _checked(name: str, value: str) -> str:
         raise InvalidFilter(f"“{value[:40]}” is not a known {name}. Known: yes, no.", field=name)
     if name in _DAYS:
         return _checked_days(name, value)
+    if name == "new_since":
+        return _checked_day(name, value)
     if name in ("q", "access") and (len(value) < SHORTEST_SEARCH or sum(map(str.isalnum, value)) < 2):
         raise InvalidFilter(
             f"“{name}” needs at least {SHORTEST_SEARCH} characters, two of them letters or digits: shorter texts stand "
@@ -181,3 +186,14 @@ def _checked_days(name: str, value: str) -> str:
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= MAX_DAYS and len(value) <= 6):
         raise InvalidFilter(f"“{name}” is a whole number of days from 1 to {MAX_DAYS}.", field=name)
     return str(int(value))
+
+
+def _checked_day(name: str, value: str) -> str:
+    try:
+        # The library reads other spellings of ISO 8601 too; one of them is the canonical one.
+        day = date.fromisoformat(value) if len(value) == len("2026-01-31") else None
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != value or day.year < EARLIEST_YEAR:
+        raise InvalidFilter(f"“{name}” is a day such as 2026-01-31.", field=name)
+    return value

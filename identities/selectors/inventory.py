@@ -108,7 +108,7 @@ def list_population_credentials(
     *, filters: InventoryFilter, actor: Actor | None, now: datetime
 ) -> QuerySet[Credential]:
     """The live credentials that a campaign with this scope asks about."""
-    identities = filtered(Identity.objects.all(), replace(filters, new_days=""), actor=actor, now=now)
+    identities = filtered(Identity.objects.all(), replace(filters, new_days="", new_since=""), actor=actor, now=now)
     return Credential.objects.filter(
         first_seen_condition(filters, now=now),
         retired_at=None,

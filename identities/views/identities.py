@@ -49,7 +49,7 @@ LISTING = Listing(
         default_sort="name",
     ),
     bar=("source", "kind", "environment", "owner", "privileged"),
-    more=("access", "segment", "path", "standing", "unused_days", "new_days", "tag", "status", "retired"),
+    more=("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", "status", "retired"),
 )
 
 

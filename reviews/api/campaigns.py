@@ -18,6 +18,7 @@ from governance.web.parameters import checked, require_known_parameters
 from identities.services.request_keys import AlreadyDone
 from reviews.api.plans import IDEMPOTENCY_KEY, READ_WRITE, PlanIn, chosen_of, once_of
 from reviews.api.requests import actor_of, choice, page_of
+from reviews.campaigns.closing import release_campaign
 from reviews.campaigns.launching import LONGEST_NAME, launch_campaign
 from reviews.models import Campaign
 from reviews.selectors import access_campaign, campaign_progress, list_campaigns, order_progress
@@ -110,6 +111,26 @@ class CampaignDetail(APIView):
         """One review."""
         campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
         return Response(CampaignOut(campaign).data, headers={"ETag": etag_for(campaign.version)})
+
+
+class ReleaseIn(serializers.Serializer[dict[str, Any]]):
+    """Why a review need not wait for its sources."""
+
+    reason = serializers.CharField(max_length=2000)
+
+
+class CampaignRelease(APIView):
+    """`/api/v1/campaigns/{id}/release/`"""
+
+    required_scope = "reviews:write"
+
+    @extend_schema(operation_id="campaigns_release", request=ReleaseIn, responses=CampaignOut)
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """Let a review open that waits for stale sources (`frozen.held`). 409 `not-held` where it does not wait."""
+        campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
+        reason = checked(ReleaseIn, request)["reason"]
+        released = release_campaign(campaign=campaign, reason=reason, actor=actor_of(request), now=timezone.now())
+        return Response(told(released), headers={"ETag": etag_for(released.version)})
 
 
 class CampaignProgress(APIView):

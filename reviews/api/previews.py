@@ -95,6 +95,8 @@ class PreviewOut(serializers.Serializer[dict[str, Any]]):
     passed_over_people = serializers.IntegerField()
     passed_over = PassedOverOut(many=True)
     sources = FreshnessOut(many=True)
+    left_out = serializers.ListField(child=serializers.CharField(), help_text="Sources that it would open without.")
+    is_held = serializers.BooleanField(help_text="Whether it would wait for its sources first.")
     outcomes = OutcomeOut(many=True)
     used_lately = NamedThingOut(many=True, help_text="What the chosen policy would take away, the latest used first.")
 
@@ -131,6 +133,8 @@ def told(preview: Preview) -> dict[str, Any]:
         "passed_over_people": preview.passed_over_people,
         "passed_over": [_passed_over(each) for each in preview.passed_over],
         "sources": list(preview.sources),
+        "left_out": list(preview.left_out),
+        "is_held": preview.is_held,
         "outcomes": [_outcome(each) for each in preview.outcomes],
         "used_lately": [_example(each) for each in preview.lately],
     }

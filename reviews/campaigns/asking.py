@@ -20,7 +20,8 @@ from governance.kernel.permissions import Permission
 from governance.people.access import require_role
 from governance.people.models import User
 from identities.models import Grant, GrantVersion
-from reviews.campaigns.opening import campaign_subject, freshness_of, population_digest, sign_trail
+from reviews.campaigns.gate import freshness_of
+from reviews.campaigns.opening import campaign_subject, population_digest, sign_trail
 from reviews.campaigns.schedules import person_behind
 from reviews.campaigns.snapshot import make_grant_items
 from reviews.decisions.independence import SelfReview, parties_of, ruled_out

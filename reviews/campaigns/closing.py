@@ -12,6 +12,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, ActorKind, Role, system_actor
 from governance.kernel.errors import DomainError, Forbidden, NotFound
 from governance.people.access import require_role
+from reviews.campaigns.gate import release
 from reviews.campaigns.opening import campaign_subject, move_campaign, sign_trail
 from reviews.decisions.items import UNDECIDED
 from reviews.decisions.overdue import settle_half_answered
@@ -75,6 +76,20 @@ def cancel_campaign(*, campaign: Campaign, reason: str, actor: Actor, now: datet
             reason=campaign.cancelled_reason,
             context={"items_cancelled": ended},
         )
+    return campaign
+
+
+def release_campaign(*, campaign: Campaign, reason: str, actor: Actor, now: datetime) -> Campaign:
+    """Let a review open that waits for its sources, knowing that they are not fresh. Needs a reason.
+
+    Raises Forbidden, ReasonMissing, NotHeld.
+    """
+    if not reason.strip() or "\x00" in reason:
+        raise ReasonMissing("Say why this review need not wait.", fields={"reason": "Say why it need not wait."})
+    with transaction.atomic(durable=True):
+        campaign = _lock(campaign)
+        require_campaign_manager(campaign, actor)
+        release(campaign, reason.strip(), actor, now)
     return campaign
 
 

@@ -14,7 +14,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,13 +29,14 @@ from governance.audit.actions import Verb
 from governance.audit.checkpoint import write_checkpoint
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
-from identities.models import Credential, GrantVersion, Identity, Source, SyncRun, SyncState
+from identities.models import Credential, GrantVersion, Identity
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import (
     list_population_credentials,
     list_population_grants,
     list_population_identities,
 )
+from reviews.campaigns.gate import Gate, gate_of, held_for, hold
 from reviews.campaigns.ownership import make_ownership_items
 from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
@@ -76,8 +77,13 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
         if not any(counts.values()):
             _cancel_empty(campaign, actor, now)
             return False
-        campaign.frozen = campaign.frozen | _freeze(counts, now)
-        move_campaign(campaign, CampaignState.OPENING, "frozen")
+        gate = gate_of(campaign, set().union(*counts.values()), now)
+        if gate.holds:
+            hold(campaign, gate, actor, now)
+            return False
+        campaign.deadline_at += held_for(campaign, now)
+        campaign.frozen = campaign.frozen | _freeze(campaign, counts, gate, now)
+        move_campaign(campaign, CampaignState.OPENING, "frozen", "deadline_at")
     return True
 
 
@@ -95,13 +101,18 @@ def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
 
 
 def population_of(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
+    """The current grant versions, or the credentials, that the campaign asks about; without sources it leaves out."""
     filters = InventoryFilter.parse(campaign.scope)
+    left_out = [each["source"] for each in campaign.frozen.get("left_out", ())]
     if kind == ItemKind.GRANT:
         grants = list_population_grants(filters=filters, actor=None, now=now)
-        return grants.filter(grant__watch_hits__campaign=campaign) if "watch" in campaign.frozen else grants
+        grants = grants.filter(grant__watch_hits__campaign=campaign) if "watch" in campaign.frozen else grants
+        return grants.exclude(grant__source__in=left_out) if left_out else grants
     if kind == ItemKind.OWNERSHIP:
-        return list_population_identities(filters=filters, actor=None, now=now)
-    return list_population_credentials(filters=filters, actor=None, now=now)
+        identities = list_population_identities(filters=filters, actor=None, now=now)
+        return identities.exclude(source__in=left_out) if left_out else identities
+    credentials = list_population_credentials(filters=filters, actor=None, now=now)
+    return credentials.exclude(source__in=left_out) if left_out else credentials
 
 
 def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UUID]:
@@ -110,41 +121,39 @@ def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UU
     return Counter({row[source]: row["total"] for row in counted})
 
 
-def _freeze(counts: dict[str, Counter[UUID]], now: datetime) -> dict[str, Any]:
+def _freeze(campaign: Campaign, counts: dict[str, Counter[UUID]], gate: Gate, now: datetime) -> dict[str, Any]:
     """Of which reading, and how old, the population is; stale sources are named, not hidden."""
-    concerned = Source.objects.filter(pk__in=set().union(*counts.values())).order_by("slug")
-    sources = [freshness_of(source, now) for source in concerned]
+    left_out = {UUID(each["source"]) for each in gate.left_out}
+    warnings = [_warning(each) for each in gate.stale if each not in gate.left_out]
     return {
+        **{name: campaign.frozen[name] for name in ("held", "released") if name in campaign.frozen},
         "taken_at": now.isoformat(),
-        "expected": {kind: found.total() for kind, found in counts.items()},
-        "sources": sources,
-        "warnings": [_warning(each) for each in sources if each["freshness"] != "fresh"],
+        "expected": {
+            kind: sum(number for source, number in found.items() if source not in left_out)
+            for kind, found in counts.items()
+        },
+        "sources": [each for each in gate.sources if each not in gate.left_out],
+        "left_out": [
+            each | {"questions": sum(found[UUID(each["source"])] for found in counts.values())}
+            for each in gate.left_out
+        ],
+        "warnings": [*warnings, *map(_left_out, gate.left_out)],
     }
 
 
-def freshness_of(source: Source, now: datetime) -> dict[str, Any]:
-    """Of which reading what is known about a source is, and how old, as a campaign keeps it."""
-    run = SyncRun.objects.filter(source=source, state=SyncState.APPLIED).order_by("-started_at").first()
-    verdict = "never_read"
-    if source.last_success_at is not None:
-        limit = timedelta(seconds=source.freshness_limit_seconds)
-        verdict = "fresh" if now - source.last_success_at <= limit else "stale"
-    return {
-        "source": str(source.pk),
-        "slug": source.slug,
-        "name": source.name,
-        "run": str(run.pk) if run else None,
-        "read_at": source.last_success_at.isoformat() if source.last_success_at else None,
-        "freshness": verdict,
-    }
+def _left_out(frozen: dict[str, Any]) -> str:
+    return f"{frozen['name']} was left out of this review: it {_last_read(frozen)}."
 
 
 def _warning(frozen: dict[str, Any]) -> str:
-    if frozen["freshness"] == "never_read":
-        return f"{frozen['name']} was never read successfully; what it holds may be anything."
-    return (
-        f"{frozen['name']} was last read at {frozen['read_at'][:16].replace('T', ' ')} UTC; it may have changed since."
-    )
+    consequence = "what it holds may be anything" if frozen["read_at"] is None else "it may have changed since"
+    return f"{frozen['name']} {_last_read(frozen)}; {consequence}."
+
+
+def _last_read(frozen: dict[str, Any]) -> str:
+    if frozen["read_at"] is None:
+        return "was never read successfully"
+    return f"was last read at {frozen['read_at'][:16].replace('T', ' ')} UTC"
 
 
 def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: datetime) -> bool:
@@ -290,6 +299,7 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
                 "sources": [
                     {key: each[key] for key in ("source", "run", "freshness")} for each in campaign.frozen["sources"]
                 ],
+                "left_out": [each["source"] for each in campaign.frozen["left_out"]],
             },
         )
         dispatch.after_commit("reviews.send_due_mail")

@@ -1,12 +1,13 @@
 """Questions about who answers for an identity: one per identity, with what speaks for whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from identities.models import Identity
 from identities.selectors.suggested_owners import Suggestion, suggest_owners
 from reviews.campaigns.snapshot import Frozen, source_facts
-from reviews.decisions.independence import about_ownership, parties_of
+from reviews.decisions.independence import Parties, about_ownership, parties_of
 from reviews.decisions.ownership import refusals_of
 from reviews.decisions.resolution import Desk, resolve_all
 from reviews.models import Campaign, ItemKind, ReviewItem
@@ -23,12 +24,8 @@ def make_ownership_items(
 
     Where nobody is accountable, the likeliest suggested person is asked before the fallback reviewer is.
     """
-    suggested = suggest_owners(identities, refusals=refusals_of([each.pk for each in identities]))
-    everybody = parties_of([(each.pk, None, False) for each in identities])
-    parties = [
-        about_ownership(each, [found.person for found in suggested[each.identity] if is_worth_asking(found)])
-        for each in everybody
-    ]
+    suggested = _suggested(identities)
+    parties = owning_parties(identities, suggested)
     sources = source_facts({each.source_id for each in identities})
     return [
         ReviewItem(
@@ -43,6 +40,21 @@ def make_ownership_items(
         )
         for identity, resolution in zip(identities, resolve_all(parties, desk), strict=True)
     ]
+
+
+def owning_parties(
+    identities: Sequence[Identity], suggested: Mapping[UUID, Sequence[Suggestion]] | None = None
+) -> list[Parties]:
+    """Who may be asked whose each of these identities is; a fixed number of queries. suggested: if known already."""
+    known = _suggested(identities) if suggested is None else suggested
+    return [
+        about_ownership(each, [found.person for found in known[each.identity] if is_worth_asking(found)])
+        for each in parties_of([(each.pk, None, False) for each in identities])
+    ]
+
+
+def _suggested(identities: Sequence[Identity]) -> Mapping[UUID, Sequence[Suggestion]]:
+    return suggest_owners(identities, refusals=refusals_of([each.pk for each in identities]))
 
 
 def is_worth_asking(suggestion: Suggestion) -> bool:

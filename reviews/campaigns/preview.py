@@ -7,7 +7,7 @@ not write. People and examples are counted in whole and named up to a limit; the
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,12 +19,14 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from governance.people.models import User
-from identities.models import Credential, Grant, GrantVersion, Source
-from reviews.campaigns.opening import freshness_of, population_of
+from identities.models import Credential, Grant, GrantVersion
+from reviews.campaigns.gate import Gate, gate_of
+from reviews.campaigns.opening import population_of
+from reviews.campaigns.ownership import owning_parties
 from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
-from reviews.decisions.policy import ENDING, Fate, fate_of
+from reviews.decisions.policy import Fate, fate_of
 from reviews.decisions.resolution import Resolution, desk_of, resolve, resolve_all
 from reviews.models import Campaign, DeadlinePolicy, ItemKind, ReviewItem
 
@@ -34,6 +36,8 @@ MOST_LOOKED_AT = 200_000
 CHUNK = 5_000
 MOST_NAMED_PEOPLE = 200
 MOST_EXAMPLES = 10
+# Any other fate takes something away.
+KEEPS = frozenset({Fate.ESCALATE, Fate.CANCEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Example:
 class Preview:
     """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
 
+    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first.
     load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
     policy would take away and was used last, the latest first.
     """
@@ -104,6 +109,8 @@ class Preview:
     passed_over_people: int
     passed_over: Sequence[PassedOver]
     sources: Sequence[dict[str, Any]]
+    left_out: Sequence[str]
+    is_held: bool
     outcomes: Sequence[Outcome]
     lately: Sequence[Example]
 
@@ -147,6 +154,10 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
     """Simulate this unsaved campaign. `campaign.manager` answers for it."""
     with _reading_only():
         counts, privileged, source_ids = _totals(campaign, now)
+        gate = gate_of(campaign, source_ids, now)
+        if gate.left_out:
+            campaign.frozen = {"left_out": gate.left_out}
+            counts, privileged, _ = _totals(campaign, now)
         tally, fates = _Tally(), _Fates(campaign)
         judge = UseJudge(now)
         for kind in campaign.item_kinds:
@@ -154,7 +165,7 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
             rows = _questions(campaign, kind, left, now)
             while questions := list(islice(rows, CHUNK)):
                 _take(tally, questions, judge, fates)
-        return _told(campaign, tally, fates, counts, privileged, source_ids, now)
+        return _told(tally, fates, gate, counts, privileged, now)
 
 
 @contextmanager
@@ -174,13 +185,21 @@ def _totals(campaign: Campaign, now: datetime) -> tuple[dict[str, int], dict[str
     for kind in campaign.item_kinds:
         is_grant = kind == ItemKind.GRANT
         source = "grant__source" if is_grant else "source"
-        is_privileged = Q(is_privileged=True) if is_grant else Q(identity__in=_privileged_identities())
+        is_privileged = _IS_PRIVILEGED[ItemKind(kind)]()
         rows = population_of(campaign, kind, now).order_by().values_list(source)
         found = list(rows.annotate(total=Count("pk"), privileged=Count("pk", filter=is_privileged)))
         counts[kind] = sum(total for _, total, _ in found)
         privileged[kind] = sum(number for _, _, number in found)
         sources |= {source_id for source_id, _, _ in found}
     return counts, privileged, sources
+
+
+_IS_PRIVILEGED: Mapping[ItemKind, Callable[[], Q]] = {
+    ItemKind.GRANT: lambda: Q(is_privileged=True),
+    ItemKind.CREDENTIAL: lambda: Q(identity__in=_privileged_identities()),
+    # Who answers for an identity is no question about access.
+    ItemKind.OWNERSHIP: lambda: Q(pk__isnull=True),
+}
 
 
 def _privileged_identities() -> QuerySet[GrantVersion, UUID]:
@@ -197,6 +216,11 @@ def _questions(campaign: Campaign, kind: str, most: int, now: datetime) -> Itera
         for *facts, version, digest in found[:most].iterator(chunk_size=CHUNK):
             yield Question(kind, *facts, version, bytes(digest))
         return
+    if kind == ItemKind.OWNERSHIP:
+        names = ("pk", "source_id", "effective_environment")
+        for pk, *facts in rows.order_by("pk").values_list(*names)[:most].iterator(CHUNK):
+            yield Question(kind, pk, *facts, pk, False)
+        return
     names = ("identity_id", "identity__source_id", "identity__effective_environment", "pk", "last_used_at")
     for *facts, last_used_at in rows.order_by("identity_id", "pk").values_list(*names)[:most].iterator(CHUNK):
         yield Question(kind, *facts, False, last_used_at=last_used_at)
@@ -207,9 +231,7 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
     if questions[0].kind == ItemKind.CREDENTIAL:
         held = privileged_of({question.identity for question in questions})
         questions = [question._replace(is_privileged=question.identity in held) for question in questions]
-    people = parties_of(
-        (each.identity, each.thing if each.kind == ItemKind.GRANT else None, each.is_privileged) for each in questions
-    )
+    people = _people_around(questions)
     resolved = resolve_all(people, fates.desk)
     judged = judge.judge(questions)
     for question, parties, resolution, use in zip(questions, people, resolved, judged, strict=True):
@@ -222,11 +244,19 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
         lately = use.at is not None and use.at >= judge.now - LATELY
         bucket = Bucket(question.kind, question.is_privileged, question.environment, str(use.state), lately)
         tally.buckets[bucket] += 1
-        if lately and use.at and fates.chosen(bucket) in ENDING:
+        if lately and use.at and fates.chosen(bucket) not in KEEPS:
             entry = (use.at, str(question.thing), question)
             keep = heapq.heappush if len(tally.lately) < MOST_EXAMPLES else heapq.heappushpop
             keep(tally.lately, entry)
     tally.looked_at += len(questions)
+
+
+def _people_around(questions: Sequence[Question]) -> list[Parties]:
+    if questions[0].kind == ItemKind.OWNERSHIP:
+        return owning_parties([question.identity for question in questions])
+    return parties_of(
+        (each.identity, each.thing if each.kind == ItemKind.GRANT else None, each.is_privileged) for each in questions
+    )
 
 
 class _Fates:
@@ -258,12 +288,11 @@ class _Fates:
 
 
 def _told(
-    campaign: Campaign,
     tally: _Tally,
     fates: _Fates,
+    gate: Gate,
     counts: dict[str, int],
     privileged: dict[str, int],
-    source_ids: set[UUID],
     now: datetime,
 ) -> Preview:
     everybody = list(tally.parties)
@@ -283,7 +312,9 @@ def _told(
         nobody_examples=_named([(question, None) for question in tally.nobody]),
         passed_over_people=len({person for person, _, _ in passed}),
         passed_over=[PassedOver(users[person], why, items) for person, why, items in passed[:MOST_NAMED_PEOPLE]],
-        sources=[freshness_of(source, now) for source in Source.objects.filter(pk__in=source_ids).order_by("slug")],
+        sources=gate.sources,
+        left_out=[each["slug"] for each in gate.left_out],
+        is_held=gate.holds,
         outcomes=[_outcome(policy, tally, fates) for policy in DeadlinePolicy],
         lately=_named([(question, at) for at, _, question in sorted(tally.lately, reverse=True)]),
     )
@@ -337,7 +368,7 @@ def _is_passed_over(step: dict[str, Any]) -> bool:
 
 
 def _outcome(policy: DeadlinePolicy, tally: _Tally, fates: _Fates) -> Outcome:
-    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) in ENDING}
+    taken = {bucket: number for bucket, number in tally.buckets.items() if fates.of(policy, bucket) not in KEEPS}
     return Outcome(
         policy=policy,
         is_chosen=policy == fates.campaign.deadline_policy,

@@ -48,7 +48,7 @@ class UseJudge:
 
     def judge(self, questions: Sequence[Question]) -> list[Use | None]:
         """The use of each; None where the limit of comparisons is reached."""
-        if not questions or questions[0].kind == ItemKind.CREDENTIAL:
+        if not questions or questions[0].kind != ItemKind.GRANT:
             return [self._of_credential(question) for question in questions]
         self._read(questions)
         source_by_identity = {question.identity: question.identity_source for question in questions}

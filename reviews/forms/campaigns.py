@@ -3,6 +3,12 @@
 from django import forms
 
 
+class ReleaseForm(forms.Form):
+    """Why a review need not wait for its sources."""
+
+    reason = forms.CharField(label="Why need it not wait?", max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+
+
 class CancelForm(forms.Form):
     """Why a review is called off."""
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from governance.people.models import User
 from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
+from reviews.forms.freshness import FreshnessSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
 from reviews.forms.stages import StagesSection
@@ -26,7 +27,7 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (StagesSection, DeadlineSection, RemindersSection)
+SECTIONS: tuple[type[PolicySection], ...] = (FreshnessSection, StagesSection, DeadlineSection, RemindersSection)
 """In the order in which they stand on the page."""
 
 

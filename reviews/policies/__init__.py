@@ -9,12 +9,18 @@ from typing import Any
 
 from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
+from reviews.policies.freshness import Freshness
 from reviews.policies.reminders import Reminders
 from reviews.policies.stages import Stages
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
-TOPICS: dict[str, type[Topic]] = {"deadline": DeadlineTable, "reminders": Reminders, "stages": Stages}
+TOPICS: dict[str, type[Topic]] = {
+    "deadline": DeadlineTable,
+    "freshness": Freshness,
+    "reminders": Reminders,
+    "stages": Stages,
+}
 """By name; the names are members of a schedule's and a campaign's `policy`."""
 
 

@@ -16,8 +16,13 @@ from governance.web.access import page
 from governance.web.charts import Segment
 from governance.web.htmx import render_page
 from governance.web.pagination import SortKey, paginate
-from reviews.campaigns.closing import cancel_campaign, close_campaign, require_campaign_manager
-from reviews.forms.campaigns import CancelForm
+from reviews.campaigns.closing import (
+    cancel_campaign,
+    close_campaign,
+    release_campaign,
+    require_campaign_manager,
+)
+from reviews.forms.campaigns import CancelForm, ReleaseForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import Campaign, ReviewerRule, ReviewItem
@@ -127,11 +132,29 @@ def campaign_cancel(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
 
 
+@require_POST
+@page(roles=MANAGERS)
+def campaign_release(request: PageRequest, campaign_id: UUID) -> HttpResponse:
+    """Let a review open that waits for its sources, with a reason."""
+    campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
+    form = ReleaseForm(request.POST)
+    if not form.is_valid():
+        return _show(request, campaign, release_form=form, status=422)
+    try:
+        release_campaign(campaign=campaign, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        show_refusal(form, refusal)
+        return _show(request, campaign, release_form=form, refusal=refusal)
+    messages.success(request, "Released. It opens now, with a warning about its sources.")
+    return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
+
+
 def _show(
     request: PageRequest,
     campaign: Campaign,
     *,
     cancel_form: CancelForm | None = None,
+    release_form: ReleaseForm | None = None,
     refusal: DomainError | None = None,
     status: int = 200,
 ) -> HttpResponse:
@@ -155,6 +178,9 @@ def _show(
         "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,
         "may_cancel": manages and CampaignState.CANCELLED in moves,
         "cancel_form": cancel_form or CancelForm(),
+        "held": _held(campaign),
+        "may_release": manages and _held(campaign) is not None,
+        "release_form": release_form or ReleaseForm(),
         "refusal": refusal,
         "tabs": review_tabs(request.actor, ""),
         "sources": [
@@ -167,6 +193,14 @@ def _show(
     return render_page(
         request, "reviews/campaign_detail.html", context, fragment="reviews/_campaign_items.html", status=status
     )
+
+
+def _held(campaign: Campaign) -> dict[str, Any] | None:
+    """What a draft waits for, or None where it does not wait."""
+    if campaign.state != CampaignState.DRAFT or "released" in campaign.frozen:
+        return None
+    held: dict[str, Any] | None = campaign.frozen.get("held")
+    return held and held | {"since": parse_datetime(held["since"])}
 
 
 def _progress(campaign: Campaign) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -14,12 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
-from identities.selectors.filters import InventoryFilter
-from identities.selectors.inventory import (
-    list_population_credentials,
-    list_population_grants,
-    list_population_identities,
-)
 from reviews.campaigns.calendar import dates_after
 from reviews.campaigns.due import run_now
 from reviews.campaigns.schedules import (
@@ -32,11 +26,13 @@ from reviews.campaigns.schedules import (
 )
 from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
+from reviews.forms.scopes import with_scope
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.deadlines import deadline_rows
+from reviews.views.launching import builder_of, count_of
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
@@ -67,7 +63,7 @@ def schedule_detail(request: PageRequest, schedule_id: UUID) -> HttpResponse:
 @page(roles=MANAGERS)
 def schedule_create(request: PageRequest) -> HttpResponse:
     """Plan a recurring review."""
-    form = ScheduleForm(request.POST or None, initial=schedule_initial(None) | _asked_scope(request))
+    form = ScheduleForm(_posted(request), initial=schedule_initial(None) | _asked_scope(request))
     if request.method == "POST" and form.is_valid():
         try:
             schedule = create_schedule(actor=request.actor, now=timezone.now(), **form.draft())
@@ -85,7 +81,7 @@ def schedule_edit(request: PageRequest, schedule_id: UUID) -> HttpResponse:
     """Change a schedule; campaigns that exist stay as they are."""
     schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
     require_schedule_manager(schedule, request.actor)
-    form = ScheduleForm(request.POST or None, initial=schedule_initial(schedule))
+    form = ScheduleForm(_posted(request), initial=schedule_initial(schedule))
     if request.method == "POST" and form.is_valid():
         try:
             change_schedule(
@@ -107,9 +103,14 @@ def schedule_edit(request: PageRequest, schedule_id: UUID) -> HttpResponse:
 @page(roles=MANAGERS)
 def schedule_preview(request: PageRequest) -> HttpResponse:
     """What the form as it is would ask, and when. Changes nothing."""
-    form = ScheduleForm(request.POST)
+    form = ScheduleForm(with_scope(request.POST))
     form.is_valid()
-    context = {"preview": _preview(form, timezone.now()), "form": form, "tabs": []}
+    context = {
+        "preview": _preview(form, timezone.now()),
+        "form": form,
+        "builder": builder_of(request, str(form["scope"].value() or "")),
+        "tabs": [],
+    }
     return render_page(request, "reviews/schedule_form.html", context, fragment="reviews/_schedule_preview.html")
 
 
@@ -140,6 +141,10 @@ def schedule_run(request: PageRequest, schedule_id: UUID) -> HttpResponse:
     return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
 
 
+def _posted(request: PageRequest) -> QueryDict | None:
+    return with_scope(request.POST) if request.POST else None
+
+
 def _asked_scope(request: PageRequest) -> dict[str, str]:
     """A scope that a link brings along, from a saved view for example. The form says what is wrong with it, if any."""
     scope = request.GET.get("scope", "")
@@ -161,7 +166,7 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
     context = {
         "schedule": schedule,
         "dates": next_dates(schedule, SHOWN_DATES, after=now) if schedule.is_enabled else [],
-        "population": _population(schedule.scope, schedule.item_kinds, now),
+        "population": count_of(schedule.scope, schedule.item_kinds, now),
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
         "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
         "deadline_rows": deadline_rows(schedule),
@@ -182,6 +187,7 @@ def _form_page(
         status = 422
     context = {
         "form": form,
+        "builder": builder_of(request, str(form["scope"].value() or "")),
         "schedule": schedule,
         "preview": _preview(form, timezone.now()) if form.is_bound or schedule else None,
     }
@@ -202,24 +208,10 @@ def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
         except DomainError as problem:
             found["dates_problem"] = problem.message
     try:
-        found["population"] = _population(values.get("scope", ""), values.get("item_kinds") or [], now)
+        found["population"] = count_of(values.get("scope", ""), values.get("item_kinds") or [], now)
     except DomainError as problem:
         found["scope_problem"] = problem.message
     return found
-
-
-def _population(scope: str, kinds: list[str], now: datetime) -> dict[str, int | None]:
-    """How many questions this scope asks today. Raises InvalidFilter."""
-    filters = InventoryFilter.parse(scope)
-    lists: dict[ItemKind, Any] = {
-        ItemKind.GRANT: list_population_grants,
-        ItemKind.CREDENTIAL: list_population_credentials,
-        ItemKind.OWNERSHIP: list_population_identities,
-    }
-    return {
-        kind.value: lists[kind](filters=filters, actor=None, now=now).count() if kind in kinds else None
-        for kind in ItemKind
-    }
 
 
 def _manages(schedule: ReviewSchedule, request: PageRequest) -> bool:

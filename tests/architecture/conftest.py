@@ -109,6 +109,7 @@ class World:
     running: SyncRun
     kept: SyncRun  # a dry run that can be taken in
     paused: ReviewSchedule
+    waiting: Campaign  # for its sources
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -313,6 +314,9 @@ def build_world() -> World:
         make.make_source(kind="postgresql"),
         *_unfinished_runs(),
         make.make_schedule(created_by=stranger, is_enabled=False),
+        make.make_campaign(
+            is_open=False, frozen={"held": {"since": make.NOW.isoformat(), "why": "Waits.", "sources": []}}
+        ),
     )
     for name, user in people.items():
         world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)

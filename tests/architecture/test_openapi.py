@@ -81,6 +81,8 @@ def address(operation: Operation, world: World) -> str:
         values["item_id"] = things.answered.pk
     if str(operation) == "grants_ask":
         values["grant_id"] = things.answered.grant_id
+    if str(operation) == "campaigns_release":
+        values["campaign_id"] = world.waiting.pk
     if str(operation) == "schedules_resume":
         values["schedule_id"] = world.paused.pk
     asked = "?action=SELECT&resource=table:ledger/public/payments&dialect=postgresql"
@@ -257,6 +259,7 @@ BODIES: dict[str, Any] = {
         "interval_reason": "Little changes here.",
         "fallback_reviewer": world.stranger.user.email,
     },
+    "campaigns_release": lambda world: {"reason": "The exporter is broken until Monday."},
     "schedules_change": lambda world: {"duration_days": 7},
     "schedules_pause": lambda world: {"reason": "Until the move is over."},
     "items_reassign": lambda world: {

@@ -9,7 +9,7 @@ from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from reviews.campaigns.asking import ask_about
-from reviews.campaigns.closing import cancel_campaign, close_due_campaigns
+from reviews.campaigns.closing import cancel_campaign, close_due_campaigns, release_campaign
 from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
@@ -25,6 +25,7 @@ from reviews.decisions import (
     reroute_items_of,
 )
 from reviews.decisions.reassigning import reassign_all_of
+from reviews.models import Campaign
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,20 @@ def case_launch(make):
     make.grant()
     boss = make.person(Role.CAMPAIGN_MANAGER)
     return lambda: launch_campaign(name="Now", fallback_reviewer=boss, actor=make.actor(boss), now=make.NOW)
+
+
+def case_hold(make):
+    make.grant(make.identity(make.source(last_success_at=None)))
+    campaign = make.campaign(is_open=False, policy={"freshness": {"stale": "hold"}})
+    boss = make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: open_campaign(campaign_id=campaign.pk, actor=boss, now=make.NOW)
+
+
+def case_release(make):
+    case_hold(make)()
+    campaign = Campaign.objects.get()
+    boss = make.actor(campaign.manager)
+    return lambda: release_campaign(campaign=campaign, reason="Person 7 is away.", actor=boss, now=make.NOW)
 
 
 def case_due(make):
@@ -177,6 +192,8 @@ def case_repin(make):
         (case_run_now, "campaign.created"),
         (case_launch, "campaign.created"),
         (case_due, "campaign.created"),
+        (case_hold, "campaign.held"),
+        (case_release, "campaign.released"),
         (case_open, "campaign.opened"),
         (case_ask, "campaign.opened"),
         (case_cancel, "campaign.cancelled"),

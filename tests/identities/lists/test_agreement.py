@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, time
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
@@ -139,6 +140,19 @@ def test_new_days_asks_of_whatever_is_listed(population: Any) -> None:
     assert {i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)} == {
         i.name for i in population.identities if (now - i.first_seen_at).days < 7
     }
+
+
+def test_new_since_begins_with_its_day_and_asks_of_whatever_is_listed(population: Any) -> None:
+    now = timezone.now()
+    for grant in population.grants:
+        day = grant.first_seen_at.date()
+        midnight = datetime.combine(day, time(), UTC)
+        filters = InventoryFilter.parse(f"new_since={day}")
+        new = {g.external_id for g in population.grants if g.first_seen_at >= midnight and g.retired_at is None}
+        assert {g.external_id for g in list_grants(actor=SYSTEM, filters=filters, now=now)} == new
+        assert {i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)} == {
+            i.name for i in population.identities if i.first_seen_at >= midnight
+        }
 
 
 def test_what_is_gone_is_listed_only_when_asked_for(population: Any) -> None:

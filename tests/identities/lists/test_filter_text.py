@@ -1,6 +1,7 @@
 """The text of a filter: one canonical form, and refusals that name the field and what it takes."""
 
 import uuid
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,8 @@ def filters(draw: st.DrawFn) -> dict[str, str]:
     for name in ("new_days", "unused_days"):
         if days := draw(st.integers(0, 3650)):
             given[name] = f"{days:04d}" if draw(st.booleans()) else str(days)
+    if draw(st.booleans()):
+        given["new_since"] = draw(st.dates(date(1970, 1, 1), date(2100, 1, 1))).isoformat()
     for name in ("q", "access"):
         if draw(st.booleans()):
             given[name] = "ab1" + draw(TEXTS)
@@ -67,6 +70,9 @@ def test_order_and_repetition_of_values_do_not_matter() -> None:
         ("standing=maybe", "standing", "Known: yes, no"),
         ("new_days=0", "new_days", "from 1 to 3650"),
         ("unused_days=9999999999999", "unused_days", "from 1 to 3650"),
+        ("new_since=2026-02-30", "new_since", "a day such as"),
+        ("new_since=20260131", "new_since", "a day such as"),
+        ("new_since=0001-01-01", "new_since", "a day such as"),
         ("unused_days=٣", "unused_days", "whole number"),
         ("team=ledger", "team", "identifier of a team, or “none”"),
         ("q=ab", "q", "at least 3 characters"),
