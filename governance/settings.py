@@ -168,6 +168,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.expire_due_approvals": 10,
         "reviews.send_due_mail": 10,
         "reviews.reroute_items": 30,
+        "reviews.escalate_items": 60,
         "audit.write_due_checkpoint": 30,
     }.items()
 }

@@ -3,6 +3,7 @@
 from reviews.decisions.answers import AnswerNotPossible, ReasonRequired, answers_for, reason_is_required
 from reviews.decisions.bulk import BulkResult, TooManyItems, decide_many
 from reviews.decisions.deciding import decide
+from reviews.decisions.escalating import escalate_silent_items
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
@@ -25,6 +26,7 @@ __all__ = [
     "answers_for",
     "decide",
     "decide_many",
+    "escalate_silent_items",
     "reason_is_required",
     "reassign_item",
     "recall",

@@ -28,6 +28,7 @@ RULE_LABELS: Mapping[str, str] = {
     "delegated": "Handed on",
     "nobody": "Nobody may decide",
     "deadline": "Deadline policy",
+    "escalated": "Asked before",
 }
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from governance.people.models import User
 from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
+from reviews.forms.escalation import EscalationSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
@@ -25,7 +26,7 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, RemindersSection)
+SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, EscalationSection, RemindersSection)
 """In the order in which they stand on the page."""
 
 

@@ -9,11 +9,16 @@ from typing import Any
 
 from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
+from reviews.policies.escalation import Escalation
 from reviews.policies.reminders import Reminders
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
-TOPICS: dict[str, type[Topic]] = {"deadline": DeadlineTable, "reminders": Reminders}
+TOPICS: dict[str, type[Topic]] = {
+    "deadline": DeadlineTable,
+    "escalation": Escalation,
+    "reminders": Reminders,
+}
 """By name; the names are members of a schedule's and a campaign's `policy`."""
 
 

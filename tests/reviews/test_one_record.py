@@ -14,7 +14,7 @@ from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
-from reviews.decisions import decide, reassign_item, recall, reroute_items_of
+from reviews.decisions import decide, escalate_silent_items, reassign_item, recall, reroute_items_of
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +113,11 @@ def case_reroute(make):
     return lambda: reroute_items_of(person=item.assignee, now=make.NOW)
 
 
+def case_escalate(make):
+    make.item(make.PRIVILEGED)
+    return lambda: escalate_silent_items(now=make.NOW + timedelta(days=11))
+
+
 def case_repin(make):
     item = make.item()
     make.change_grant(item.grant, make.NARROWER)
@@ -138,6 +143,7 @@ def case_repin(make):
         (case_recall, "item.recalled"),
         (case_reassign, "item.delegated"),
         (case_reroute, "item.rerouted"),
+        (case_escalate, "item.escalated"),
         (case_repin, "item.assigned"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
