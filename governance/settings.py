@@ -171,6 +171,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.send_due_notices": 5,
         "reviews.reroute_items": 30,
         "reviews.apply_delegations": 30,
+        "reviews.escalate_items": 60,
         "audit.write_due_checkpoint": 30,
     }.items()
 }

@@ -48,6 +48,11 @@ def apply_delegations(**kwargs: Any) -> None:
     decisions.apply_delegations(now=timezone.now())
 
 
+@shared_task(name="reviews.escalate_items", soft_time_limit=LONG, time_limit=LONG_HARD)
+def escalate_items(**kwargs: Any) -> None:
+    decisions.escalate_silent_items(now=timezone.now())
+
+
 @shared_task(name="reviews.send_due_mail", soft_time_limit=LONG, time_limit=LONG_HARD)
 def send_due_mail(**kwargs: Any) -> None:
     mail.send_due_mail(now=timezone.now())

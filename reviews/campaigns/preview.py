@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 
 from governance.people.models import User
-from identities.models import Credential, Grant, GrantVersion
+from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.campaigns.gate import Gate, gate_of
 from reviews.campaigns.opening import population_of
 from reviews.campaigns.ownership import owning_parties
@@ -253,7 +253,8 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
 
 def _people_around(questions: Sequence[Question]) -> list[Parties]:
     if questions[0].kind == ItemKind.OWNERSHIP:
-        return owning_parties([question.identity for question in questions])
+        found = Identity.objects.select_related("source").in_bulk([question.identity for question in questions])
+        return owning_parties([found[question.identity] for question in questions])
     return parties_of(
         (each.identity, each.thing if each.kind == ItemKind.GRANT else None, each.is_privileged) for each in questions
     )

@@ -11,6 +11,7 @@ from reviews.decisions.delegating import (
     create_delegation,
     end_delegation,
 )
+from reviews.decisions.escalating import escalate_silent_items
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
@@ -39,6 +40,7 @@ __all__ = [
     "decide",
     "decide_many",
     "end_delegation",
+    "escalate_silent_items",
     "reason_is_required",
     "reassign_item",
     "recall",

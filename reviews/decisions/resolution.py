@@ -35,6 +35,7 @@ RULE_LABELS: Mapping[str, str] = {
     "stage": "Stage",
     "nobody": "Nobody may decide",
     "deadline": "Deadline policy",
+    "escalated": "Asked before",
 }
 AWAY = "Is away, and has named who answers in their place."
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})

@@ -10,6 +10,7 @@ from django.utils import timezone
 from governance.people.models import User
 from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
+from reviews.forms.escalation import EscalationSection
 from reviews.forms.freshness import FreshnessSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
@@ -27,7 +28,13 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (FreshnessSection, StagesSection, DeadlineSection, RemindersSection)
+SECTIONS: tuple[type[PolicySection], ...] = (
+    FreshnessSection,
+    StagesSection,
+    DeadlineSection,
+    EscalationSection,
+    RemindersSection,
+)
 """In the order in which they stand on the page."""
 
 

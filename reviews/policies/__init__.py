@@ -9,6 +9,7 @@ from typing import Any
 
 from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
+from reviews.policies.escalation import Escalation
 from reviews.policies.freshness import Freshness
 from reviews.policies.reminders import Reminders
 from reviews.policies.stages import Stages
@@ -17,6 +18,7 @@ __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
 TOPICS: dict[str, type[Topic]] = {
     "deadline": DeadlineTable,
+    "escalation": Escalation,
     "freshness": Freshness,
     "reminders": Reminders,
     "stages": Stages,

@@ -60,22 +60,6 @@ def test_a_mail_whose_questions_were_answered_meanwhile_is_dropped(make, monkeyp
     assert ReviewMail.objects.get().is_dropped
 
 
-def test_a_reminder_comes_three_days_before_the_deadline_once(make):
-    item = make.item()
-    send_due_mail(now=make.NOW)
-    near = item.campaign.deadline_at - timedelta(days=3)
-    assert send_due_mail(now=near - timedelta(minutes=1)) == 0
-    assert send_due_mail(now=near) == 1
-    assert mail.outbox[-1].subject.startswith("Reminder: 1 question")
-    assert send_due_mail(now=near + timedelta(days=1)) == 0
-
-
-def test_a_short_review_needs_no_reminder(make):
-    make.item(deadline_at=make.NOW + timedelta(days=2))
-    assert send_due_mail(now=make.NOW) == 1
-    assert send_due_mail(now=make.NOW + timedelta(days=1)) == 0
-
-
 def test_whoever_is_asked_later_gets_a_mail_then(make):
     item = make.item()
     send_due_mail(now=make.NOW)

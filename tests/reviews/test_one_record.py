@@ -20,6 +20,7 @@ from reviews.decisions import (
     create_delegation,
     decide,
     end_delegation,
+    escalate_silent_items,
     reassign_item,
     recall,
     reroute_items_of,
@@ -158,6 +159,11 @@ def case_reroute(make):
     return lambda: reroute_items_of(person=item.assignee, now=make.NOW)
 
 
+def case_escalate(make):
+    make.item(make.PRIVILEGED)
+    return lambda: escalate_silent_items(now=make.NOW + timedelta(days=11))
+
+
 def case_name_stand_in(make):
     person, friend = make.person(), make.person()
     times = {"starts_at": make.NOW, "ends_at": make.NOW + timedelta(days=3), "now": make.NOW}
@@ -209,6 +215,7 @@ def case_repin(make):
         (case_name_stand_in, "delegation.created"),
         (case_end_stand_in, "delegation.ended"),
         (case_start_of_absence, "delegation.started"),
+        (case_escalate, "item.escalated"),
         (case_repin, "item.assigned"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
