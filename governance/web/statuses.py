@@ -90,6 +90,9 @@ STATUSES = {
     "settled": Look("neutral", "user-check", "Settled by a person"),
     "restored": Look("neutral", "arrow-back-up", "Restored"),
     "recalled": Look("neutral", "arrow-back-up", "Recalled"),
+    # deliveries of webhooks
+    "waiting": Look("info", "clock", "Waiting"),
+    "delivered": Look("success", "circle-check", "Delivered"),
     # risk and severity
     "low": Look("neutral", "chevron-down", "Low"),
     "medium": Look("warn", "equal", "Medium"),
