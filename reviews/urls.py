@@ -16,6 +16,8 @@ from reviews.views import (
     ownership,
     panel,
     schedules,
+    tickets,
+    webhooks,
 )
 
 app_name = "reviews"
@@ -67,6 +69,25 @@ urlpatterns = [
     path("orders/<uuid:order_id>/retry/", orders.order_retry, name="order_retry"),
     path("orders/<uuid:order_id>/settle/", orders.order_settle, name="order_settle"),
     path("orders/<uuid:order_id>/task-done/", orders.order_task_done, name="order_task_done"),
+    path("orders/<uuid:order_id>/tickets/", tickets.order_tickets, name="order_tickets"),
+    path("settings/webhooks/", webhooks.webhook_list, name="webhook_list"),
+    path("settings/webhooks/new/", webhooks.webhook_create, name="webhook_create"),
+    path("settings/webhooks/<uuid:endpoint_id>/", webhooks.webhook_detail, name="webhook_detail"),
+    path("settings/webhooks/<uuid:endpoint_id>/edit/", webhooks.webhook_edit, name="webhook_edit"),
+    path("settings/webhooks/<uuid:endpoint_id>/rotate/", webhooks.webhook_rotate, name="webhook_rotate"),
+    path("settings/webhooks/<uuid:endpoint_id>/test/", webhooks.webhook_test, name="webhook_test"),
+    path("settings/webhooks/<uuid:endpoint_id>/switch/", webhooks.webhook_switch, name="webhook_switch"),
+    path("settings/webhooks/<uuid:endpoint_id>/remove/", webhooks.webhook_remove, name="webhook_remove"),
+    path(
+        "settings/webhooks/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>/",
+        webhooks.webhook_delivery,
+        name="webhook_delivery",
+    ),
+    path(
+        "settings/webhooks/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>/send-again/",
+        webhooks.webhook_send_again,
+        name="webhook_send_again",
+    ),
 ]
 
 api_urlpatterns = api.urlpatterns

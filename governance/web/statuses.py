@@ -91,6 +91,9 @@ STATUSES = {
     "restored": Look("neutral", "arrow-back-up", "Restored"),
     "recalled": Look("neutral", "arrow-back-up", "Recalled"),
     "released": Look("success", "send", "Released"),
+    # deliveries of webhooks
+    "waiting": Look("info", "clock", "Waiting"),
+    "delivered": Look("success", "circle-check", "Delivered"),
     # risk and severity
     "low": Look("neutral", "chevron-down", "Low"),
     "medium": Look("warn", "equal", "Medium"),

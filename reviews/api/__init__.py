@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from reviews.api import brakes, campaigns, delegations, items, narrowing, orders, previews, reassigning, schedules
+from reviews.api import (
+    brakes,
+    campaigns,
+    delegations,
+    items,
+    narrowing,
+    orders,
+    previews,
+    reassigning,
+    schedules,
+    webhooks,
+)
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -25,6 +36,19 @@ urlpatterns = [
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
     path("brakes/", brakes.BrakeList.as_view(), name="api_brakes"),
     path("brakes/<uuid:brake_id>/", brakes.BrakeDetail.as_view(), name="api_brake"),
+    path("orders/<uuid:order_id>/ticket/", webhooks.OrderTicketNote.as_view(), name="api_order_ticket"),
+    path("webhooks/", webhooks.WebhookList.as_view(), name="api_webhooks"),
+    path("webhooks/<uuid:endpoint_id>/", webhooks.WebhookDetail.as_view(), name="api_webhook"),
+    path("webhooks/<uuid:endpoint_id>/rotate/", webhooks.WebhookRotate.as_view(), name="api_webhook_rotate"),
+    path("webhooks/<uuid:endpoint_id>/test/", webhooks.WebhookTest.as_view(), name="api_webhook_test"),
+    path("webhooks/<uuid:endpoint_id>/switch-off/", webhooks.WebhookSwitchOff.as_view(), name="api_webhook_off"),
+    path("webhooks/<uuid:endpoint_id>/switch-on/", webhooks.WebhookSwitchOn.as_view(), name="api_webhook_on"),
+    path("webhooks/<uuid:endpoint_id>/deliveries/", webhooks.DeliveryList.as_view(), name="api_webhook_deliveries"),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>/send-again/",
+        webhooks.DeliverySendAgain.as_view(),
+        name="api_webhook_send_again",
+    ),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
     path("schedules/<uuid:schedule_id>/pause/", schedules.SchedulePause.as_view(), name="api_schedule_pause"),

@@ -15,10 +15,11 @@ from django.db.models import Exists, OuterRef
 from governance.audit.actions import Verb
 from governance.audit.log import Record, record_many
 from governance.kernel.actors import system_actor
-from reviews.decisions.deciding import witnesses_by_item
-from reviews.decisions.independence import Parties, conflict_of, parties_of
+from reviews.decisions.asks import people_beside
+from reviews.decisions.independence import Parties, conflict_of, parties_of_items
 from reviews.decisions.items import UNDECIDED, item_context, item_subject
 from reviews.decisions.resolution import Desk, Resolution, Step, desk_of
+from reviews.decisions.witnesses import witnesses_by_item
 from reviews.models import Campaign, Decision, ReviewerRule, ReviewItem
 from reviews.policies.escalation import Escalation
 from reviews.states import CampaignState
@@ -78,11 +79,12 @@ def _escalate_chunk(
         if after is not None:
             silent = silent.filter(pk__gt=after)
         items = list(silent.select_related("grant_version").order_by("pk")[:CHUNK])
-        witnesses = witnesses_by_item(item.pk for item in items)
-        everybody = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item in items])
+        witnesses, beside = witnesses_by_item(item.pk for item in items), people_beside(item.pk for item in items)
+        everybody = parties_of_items(items)
         records = []
         for item, parties in zip(items, everybody, strict=True):
-            not_again = frozenset(witnesses.get(item.pk, set()) | {item.assignee_id})
+            heard = witnesses.get(item.pk, set()) | beside.get(item.pk, set())
+            not_again = frozenset(heard | {item.assignee_id})
             old = item.assignee_id
             _send_on(item, next_in_line(parties, desk, not_again=not_again), now)
             records.append(_escalated(item, old, now))

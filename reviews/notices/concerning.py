@@ -27,17 +27,18 @@ def concerns_of(events: Sequence[FeedEvent]) -> dict[UUID, Concern]:
     """What each event is about, by its id; one query per kind of subject. Events about neither are left out."""
     by_kind: dict[str, dict[UUID, Concern]] = {}
     for kind in {event.subject_kind for event in events} & _READERS.keys():
-        ids = set(_ids(event.subject_id for event in events if event.subject_kind == kind))
+        ids = set(uuids_of(event.subject_id for event in events if event.subject_kind == kind))
         by_kind[kind] = {pk: Concern(*facts) for pk, *facts in _READERS[kind](ids)}
     found = {}
     for event in events:
-        for pk in _ids([event.subject_id]):
+        for pk in uuids_of([event.subject_id]):
             if concern := by_kind.get(event.subject_kind, {}).get(pk):
                 found[event.event_id] = concern
     return found
 
 
-def _ids(texts: Iterable[str]) -> Iterable[UUID]:
+def uuids_of(texts: Iterable[str]) -> Iterable[UUID]:
+    """Those of the texts that are ids of rows."""
     for text in texts:
         try:
             yield UUID(text)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -235,6 +236,6 @@ def _facts(endpoint: WebhookEndpoint) -> dict[str, Any]:
 
 
 def _record(verb: Verb, endpoint: WebhookEndpoint, actor: Actor, now: datetime, **facts: Any) -> None:
-    personal = {"name": endpoint.name} | ({"url": endpoint.url} if endpoint.url else {})
+    personal = {"name": endpoint.name, "host": urlsplit(endpoint.url).hostname or ""}
     subject = log.Subject("webhook", str(endpoint.pk), "webhook")
     log.record(verb=verb, actor=actor, subject=subject, now=now, personal=personal, **facts)

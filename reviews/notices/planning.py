@@ -5,14 +5,14 @@ written twice, whoever dies. Nothing is planned for an endpoint that is off or h
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 
 from governance.audit.feed import FeedEvent, newest_position, read_after
 from reviews.models import DeliveryState, Order, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
-from reviews.notices.concerning import NOTHING, Concern, concerns_of
+from reviews.notices.concerning import NOTHING, Concern, concerns_of, uuids_of
 from reviews.notices.events import TASK_TYPE, body_of, is_wanted
 
 BATCH = 500
@@ -77,9 +77,9 @@ def _deliveries(endpoint: WebhookEndpoint, events: Sequence[FeedEvent], now: dat
             sequence=event.seq,
             body=body_of(event, concerns.get(event.event_id, NOTHING), tasks.get(event.subject_id)),
             next_attempt_at=now,
-            created_at=now,
+            created_at=now + timedelta(microseconds=place),  # so that a list by time keeps their order
         )
-        for event in events
+        for place, event in enumerate(events)
     ]
 
 
@@ -91,14 +91,19 @@ def _is_about(endpoint: WebhookEndpoint, concern: Concern) -> bool:
 
 def _for_tickets(endpoint: WebhookEndpoint, events: Sequence[FeedEvent]) -> list[FeedEvent]:
     """Tasks that open, and what becomes of orders for which this system keeps a ticket."""
-    orders = [event for event in events if event.subject_kind == "order"]
-    ids = {event.subject_id for event in orders}
-    kept = {
-        str(pk)
-        for pk in OrderTicket.objects.filter(endpoint=endpoint, order_id__in=ids).values_list("order", flat=True)
+    about = {
+        event.event_id: pk for event in events if event.subject_kind == "order" for pk in uuids_of([event.subject_id])
     }
+    kept = set(
+        OrderTicket.objects.filter(endpoint=endpoint, order__in=set(about.values())).values_list("order", flat=True)
+    )
     own = {"order.ticket_linked"}  # it said that itself
-    return [e for e in orders if e.verb == TASK_TYPE or (e.subject_id in kept and e.verb not in own)]
+    return [
+        event
+        for event in events
+        if event.event_id in about
+        and (event.verb == TASK_TYPE or (about[event.event_id] in kept and event.verb not in own))
+    ]
 
 
 def _tasks(events: Sequence[FeedEvent]) -> dict[str, Order]:

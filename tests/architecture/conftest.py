@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import secrets
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,19 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Brake, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
+from reviews.models import (
+    Answer,
+    Brake,
+    Campaign,
+    Decision,
+    Delegation,
+    Order,
+    ReviewItem,
+    ReviewSchedule,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from reviews.notices.keys import fingerprint_of, new_salt, secret_of
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -69,6 +82,7 @@ class Belongings:
     token: ApiToken
     file: PeopleFile
     view: SavedView
+    delivery: WebhookDelivery
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -90,6 +104,8 @@ class Belongings:
             "token_id": self.token.pk,
             "file_id": self.file.pk,
             "view_id": self.view.pk,
+            "endpoint_id": self.delivery.endpoint_id,
+            "delivery_id": self.delivery.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -275,8 +291,24 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         token,
         file,
         view,
+        _delivery(user),
         absence,
     )
+
+
+def _delivery(user: User) -> WebhookDelivery:
+    """A webhook with one event that was delivered."""
+    now, salt = timezone.now(), new_salt()
+    endpoint = WebhookEndpoint(name=f"Hook of {user.pk}", url="https://hooks.example.org/a-key", created_by=user)
+    endpoint.salt, endpoint.secret_made_at, endpoint.position = salt, now, 10**12
+    endpoint.fingerprint = fingerprint_of(secret_of(endpoint.pk, salt))
+    endpoint.save()
+    delivery: WebhookDelivery = endpoint.deliveries.create(
+        event_id=uuid.uuid4(), verb="order.verified", subject_kind="order", subject_id="x", sequence=1, body="{}",
+        state="delivered", attempts=1, next_attempt_at=now, created_at=now, finished_at=now,
+        tries=[{"at": now.isoformat(), "status": 204, "milliseconds": 3, "problem": ""}],
+    )  # fmt: skip
+    return delivery
 
 
 def _remember() -> None:
@@ -478,6 +510,19 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
     "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
+    "reviews:webhook_create": lambda my: {"name": "New", "url": "https://hooks.example.org/", "purpose": "events"},
+    "reviews:webhook_edit": lambda my: {
+        "name": "Renamed",
+        "url": "https://hooks.example.org/",
+        "purpose": "events",
+        "version": 1,
+    },
+    "reviews:webhook_rotate": lambda my: {"overlap_hours": "24"},
+    "reviews:webhook_switch": lambda my: {"to": "off"},
+    "reviews:order_tickets": lambda my: {"reference": "OPS-1"},
+    "api_webhooks": lambda my: {"name": "New", "url": "https://hooks.example.org/"},
+    "api_webhook": lambda my: {"name": "Renamed"},
+    "api_order_ticket": lambda my: {"reference": "OPS-1"},
     "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
     "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
     "api_saved_view_detail": lambda my: {"name": "Renamed"},
