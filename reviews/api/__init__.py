@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, items, narrowing, orders, schedules
+from reviews.api import campaigns, items, narrowing, orders, schedules, watches
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -19,4 +19,6 @@ urlpatterns = [
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
+    path("watches/", watches.WatchList.as_view(), name="api_watches"),
+    path("watches/<uuid:watch_id>/", watches.WatchDetail.as_view(), name="api_watch"),
 ]

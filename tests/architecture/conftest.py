@@ -43,7 +43,7 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule, ReviewWatch
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -69,6 +69,7 @@ class Belongings:
     token: ApiToken
     file: PeopleFile
     view: SavedView
+    watch: ReviewWatch
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
@@ -88,6 +89,7 @@ class Belongings:
             "token_id": self.token.pk,
             "file_id": self.file.pk,
             "view_id": self.view.pk,
+            "watch_id": self.watch.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -262,6 +264,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         token,
         file,
         view,
+        make.make_watch(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}"),
     )
 
 
@@ -373,6 +376,19 @@ def _schedule(my: Belongings) -> dict[str, Any]:
     }
 
 
+def _watch(my: Belongings) -> dict[str, Any]:
+    return {
+        "scope": my.watch.scope,
+        "reviewer_rules": ["owner"],
+        "fallback_reviewer": str(my.watch.fallback_reviewer_id),
+        "deadline_policy": "keep_and_escalate",
+        "days_to_answer": 7,
+        "settle_minutes": 10,
+        "most_questions": 500,
+        "quiet_days": 90,
+    }
+
+
 _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "people:user_create": lambda my: {"name": "New", "email": "new@example.org"},
     "people:user_detail": lambda my: {
@@ -425,6 +441,11 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:schedule_create": lambda my: _schedule(my) | {"name": "New"},
     "reviews:schedule_edit": lambda my: _schedule(my) | {"version": my.schedule.version},
     "reviews:schedule_preview": _schedule,
+    "reviews:watch_create": lambda my: _watch(my) | {"trigger": "reappeared"},
+    "reviews:watch_edit": lambda my: _watch(my) | {"version": my.watch.version},
+    "reviews:watch_switch": lambda my: {"to": "off", "version": my.watch.version},
+    "api_watches": lambda my: {"trigger": "reappeared", "fallback_reviewer": my.watch.fallback_reviewer.email},
+    "api_watch": lambda my: {"days_to_answer": 5},
     "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
