@@ -32,6 +32,7 @@ from governance.kernel.errors import DomainError
 from identities.models import Credential, GrantVersion, Source, SyncRun, SyncState
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_population_credentials, list_population_grants
+from reviews.campaigns.carrying import begin_carrying, carry, write_carried
 from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.items import item_context, item_subject
@@ -70,7 +71,7 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
         if not any(counts.values()):
             _cancel_empty(campaign, actor, now)
             return False
-        campaign.frozen = campaign.frozen | _freeze(counts, now)
+        campaign.frozen = campaign.frozen | _freeze(counts, now) | begin_carrying(campaign)
         move_campaign(campaign, CampaignState.OPENING, "frozen")
     return True
 
@@ -153,8 +154,10 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
             tell_why(campaign, items, taken_at)
         else:
             items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
+        carried = carry(campaign, items, taken_at)
         if items:
             _copy_items(items)
+            write_carried(carried, taken_at)
             _record_escalations(items, actor, now)
             _note_progress(campaign, kind, items)
     return bool(items)
@@ -269,6 +272,7 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
             context={
                 "counts": counts,
                 "population": digest,
+                "carrying": campaign.frozen.get("carrying"),
                 "sources": [
                     {key: each[key] for key in ("source", "run", "freshness")} for each in campaign.frozen["sources"]
                 ],

@@ -33,6 +33,7 @@ from reviews.selectors import (
 from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
+from reviews.views.trigger import opened_by
 from reviews.views.workbench import plain_of
 
 RUNNING = (CampaignState.DRAFT, CampaignState.OPENING, CampaignState.OPEN, CampaignState.CLOSING)
@@ -150,6 +151,7 @@ def _show(
         "may_cancel": manages and CampaignState.CANCELLED in moves,
         "cancel_form": cancel_form or CancelForm(),
         "refusal": refusal,
+        "opened_by": opened_by(campaign),
         "tabs": review_tabs(request.actor, ""),
         "sources": [
             source | {"read": parse_datetime(source["read_at"]) if source.get("read_at") else None}

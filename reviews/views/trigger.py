@@ -1,11 +1,11 @@
-"""Why a question is asked between two dates, ready to print."""
+"""Why a question is asked between two dates, or was not asked again, ready to print."""
 
 from typing import Any
 
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
-from reviews.models import ReviewItem, Trigger
+from reviews.models import Campaign, Decision, ReviewItem, Trigger
 
 DIRECTIONS = {
     "wider": ("wider than approved", "danger"),
@@ -43,6 +43,28 @@ def trigger_of(item: ReviewItem) -> dict[str, Any] | None:
         "approved_url": reverse("reviews:item_detail", args=[approved["item"]]) if approved else "",
         "order_url": _order_url(reason.get("facts") or {}),
     }
+
+
+def carried_of(answer: Decision | None) -> dict[str, Any] | None:
+    """Whose answer this one repeats, where it was carried over; None where somebody or another policy decided here."""
+    if answer is None or answer.carries_id is None:
+        return None
+    original = Decision.objects.select_related("decided_by").get(pk=answer.carries_id)
+    return {
+        "by": original.decided_by,
+        "at": original.decided_at,
+        "reason": original.reason,
+        "url": reverse("reviews:item_detail", args=[original.item_id]),
+        "generation": answer.generation,
+    }
+
+
+def opened_by(campaign: Campaign) -> dict[str, Any] | None:
+    """Which rule between dates opened this review, and what it held back; None where a schedule or a person did."""
+    found = campaign.frozen.get("watch")
+    if not found or found.get("trigger") not in Trigger.values:
+        return None
+    return found | {"label": Trigger(found["trigger"]).label}
 
 
 def _order_url(facts: dict[str, Any]) -> str:
