@@ -1,6 +1,7 @@
 """Who may see which review, question and order. `access_*` answers "absent" and "not yours" alike (NotFound)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,20 @@ from django.db.models import Count, F, Q, QuerySet
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Ask, Brake, BrakeState, Campaign, Decision, Delegation, Order, ReviewItem, ReviewSchedule
+from reviews.models import (
+    Ask,
+    Brake,
+    BrakeState,
+    Campaign,
+    Decision,
+    Delegation,
+    HitOutcome,
+    Order,
+    ReviewItem,
+    ReviewSchedule,
+    ReviewWatch,
+    WatchHit,
+)
 from reviews.policies.stages import Sees, Stages
 from reviews.states import CampaignState, ItemState, OrderState
 
@@ -38,6 +52,48 @@ def access_schedule(*, actor: Actor, schedule_id: UUID | str) -> ReviewSchedule:
     if schedule is None:
         raise NotFound("There is no such schedule, or it is not yours to see.")
     return schedule
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCounts:
+    """What a watch has noticed and not asked yet, and how many of its questions are undecided."""
+
+    waiting: int = 0
+    open: int = 0
+
+
+def list_watches(*, actor: Actor) -> QuerySet[ReviewWatch]:
+    """Rules for reviews between their dates: all for administrators, auditors and campaign managers.
+
+    A program that may write them sees them too.
+    """
+    watches = ReviewWatch.objects.select_related("fallback_reviewer", "independent_reviewer", "created_by")
+    may_write = actor.has_role(Role.CAMPAIGN_MANAGER) or "reviews:write" in actor.scopes
+    if reads_all_reviews(actor) or may_write:
+        return watches.order_by("trigger", "pk")
+    return watches.none()
+
+
+def access_watch(*, actor: Actor, watch_id: UUID | str) -> ReviewWatch:
+    """One rule, or NotFound."""
+    watch = list_watches(actor=actor).filter(pk=watch_id).first()
+    if watch is None:
+        raise NotFound("There is no such rule, or it is not yours to see.")
+    return watch
+
+
+def watch_counts(watches: Sequence[ReviewWatch]) -> dict[UUID, WatchCounts]:
+    """Counts for each of these watches; two queries."""
+    hits = WatchHit.objects.filter(watch__in=watches)
+    waiting = hits.filter(outcome=HitOutcome.WAITING).order_by().values("watch").annotate(n=Count("pk"))
+    asked = hits.filter(
+        campaign__state=CampaignState.OPEN,
+        campaign__items__grant=F("grant"),
+        campaign__items__state__in=UNDECIDED,
+    )
+    undecided = asked.order_by().values("watch").annotate(n=Count("pk"))
+    waits, opens = ({row["watch"]: row["n"] for row in rows} for rows in (waiting, undecided))
+    return {watch.pk: WatchCounts(waits.get(watch.pk, 0), opens.get(watch.pk, 0)) for watch in watches}
 
 
 def list_campaigns(*, actor: Actor) -> QuerySet[Campaign]:

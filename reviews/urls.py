@@ -17,6 +17,7 @@ from reviews.views import (
     panel,
     schedules,
     tickets,
+    watches,
     webhooks,
 )
 
@@ -48,6 +49,10 @@ urlpatterns = [
     path("reviews/schedules/<uuid:schedule_id>/resume/", schedules.schedule_resume, name="schedule_resume"),
     path("reviews/schedules/<uuid:schedule_id>/preview/", launching.schedule_simulate, name="schedule_simulate"),
     path("reviews/schedules/<uuid:schedule_id>/run/", schedules.schedule_run, name="schedule_run"),
+    path("reviews/watches/", watches.watch_list, name="watch_list"),
+    path("reviews/watches/new/", watches.watch_create, name="watch_create"),
+    path("reviews/watches/<uuid:watch_id>/", watches.watch_edit, name="watch_edit"),
+    path("reviews/watches/<uuid:watch_id>/switch/", watches.watch_switch, name="watch_switch"),
     path("reviews/of-identity/<uuid:identity_id>/", panel.of_identity, name="of_identity"),
     path("reviews/narrow/<uuid:grant_id>/", narrowing.narrow_grant, name="narrow_grant"),
     path("reviews/narrow/<uuid:grant_id>/preview/", narrowing.narrow_preview, name="narrow_preview"),

@@ -12,6 +12,7 @@ from reviews.api import (
     previews,
     reassigning,
     schedules,
+    watches,
     webhooks,
 )
 
@@ -54,4 +55,6 @@ urlpatterns = [
     path("schedules/<uuid:schedule_id>/pause/", schedules.SchedulePause.as_view(), name="api_schedule_pause"),
     path("schedules/<uuid:schedule_id>/resume/", schedules.ScheduleResume.as_view(), name="api_schedule_resume"),
     path("schedules/<uuid:schedule_id>/run/", schedules.ScheduleRun.as_view(), name="api_schedule_run"),
+    path("watches/", watches.WatchList.as_view(), name="api_watches"),
+    path("watches/<uuid:watch_id>/", watches.WatchDetail.as_view(), name="api_watch"),
 ]

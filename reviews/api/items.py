@@ -64,7 +64,8 @@ class DecisionOut(serializers.ModelSerializer[Decision]):
         model = Decision
         fields = [
             *("id", "item", "answer", "is_attestation", "stage", "until", "target", "proof", "reason", "named_person"),
-            *("decided_by", "decided_by_policy", "auth_method", "is_bulk", "recalls", "decided_at"),
+            *("decided_by", "decided_by_policy", "auth_method", "is_bulk", "recalls"),
+            *("carries", "generation", "decided_at"),
         ]
 
 

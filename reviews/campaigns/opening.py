@@ -36,6 +36,7 @@ from identities.selectors.inventory import (
     list_population_grants,
     list_population_identities,
 )
+from reviews.campaigns.carrying import begin_carrying, carry, write_carried
 from reviews.campaigns.gate import Gate, gate_of, held_for, hold
 from reviews.campaigns.ownership import make_ownership_items
 from reviews.campaigns.reasons import tell_why
@@ -44,7 +45,7 @@ from reviews.decisions.asks import ask_first_stage
 from reviews.decisions.items import item_context, item_subject
 from reviews.decisions.resolution import desk_of
 from reviews.models import Ask, Campaign, ItemKind, ReviewItem
-from reviews.states import CAMPAIGN_MOVES, CampaignState, require_transition
+from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState, require_transition
 
 logger = structlog.get_logger(__name__)
 CHUNK = 5000
@@ -82,7 +83,7 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
             hold(campaign, gate, actor, now)
             return False
         campaign.deadline_at += held_for(campaign, now)
-        campaign.frozen = campaign.frozen | _freeze(campaign, counts, gate, now)
+        campaign.frozen = campaign.frozen | _freeze(campaign, counts, gate, now) | begin_carrying(campaign)
         move_campaign(campaign, CampaignState.OPENING, "frozen", "deadline_at")
     return True
 
@@ -172,9 +173,11 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
             items = make_ownership_items(campaign, _next_identities(campaign, taken_at), desk, taken_at)
         else:
             items = make_credential_items(campaign, _next_credentials(campaign, taken_at), desk, taken_at)
-        asks = ask_first_stage(campaign, items, desk)
+        carried = carry(campaign, items, taken_at)
+        asks = ask_first_stage(campaign, [item for item in items if item.state == ItemState.OPEN], desk)
         if items:
             _copy_items(items)
+            write_carried(carried, taken_at)
             Ask.objects.bulk_create(asks)
             _record_escalations(items, actor, now)
             _note_progress(campaign, kind, items)
@@ -296,6 +299,7 @@ def _finish(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
             context={
                 "counts": counts,
                 "population": digest,
+                "carrying": campaign.frozen.get("carrying"),
                 "sources": [
                     {key: each[key] for key in ("source", "run", "freshness")} for each in campaign.frozen["sources"]
                 ],

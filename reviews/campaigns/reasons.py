@@ -4,35 +4,45 @@
 `"tools"` where an agent's tools do (see `differences`). Ids and times only; pages look names up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from governance.kernel.permissions import Permission
+from identities.models import Grant
 from reviews.campaigns.approved import Approval, approvals_of
 from reviews.campaigns.differences import difference_of, difference_of_ends, difference_of_tools
 from reviews.models import Campaign, ReviewItem, Trigger, WatchHit
 
 
 def tell_why(campaign: Campaign, items: Sequence[ReviewItem], now: datetime) -> None:
-    """Add the reason to unsaved items of a review that a watch opened; others stay as they are. Three queries."""
+    """Add the reason to unsaved items of a review that a watch opened; others stay as they are."""
     if "watch" not in campaign.frozen:
         return
     grants = [item.grant_id for item in items if item.grant_id]
     hits = {hit.grant_id: hit for hit in WatchHit.objects.filter(campaign=campaign, grant__in=grants)}
     trigger = campaign.frozen["watch"]["trigger"]
     approvals = approvals_of(grants, now) if trigger == Trigger.CHANGED else {}
+    with_tools = [hit.grant_id for hit in hits.values() if "tools_before" in hit.facts]
+    tools_now = dict(Grant.objects.filter(pk__in=with_tools).values_list("pk", "native_ref"))
     for item in items:
         hit = hits.get(item.grant_id) if item.grant_id else None
         if hit is not None:
-            item.seen = item.seen | {"trigger": _reason(trigger, hit, item, approvals)}
+            item.seen = item.seen | {"trigger": _reason(trigger, hit, item, approvals, tools_now)}
 
 
-def _reason(trigger: str, hit: WatchHit, item: ReviewItem, approvals: dict[Any, Approval]) -> dict[str, Any]:
+def _reason(
+    trigger: str,
+    hit: WatchHit,
+    item: ReviewItem,
+    approvals: Mapping[UUID, Approval],
+    tools_now: Mapping[UUID, Mapping[str, Any]],
+) -> dict[str, Any]:
     facts = {name: value for name, value in hit.facts.items() if name != "tools_before"}
     reason: dict[str, Any] = {"kind": trigger, "at": hit.noticed_at.isoformat(), "facts": facts}
     approval = approvals.get(hit.grant_id)
-    if approval is None or item.grant_version is None or item.grant is None:
+    if approval is None or item.grant_version is None:
         return reason
     reason["approved"] = {
         "decision": str(approval.decision.pk),
@@ -46,7 +56,7 @@ def _reason(trigger: str, hit: WatchHit, item: ReviewItem, approvals: dict[Any, 
         moved = difference_of_ends(approval.version.valid_until, now_held.valid_until)
         side = "added" if _lasts_longer(approval.version.valid_until, now_held.valid_until) else "removed"
         difference[side] = [*difference[side], *moved]
-    tools = difference_of_tools(hit.facts.get("tools_before") or {}, item.grant.native_ref)
+    tools = difference_of_tools(hit.facts.get("tools_before") or {}, tools_now.get(hit.grant_id, {}))
     return reason | {"difference": difference} | ({"tools": tools} if tools else {})
 
 

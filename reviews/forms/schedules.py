@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance.people.models import User
 from reviews.campaigns.calendar import zone_of
+from reviews.forms.carrying import CarryingSection
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.escalation import EscalationSection
 from reviews.forms.freshness import FreshnessSection
@@ -30,6 +31,7 @@ PRESETS = [
 
 SECTIONS: tuple[type[PolicySection], ...] = (
     FreshnessSection,
+    CarryingSection,
     StagesSection,
     DeadlineSection,
     EscalationSection,

@@ -142,10 +142,18 @@ class Decision(models.Model):
     auth_method = models.CharField(max_length=40, blank=True, default="")
     is_bulk = models.BooleanField(default=False)
     recalls = models.OneToOneField("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="recalled_by")
+    carries = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="carried_to")
+    generation = models.PositiveSmallIntegerField(default=0)
     decided_at = models.DateTimeField()
 
     class Meta:
         constraints = [
+            # What was carried says so, and by which rules; nothing else does.
+            models.CheckConstraint(
+                condition=Q(carries=None, generation=0)
+                | Q(carries__isnull=False, generation__gte=1, decided_by_policy="carrying"),
+                name="reviews_carried_names_its_original",
+            ),
             # Every answer is somebody's, or a named policy's: never nobody's and never both.
             models.CheckConstraint(
                 condition=(Q(decided_by__isnull=False) & Q(decided_by_policy=""))

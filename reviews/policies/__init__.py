@@ -7,6 +7,7 @@ changing a schedule never changes a review that is under way. A topic that nobod
 from collections.abc import Mapping
 from typing import Any
 
+from reviews.policies.carrying import Carrying
 from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
 from reviews.policies.escalation import Escalation
@@ -17,6 +18,7 @@ from reviews.policies.stages import Stages
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
 TOPICS: dict[str, type[Topic]] = {
+    "carrying": Carrying,
     "deadline": DeadlineTable,
     "escalation": Escalation,
     "freshness": Freshness,

@@ -41,6 +41,7 @@ from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
 from reviews.views.deadlines import deadline_rows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
+from reviews.views.trigger import opened_by
 from reviews.views.workbench import plain_of
 
 RUNNING = (CampaignState.DRAFT, CampaignState.OPENING, CampaignState.OPEN, CampaignState.CLOSING)
@@ -182,6 +183,7 @@ def _show(
         "may_release": manages and _held(campaign) is not None,
         "release_form": release_form or ReleaseForm(),
         "refusal": refusal,
+        "opened_by": opened_by(campaign),
         "tabs": review_tabs(request.actor, ""),
         "sources": [
             source | {"read": parse_datetime(source["read_at"]) if source.get("read_at") else None}

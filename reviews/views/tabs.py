@@ -17,5 +17,6 @@ def review_tabs(actor: Actor, current: str) -> list[dict[str, Any]]:
         tabs += [
             {"label": "Reviews", "url": reverse("reviews:campaign_list"), "current": current == "reviews"},
             {"label": "Schedules", "url": reverse("reviews:schedule_list"), "current": current == "schedules"},
+            {"label": "Between dates", "url": reverse("reviews:watch_list"), "current": current == "watches"},
         ]
     return tabs

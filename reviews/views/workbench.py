@@ -25,6 +25,7 @@ from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
 from reviews.views.bench import Bench
+from reviews.views.trigger import carried_of, trigger_of
 
 MOST_IN_LINE = 500
 # The order of the inbox, and so of "next question": what is due first, privileged first, one identity together.
@@ -114,6 +115,8 @@ def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
         "choices": choices_of(item, attests=standing.attests),
         "held_groups": bench.held_groups(),
         "proposal": proposal_of(item),
+        "trigger": trigger_of(item),
+        "carried": carried_of(last_answer(decisions)),
         "trace": explain_resolution(item.resolution, RULE_LABELS),
         "native_text": _native_text(item),
         "may_hand_on": may_hand_on(item, actor),

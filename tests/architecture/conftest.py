@@ -53,6 +53,7 @@ from reviews.models import (
     Order,
     ReviewItem,
     ReviewSchedule,
+    ReviewWatch,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -83,6 +84,7 @@ class Belongings:
     file: PeopleFile
     view: SavedView
     delivery: WebhookDelivery
+    watch: ReviewWatch
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -106,6 +108,7 @@ class Belongings:
             "view_id": self.view.pk,
             "endpoint_id": self.delivery.endpoint_id,
             "delivery_id": self.delivery.pk,
+            "watch_id": self.watch.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -292,6 +295,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         file,
         view,
         _delivery(user),
+        make.make_watch(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}"),
         absence,
     )
 
@@ -424,6 +428,19 @@ def _schedule(my: Belongings) -> dict[str, Any]:
     }
 
 
+def _watch(my: Belongings) -> dict[str, Any]:
+    return {
+        "scope": my.watch.scope,
+        "reviewer_rules": ["owner"],
+        "fallback_reviewer": str(my.watch.fallback_reviewer_id),
+        "deadline_policy": "keep_and_escalate",
+        "days_to_answer": 7,
+        "settle_minutes": 10,
+        "most_questions": 500,
+        "quiet_days": 90,
+    }
+
+
 _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "people:user_create": lambda my: {"name": "New", "email": "new@example.org"},
     "people:user_detail": lambda my: {
@@ -502,6 +519,11 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:schedule_create": lambda my: _schedule(my) | {"name": "New"},
     "reviews:schedule_edit": lambda my: _schedule(my) | {"version": my.schedule.version},
     "reviews:schedule_preview": _schedule,
+    "reviews:watch_create": lambda my: _watch(my) | {"trigger": "reappeared"},
+    "reviews:watch_edit": lambda my: _watch(my) | {"version": my.watch.version},
+    "reviews:watch_switch": lambda my: {"to": "off", "version": my.watch.version},
+    "api_watches": lambda my: {"trigger": "reappeared", "fallback_reviewer": my.watch.fallback_reviewer.email},
+    "api_watch": lambda my: {"days_to_answer": 5},
     "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
     "reviews:brake_budget": lambda my: {"source": my.source.slug, "per_hour": 5, "reason": "It is fragile."},
     "reviews:brake_release": lambda my: {"release-reason": "It is right."},

@@ -245,6 +245,11 @@ def test_what_is_written_is_answered_in_the_promised_shape(
 BODIES: dict[str, Any] = {
     "items_verdict": lambda world: {"target": make.NARROWER},
     "grants_verdict": lambda world: {"target": make.NARROWER},
+    "watches_create": lambda world: {
+        "trigger": "reappeared",
+        "fallback_reviewer": world.stranger.watch.fallback_reviewer.email,
+    },
+    "watches_change": lambda world: {"is_enabled": False},
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
     "campaigns_create": lambda world: {"name": "Now", "fallback_reviewer": world.stranger.user.email},
     "campaign_previews": lambda world: {

@@ -17,7 +17,7 @@ from governance.people.access import actor_for_user
 from governance.people.models import RoleAssignment, User
 from identities.models import Credential, Grant, GrantVersion, Identity, Source, Usage, UsageWindow
 from reviews.campaigns.opening import open_campaign
-from reviews.models import Campaign, ReviewItem, ReviewSchedule
+from reviews.models import Campaign, ReviewItem, ReviewSchedule, ReviewWatch, Trigger
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HELD = {
@@ -179,6 +179,12 @@ def make_schedule(**fields: Any) -> ReviewSchedule:
     return ReviewSchedule.objects.create(**(values | fields))
 
 
+def make_watch(**fields: Any) -> ReviewWatch:
+    person = fields.get("fallback_reviewer") or make_person(Role.REVIEWER)
+    values = {"trigger": Trigger.PRIVILEGED, "reviewer_rules": ["owner"]}
+    return ReviewWatch.objects.create(**(values | {"fallback_reviewer": person, "created_by": person} | fields))
+
+
 def make_campaign(is_open: bool = True, **fields: Any) -> Campaign:
     """A campaign over everything there is, opened by the real use case unless told otherwise."""
     values = {
@@ -225,6 +231,7 @@ def make() -> SimpleNamespace:
         use=make_use,
         window=make_window,
         schedule=make_schedule,
+        watch=make_watch,
         campaign=make_campaign,
         item=make_item,
         get_item=get_item,

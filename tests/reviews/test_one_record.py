@@ -15,6 +15,7 @@ from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
+from reviews.continuous import change_watch, create_watch, open_batches
 from reviews.decisions import (
     apply_delegations,
     create_delegation,
@@ -26,7 +27,7 @@ from reviews.decisions import (
     reroute_items_of,
 )
 from reviews.decisions.reassigning import reassign_all_of
-from reviews.models import Campaign
+from reviews.models import Campaign, WatchHit
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,24 @@ def case_open(make):
     make.grant()
     campaign, boss = make.campaign(is_open=False), make.actor(make.person(Role.ADMINISTRATOR))
     return lambda: open_campaign(campaign_id=campaign.pk, actor=boss, now=make.NOW)
+
+
+def case_watch(make):
+    boss = make.actor(make.person(Role.CAMPAIGN_MANAGER))
+    person = make.person(Role.REVIEWER)
+    return lambda: create_watch(trigger="changed", fallback_reviewer=person, actor=boss, now=make.NOW)
+
+
+def case_change_watch(make):
+    watch, boss = make.watch(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: change_watch(watch=watch, version=1, changes={"is_enabled": False}, actor=boss, now=make.NOW)
+
+
+def case_batch(make):
+    grant, watch = make.grant(permission=make.PRIVILEGED), make.watch()
+    of = {"source": grant.source, "identity": grant.identity, "grant": grant}
+    WatchHit.objects.create(watch=watch, noticed_at=make.NOW, **of)
+    return lambda: open_batches(now=make.NOW + timedelta(hours=1))
 
 
 def case_ask(make):
@@ -202,6 +221,9 @@ def case_repin(make):
         (case_release, "campaign.released"),
         (case_open, "campaign.opened"),
         (case_ask, "campaign.opened"),
+        (case_watch, "watch.created"),
+        (case_change_watch, "watch.changed"),
+        (case_batch, "campaign.created"),
         (case_cancel, "campaign.cancelled"),
         (case_close, "campaign.closed"),
         (case_decide, "item.decided"),
