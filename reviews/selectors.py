@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Campaign, Decision, Order, Remark, ReviewItem, ReviewSchedule
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -88,7 +88,7 @@ def list_inbox(*, actor: Actor) -> QuerySet[ReviewItem]:
     person = actor.person_id if actor.kind is ActorKind.PERSON else None
     if person is None:
         return ReviewItem.objects.none()
-    return _with_objects(
+    return with_objects(
         ReviewItem.objects.filter(assignee=person, state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
     ).order_by("-is_privileged", "campaign__deadline_at", "pk")
 
@@ -104,13 +104,14 @@ def list_items(
         items = items.filter(assignee=assignee)
     if only_escalated:
         items = items.filter(escalated_at__isnull=False)
-    return _with_objects(items).order_by("-is_privileged", "pk")
+    return with_objects(items).order_by("-is_privileged", "pk")
 
 
 def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     """Every item the actor may look at.
 
-    All for administrators and auditors; else what one is asked, has answered, manages, or asked for oneself.
+    All for administrators and auditors; else what one is asked (also by a remark), has answered, manages, or asked for
+    oneself.
     """
     if reads_all_reviews(actor):
         return ReviewItem.objects.all()
@@ -118,6 +119,7 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     if person is None:
         return ReviewItem.objects.none()
     mine = Q(assignee=person) | Q(pk__in=Decision.objects.filter(decided_by=person).values("item_id"))
+    mine |= Q(pk__in=Remark.objects.filter(asked=person).values("item_id"))
     if actor.has_role(Role.CAMPAIGN_MANAGER):
         mine |= Q(campaign__manager=person)
     elif actor.has_role(Role.REVIEWER):
@@ -127,7 +129,7 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
 
 def access_item(*, actor: Actor, item_id: UUID | str) -> ReviewItem:
     """One item with its objects, or NotFound. Seeing it is not yet being allowed to answer: `decide` checks that."""
-    item = _with_objects(visible_items(actor).filter(pk=item_id)).first()
+    item = with_objects(visible_items(actor).filter(pk=item_id)).first()
     if item is None:
         raise NotFound("There is no such question, or it is not yours to see.")
     return item
@@ -188,7 +190,7 @@ def explain_resolution(trace: Sequence[Mapping[str, Any]], labels: Mapping[str, 
     return sentences
 
 
-def _with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
+def with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
     return items.select_related(
         "campaign",
         "identity__source",

@@ -3,16 +3,34 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import (
+    agreement,
+    bulk,
+    campaigns,
+    drafts,
+    inbox,
+    items,
+    narrowing,
+    orders,
+    panel,
+    remarks,
+    schedules,
+)
 
 app_name = "reviews"
 
 urlpatterns = [
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/count/", inbox.inbox_count, name="inbox_count"),
-    path("inbox/answers/", inbox.items_bulk, name="items_bulk"),
+    path("inbox/answers/", bulk.items_bulk, name="items_bulk"),
+    path("inbox/drafts/", drafts.draft_list, name="draft_list"),
+    path("inbox/drafts/submit/", drafts.drafts_submit, name="drafts_submit"),
+    path("inbox/drafts/undo/", drafts.draft_drop, name="draft_drop"),
     path("reviews/items/<uuid:item_id>/", items.item_detail, name="item_detail"),
     path("reviews/items/<uuid:item_id>/answer/", items.item_answer, name="item_answer"),
+    path("reviews/items/<uuid:item_id>/draft/", drafts.item_draft, name="item_draft"),
+    path("reviews/items/<uuid:item_id>/remarks/", remarks.remark_ask, name="remark_ask"),
+    path("reviews/items/<uuid:item_id>/remarks/<uuid:remark_id>/", remarks.remark_reply, name="remark_reply"),
     path("reviews/items/<uuid:item_id>/preview/", items.item_preview, name="item_preview"),
     path("reviews/items/<uuid:item_id>/recall/", items.item_recall, name="item_recall"),
     path("reviews/items/<uuid:item_id>/reassign/", items.item_reassign, name="item_reassign"),
@@ -30,6 +48,7 @@ urlpatterns = [
     path("reviews/narrow/<uuid:grant_id>/preview/", narrowing.narrow_preview, name="narrow_preview"),
     path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),
     path("reviews/<uuid:campaign_id>/", campaigns.campaign_detail, name="campaign_detail"),
+    path("reviews/<uuid:campaign_id>/agreement/", agreement.campaign_agreement, name="campaign_agreement"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),

@@ -85,6 +85,9 @@ class Verb(StrEnum):
     ITEM_EXPIRED = "item.expired", "A question met its deadline unanswered and the policy answered."
     ITEM_ESCALATED = "item.escalated", "An unanswered question went to the next person in line."
 
+    REMARK_ASKED = "remark.asked", "Somebody asked another person about a question before answering it."
+    REMARK_ANSWERED = "remark.answered", "The person who was asked about a question replied."
+
     # orders at the sources
     ORDER_PLANNED = "order.planned", "A change at a source was planned."
     ORDER_APPROVED = "order.approved", "A second person released a planned change."

@@ -3,9 +3,11 @@
 from reviews.decisions.answers import AnswerNotPossible, ReasonRequired, answers_for, reason_is_required
 from reviews.decisions.bulk import BulkResult, TooManyItems, decide_many
 from reviews.decisions.deciding import decide
+from reviews.decisions.drafts import drop_draft, foresee_drafts, list_drafts, save_draft, submit_drafts
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
+from reviews.decisions.remarks import ask_remark, reply_to_remark
 from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
 from reviews.decisions.targets import TargetNotInside
 
@@ -23,11 +25,18 @@ __all__ = [
     "TargetNotInside",
     "TooManyItems",
     "answers_for",
+    "ask_remark",
     "decide",
     "decide_many",
+    "drop_draft",
+    "foresee_drafts",
+    "list_drafts",
     "reason_is_required",
     "reassign_item",
     "recall",
+    "reply_to_remark",
     "reroute_items_of",
     "reroute_orphaned_items",
+    "save_draft",
+    "submit_drafts",
 ]
