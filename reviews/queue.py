@@ -259,7 +259,9 @@ def _folds(person: UUID | None, wish: Wish, campaign: UUID, values: Sequence[Any
     of_base = [person, campaign, *given]
     found = _rows(sql, [*of_base, *start, *of_base, size, *of_base])
     return [
-        Fold(campaign, *row[:4], counted=min(row[4], 500), is_more=row[4] > 500, first=row[5]) for row in found if row[5]
+        Fold(campaign, *row[:4], counted=min(row[4], 500), is_more=row[4] > 500, first=row[5])
+        for row in found
+        if row[5]
     ]
 
 
@@ -267,9 +269,7 @@ def _where(wish: Wish) -> tuple[str, list[Any]]:
     names = sorted(name for name in wish.where if name in FILTERS)
     text = "".join(f" AND i.{name} = %s" for name in names)
     if wish.without_drafts:
-        text += (
-            " AND NOT EXISTS (SELECT 1 FROM reviews_draft d WHERE d.item_id = i.id AND d.person_id = i.assignee_id)"
-        )
+        text += " AND NOT EXISTS (SELECT 1 FROM reviews_draft d WHERE d.item_id = i.id AND d.person_id = i.assignee_id)"
     return text, [wish.where[name] for name in names]
 
 

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, items, narrowing, orders, schedules
+from reviews.api import bulk, campaigns, items, narrowing, orders, remarks, schedules
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
     path("items/", items.ItemList.as_view(), name="api_items"),
+    path("items/decide/", bulk.ItemsDecide.as_view(), name="api_items_decide"),
+    path("items/<uuid:item_id>/remarks/", remarks.ItemRemarks.as_view(), name="api_item_remarks"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
     path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),

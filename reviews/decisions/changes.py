@@ -55,6 +55,4 @@ def _told(decision: Decision | None, *, is_same: bool) -> Seen:
     if decision is None:
         return {"change": {"state": Change.NEW.value}}
     state = Change.SAME if is_same else Change.CHANGED
-    return {
-        "change": {"state": state.value, "at": decision.decided_at.isoformat(), "answer": str(decision.answer)}
-    }
+    return {"change": {"state": state.value, "at": decision.decided_at.isoformat(), "answer": str(decision.answer)}}

@@ -96,7 +96,7 @@ def save_draft(
             item=item,
             person_id=person,
             defaults={
-                "version": version,
+                "version": version if 0 < version < 2**31 else 0,
                 "answer": answer,
                 "reason": reason.replace("\x00", ""),
                 "until": until,

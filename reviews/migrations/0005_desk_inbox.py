@@ -10,140 +10,282 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('identities', '0010_run_notes'),
-        ('reviews', '0004_policy'),
+        ("identities", "0010_run_notes"),
+        ("reviews", "0004_policy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('version', models.PositiveIntegerField()),
-                ('answer', models.CharField(blank=True, choices=[('approve', 'Approve'), ('approve_until', 'Approve until'), ('scope_down', 'Scope down'), ('revoke', 'Revoke'), ('keep', 'Keep'), ('rotate', 'Rotate by'), ('deactivate', 'Deactivate'), ('not_mine', 'Not mine'), ('dont_know', 'Don’t know')], default='', max_length=20)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('until', models.DateTimeField(blank=True, null=True)),
-                ('target', models.JSONField(blank=True, null=True)),
-                ('problem', models.CharField(blank=True, default='', max_length=500)),
-                ('fields', models.JSONField(default=dict)),
-                ('changed_at', models.DateTimeField()),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("version", models.PositiveIntegerField()),
+                (
+                    "answer",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("approve", "Approve"),
+                            ("approve_until", "Approve until"),
+                            ("scope_down", "Scope down"),
+                            ("revoke", "Revoke"),
+                            ("keep", "Keep"),
+                            ("rotate", "Rotate by"),
+                            ("deactivate", "Deactivate"),
+                            ("not_mine", "Not mine"),
+                            ("dont_know", "Don’t know"),
+                        ],
+                        default="",
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, default="")),
+                ("until", models.DateTimeField(blank=True, null=True)),
+                ("target", models.JSONField(blank=True, null=True)),
+                ("problem", models.CharField(blank=True, default="", max_length=500)),
+                ("fields", models.JSONField(default=dict)),
+                ("changed_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Remark',
+            name="Remark",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('text', models.TextField()),
-                ('item_version', models.PositiveIntegerField()),
-                ('made_at', models.DateTimeField()),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("text", models.TextField()),
+                ("item_version", models.PositiveIntegerField()),
+                ("made_at", models.DateTimeField()),
             ],
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='change',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Left(django.db.models.functions.comparison.Coalesce(django.db.models.fields.json.KeyTextTransform('state', django.db.models.fields.json.KeyTextTransform('change', 'seen')), models.Value('unknown')), 20), output_field=models.CharField(max_length=20)),
+            model_name="reviewitem",
+            name="change",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.functions.text.Left(
+                    django.db.models.functions.comparison.Coalesce(
+                        django.db.models.fields.json.KeyTextTransform(
+                            "state", django.db.models.fields.json.KeyTextTransform("change", "seen")
+                        ),
+                        models.Value("unknown"),
+                    ),
+                    20,
+                ),
+                output_field=models.CharField(max_length=20),
+            ),
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='identity_name',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Left(django.db.models.functions.comparison.Coalesce(django.db.models.fields.json.KeyTextTransform('name', django.db.models.fields.json.KeyTextTransform('identity', 'seen')), models.Value('')), 200), output_field=models.CharField(max_length=200)),
+            model_name="reviewitem",
+            name="identity_name",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.functions.text.Left(
+                    django.db.models.functions.comparison.Coalesce(
+                        django.db.models.fields.json.KeyTextTransform(
+                            "name", django.db.models.fields.json.KeyTextTransform("identity", "seen")
+                        ),
+                        models.Value(""),
+                    ),
+                    200,
+                ),
+                output_field=models.CharField(max_length=200),
+            ),
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='rank',
-            field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(is_privileged=True, then=models.Value(0)), default=models.Value(1)), output_field=models.SmallIntegerField()),
+            model_name="reviewitem",
+            name="rank",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=models.Case(models.When(is_privileged=True, then=models.Value(0)), default=models.Value(1)),
+                output_field=models.SmallIntegerField(),
+            ),
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='sameness',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Left(django.db.models.functions.comparison.Coalesce(django.db.models.fields.json.KeyTextTransform('digest', 'seen'), django.db.models.fields.json.KeyTextTransform('id', django.db.models.fields.json.KeyTextTransform('credential', 'seen')), models.Value('')), 64), output_field=models.CharField(max_length=64)),
+            model_name="reviewitem",
+            name="sameness",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.functions.text.Left(
+                    django.db.models.functions.comparison.Coalesce(
+                        django.db.models.fields.json.KeyTextTransform("digest", "seen"),
+                        django.db.models.fields.json.KeyTextTransform(
+                            "id", django.db.models.fields.json.KeyTextTransform("credential", "seen")
+                        ),
+                        models.Value(""),
+                    ),
+                    64,
+                ),
+                output_field=models.CharField(max_length=64),
+            ),
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='source_name',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Left(django.db.models.functions.comparison.Coalesce(django.db.models.fields.json.KeyTextTransform('name', django.db.models.fields.json.KeyTextTransform('source', 'seen')), models.Value('')), 200), output_field=models.CharField(max_length=200)),
+            model_name="reviewitem",
+            name="source_name",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.functions.text.Left(
+                    django.db.models.functions.comparison.Coalesce(
+                        django.db.models.fields.json.KeyTextTransform(
+                            "name", django.db.models.fields.json.KeyTextTransform("source", "seen")
+                        ),
+                        models.Value(""),
+                    ),
+                    200,
+                ),
+                output_field=models.CharField(max_length=200),
+            ),
         ),
         migrations.AddField(
-            model_name='reviewitem',
-            name='use_state',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Left(django.db.models.functions.comparison.Coalesce(django.db.models.fields.json.KeyTextTransform('state', django.db.models.fields.json.KeyTextTransform('use', 'seen')), models.Value('not_observable')), 20), output_field=models.CharField(max_length=20)),
+            model_name="reviewitem",
+            name="use_state",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.functions.text.Left(
+                    django.db.models.functions.comparison.Coalesce(
+                        django.db.models.fields.json.KeyTextTransform(
+                            "state", django.db.models.fields.json.KeyTextTransform("use", "seen")
+                        ),
+                        models.Value("not_observable"),
+                    ),
+                    20,
+                ),
+                output_field=models.CharField(max_length=20),
+            ),
         ),
         migrations.AddIndex(
-            model_name='reviewitem',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'attested'])), fields=['assignee', 'campaign', 'rank', 'identity_name', 'id'], include=('kind', 'recommendation'), name='reviews_line_identity'),
+            model_name="reviewitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ["open", "attested"])),
+                fields=["assignee", "campaign", "rank", "identity_name", "id"],
+                include=("kind", "recommendation"),
+                name="reviews_line_identity",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reviewitem',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'attested'])), fields=['assignee', 'campaign', 'source_name', 'rank', 'identity_name', 'id'], include=('kind', 'recommendation'), name='reviews_line_source'),
+            model_name="reviewitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ["open", "attested"])),
+                fields=["assignee", "campaign", "source_name", "rank", "identity_name", "id"],
+                include=("kind", "recommendation"),
+                name="reviews_line_source",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reviewitem',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'attested'])), fields=['assignee', 'campaign', 'rank', 'sameness', 'use_state', 'recommendation', 'id'], include=('kind', 'recommendation'), name='reviews_line_permission'),
+            model_name="reviewitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ["open", "attested"])),
+                fields=["assignee", "campaign", "rank", "sameness", "use_state", "recommendation", "id"],
+                include=("kind", "recommendation"),
+                name="reviews_line_permission",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reviewitem',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'attested'])), fields=['assignee', 'campaign', 'change', 'rank', 'identity_name', 'id'], include=('kind', 'recommendation'), name='reviews_line_change'),
+            model_name="reviewitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ["open", "attested"])),
+                fields=["assignee", "campaign", "change", "rank", "identity_name", "id"],
+                include=("kind", "recommendation"),
+                name="reviews_line_change",
+            ),
         ),
         migrations.AddField(
-            model_name='draft',
-            name='item',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to='reviews.reviewitem'),
+            model_name="draft",
+            name="item",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to="reviews.reviewitem"
+            ),
         ),
         migrations.AddField(
-            model_name='draft',
-            name='named_person',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="draft",
+            name="named_person",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='draft',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="draft",
+            name="person",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='remark',
-            name='asked',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='remarks_asked', to=settings.AUTH_USER_MODEL),
+            model_name="remark",
+            name="asked",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="remarks_asked",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='remark',
-            name='author',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.RESTRICT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="remark",
+            name="author",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.RESTRICT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='remark',
-            name='item',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.RESTRICT, related_name='remarks', to='reviews.reviewitem'),
+            model_name="remark",
+            name="item",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.RESTRICT, related_name="remarks", to="reviews.reviewitem"
+            ),
         ),
         migrations.AddField(
-            model_name='remark',
-            name='replies_to',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='reply', to='reviews.remark'),
+            model_name="remark",
+            name="replies_to",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="reply",
+                to="reviews.remark",
+            ),
         ),
         migrations.AddIndex(
-            model_name='draft',
-            index=models.Index(fields=['person', 'changed_at', 'id'], name='reviews_draft_of_person'),
+            model_name="draft",
+            index=models.Index(fields=["person", "changed_at", "id"], name="reviews_draft_of_person"),
         ),
         migrations.AddConstraint(
-            model_name='draft',
-            constraint=models.UniqueConstraint(fields=('person', 'item'), name='reviews_draft_once_per_person'),
+            model_name="draft",
+            constraint=models.UniqueConstraint(fields=("person", "item"), name="reviews_draft_once_per_person"),
         ),
         migrations.AddIndex(
-            model_name='remark',
-            index=models.Index(fields=['item', 'made_at'], name='reviews_remark_of_item'),
+            model_name="remark",
+            index=models.Index(fields=["item", "made_at"], name="reviews_remark_of_item"),
         ),
         migrations.AddIndex(
-            model_name='remark',
-            index=models.Index(condition=models.Q(('asked__isnull', False)), fields=['asked', 'made_at'], name='reviews_remark_asked'),
+            model_name="remark",
+            index=models.Index(
+                condition=models.Q(("asked__isnull", False)), fields=["asked", "made_at"], name="reviews_remark_asked"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='remark',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('asked__isnull', False), ('replies_to__isnull', True)), models.Q(('asked__isnull', True), ('replies_to__isnull', False)), _connector='OR'), name='reviews_remark_asks_or_replies'),
+            model_name="remark",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("asked__isnull", False), ("replies_to__isnull", True)),
+                    models.Q(("asked__isnull", True), ("replies_to__isnull", False)),
+                    _connector="OR",
+                ),
+                name="reviews_remark_asks_or_replies",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='remark',
-            constraint=models.CheckConstraint(condition=models.Q(('asked__isnull', True), models.Q(('asked', models.F('author')), _negated=True), _connector='OR'), name='reviews_remark_asks_another'),
+            model_name="remark",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("asked__isnull", True), models.Q(("asked", models.F("author")), _negated=True), _connector="OR"
+                ),
+                name="reviews_remark_asks_another",
+            ),
         ),
     ]

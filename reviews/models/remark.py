@@ -21,9 +21,7 @@ class Remark(models.Model):
     asked = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="remarks_asked"
     )
-    replies_to = models.OneToOneField(
-        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="reply"
-    )
+    replies_to = models.OneToOneField("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="reply")
     text = models.TextField()
     item_version = models.PositiveIntegerField()
     made_at = models.DateTimeField()

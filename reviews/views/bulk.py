@@ -126,9 +126,7 @@ def _row_again(request: PageRequest, item: ReviewItem) -> HttpResponse:
 # --- many rows --------------------------------------------------------------------------------------------------------
 
 
-def _apply(
-    request: PageRequest, items: list[ReviewItem], answer: str, chosen: Chosen, reason: str
-) -> HttpResponse:
+def _apply(request: PageRequest, items: list[ReviewItem], answer: str, chosen: Chosen, reason: str) -> HttpResponse:
     try:
         results = _each_kind(items, answer, chosen, request, decide_many, reason=reason)
     except DomainError as refusal:

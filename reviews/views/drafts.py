@@ -21,6 +21,7 @@ from reviews.models import Answer
 from reviews.selectors import access_item
 from reviews.views.bench import Bench
 from reviews.views.following import after_answer
+from reviews.views.items import refused
 from reviews.views.requests import PageRequest
 from reviews.views.wishes import uuid_of
 
@@ -113,8 +114,7 @@ def item_draft(request: PageRequest, item_id: UUID) -> HttpResponse:
     except DomainError as refusal:
         if stays:
             return HttpResponse(refusal.message, status=refusal.status, content_type="text/plain; charset=utf-8")
-        messages.error(request, refusal.message)
-        return redirect("reviews:item_detail", item_id=item.pk)
+        return refused(request, item, form, refusal)
     if stays:
         return HttpResponse("Draft saved", content_type="text/plain; charset=utf-8")
     messages.success(request, "Kept as a draft. Nothing is decided until you submit.")
@@ -129,6 +129,10 @@ def _totals(ready: list[Prospective]) -> list[tuple[int, str, str]]:
     """(how many, answer, what it does), attestations apart because they decide nothing."""
     counted = Counter((each.draft.answer, each.is_attestation) for each in ready)
     return [
-        (count, str(Answer(answer).label), "attested, somebody independent decides" if attests else DOES[Answer(answer)])
+        (
+            count,
+            str(Answer(answer).label),
+            "attested, somebody independent decides" if attests else DOES[Answer(answer)],
+        )
         for (answer, attests), count in sorted(counted.items(), key=lambda each: -each[1])
     ]

@@ -58,9 +58,7 @@ def show_item(
     bench = Bench.of_item(item, timezone.now(), typed.get("style", ""))
     form = AnswerForm(typed, item=item, held=bench.held, pieces=bench.pieces)
     form.is_valid()
-    return _show(
-        request, item, bench, given=typed, form=form, is_trial=True, draft=draft, more=more, status=status
-    )
+    return _show(request, item, bench, given=typed, form=form, is_trial=True, draft=draft, more=more, status=status)
 
 
 def _typed(draft: Draft) -> QueryDict:
@@ -107,7 +105,7 @@ def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
             named_person=data["named_person"],
         )
     except DomainError as refusal:
-        return _refused(request, item, form, refusal)
+        return refused(request, item, form, refusal)
     drop_draft(item_id=item.pk, actor=request.actor)
     messages.success(request, _thanks(item, decision))
     if request.POST.get("then") == "next":
@@ -192,7 +190,7 @@ def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerF
     return preview | ({"attests": True, "decider": workbench.decider_of(item)} if standing.attests else {})
 
 
-def _refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
+def refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
     """The domain said no: the page again, as things are now, with everything that was typed."""
     fresh = access_item(actor=request.actor, item_id=item.pk)
     named = refusal.details.get("fields")

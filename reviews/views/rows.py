@@ -74,7 +74,9 @@ def rows_of(items: Sequence[ReviewItem], actor: Actor, columns: Columns) -> list
     return [_row(item, drafts.get(item.pk), last.get(item.pk)) for item in items]
 
 
-def folded_rows(found: Sequence[tuple[Fold, ReviewItem]], actor: Actor, columns: Columns, query: QueryDict) -> list[Row]:
+def folded_rows(
+    found: Sequence[tuple[Fold, ReviewItem]], actor: Actor, columns: Columns, query: QueryDict
+) -> list[Row]:
     """Rows of folds; one with a single question is that question's own row."""
     rows = rows_of([item for _, item in found], actor, columns)
     return [
@@ -130,7 +132,7 @@ def _row(
         more=max(0, len(sentences) - MOST_SENTENCES),
         use=item.seen.get("use") or NOT_KNOWN,
         reason=_main_reason(item),
-        change=str(Change(item.change).label) if item.change in (Change.CHANGED, Change.NEW) else "",
+        change=str(Change(item.change).label) if item.change == Change.CHANGED else "",
         reach=reach_of(item.seen),
         may_take=may_take(item),
         draft=draft,
@@ -153,7 +155,9 @@ def reach_of(seen: Mapping[str, Any]) -> list[str]:
     identity = seen.get("identity") or {}
     environment = identity.get("environment") or "unknown"
     words = [
-        "Environment unknown" if environment == "unknown" else str(Environment(environment).label)
+        "Environment unknown"
+        if environment == "unknown"
+        else str(Environment(environment).label)
         if environment in Environment.values
         else str(environment)
     ]

@@ -43,7 +43,7 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Answer, Campaign, Decision, Order, Remark, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -69,6 +69,7 @@ class Belongings:
     token: ApiToken
     file: PeopleFile
     view: SavedView
+    remark: Remark
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
@@ -88,6 +89,7 @@ class Belongings:
             "token_id": self.token.pk,
             "file_id": self.file.pk,
             "view_id": self.view.pk,
+            "remark_id": self.remark.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -246,6 +248,9 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     )
     order = Order.objects.get(decision=decision)
     view = SavedView.objects.create(page="identities", name="Mine", filter="privileged=yes", owner=user)
+    remark = Remark.objects.create(
+        item=item, author=other, asked=user, text="Who uses it?", item_version=1, made_at=timezone.now()
+    )
     return Belongings(
         user,
         source,
@@ -262,6 +267,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         token,
         file,
         view,
+        remark,
     )
 
 
@@ -415,6 +421,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "api_grant_questions": lambda my: {"target": make.NARROWER, "why": "Never written to."},
     "reviews:items_bulk": lambda my: {"answer": "approve", "item": f"{my.item.pk}:{my.item.version}", "step": "apply"},
     "reviews:item_answer": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:item_draft": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:remark_ask": lambda my: {"ask-asked": str(my.user.pk), "ask-text": "Who uses it?"},
+    "reviews:remark_reply": lambda my: {"text": "I do."},
     "reviews:item_preview": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
     "reviews:item_recall": lambda my: {"decision": str(my.decision.pk)},
     "reviews:item_reassign": lambda my: {

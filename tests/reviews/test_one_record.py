@@ -14,7 +14,16 @@ from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
-from reviews.decisions import decide, reassign_item, recall, reroute_items_of
+from reviews.decisions import (
+    ask_remark,
+    decide,
+    reassign_item,
+    recall,
+    reply_to_remark,
+    reroute_items_of,
+    save_draft,
+    submit_drafts,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -119,6 +128,29 @@ def case_repin(make):
     return lambda: repin_item(item=item, version=1, actor=make.actor(item.assignee), now=make.NOW)
 
 
+def case_submit(make):
+    item = make.item()
+    me = make.actor(item.assignee)
+    save_draft(item=item, version=1, actor=me, now=make.NOW, answer="approve")
+    return lambda: submit_drafts(actor=me, now=make.NOW)
+
+
+def asked_remark(make):
+    item = make.item()
+    me, boss = make.actor(item.assignee), item.campaign.manager
+    return lambda: ask_remark(item=item, asked=boss, text="Still needed?", actor=me, now=make.NOW), boss
+
+
+def case_ask_remark(make):
+    return asked_remark(make)[0]
+
+
+def case_reply(make):
+    ask, boss = asked_remark(make)
+    remark = ask()
+    return lambda: reply_to_remark(remark=remark, text="It is.", actor=make.actor(boss), now=make.NOW)
+
+
 @pytest.mark.parametrize(
     ("case", "verb"),
     [
@@ -139,6 +171,9 @@ def case_repin(make):
         (case_reassign, "item.delegated"),
         (case_reroute, "item.rerouted"),
         (case_repin, "item.assigned"),
+        (case_submit, "item.decided"),
+        (case_ask_remark, "remark.asked"),
+        (case_reply, "remark.answered"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )

@@ -123,9 +123,7 @@ def test_privileged_access_is_never_answered_in_bulk_whatever_is_sent(full_inbox
 
 def test_everything_that_the_filter_shows_is_looked_at_together(full_inbox, owner, browse):
     client = browse(owner)
-    text = client.post(
-        reverse("reviews:items_bulk"), {"every": "revoke", "back": "kind=credential"}
-    ).content.decode()
+    text = client.post(reverse("reviews:items_bulk"), {"every": "revoke", "back": "kind=credential"}).content.decode()
     assert "Revoke: 1 of 1 will change" in text
     assert not Decision.objects.exists()
 
@@ -293,11 +291,11 @@ def test_a_page_reads_no_more_rows_than_it_shows_however_many_wait(make, browse,
     make.many_grants(3000)
     make.campaign(fallback_reviewer=reviewer, deadline_at=timezone.now() + timedelta(days=9))
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE reviews_reviewitem")
+        cursor.execute("ANALYZE")
     client = browse(reviewer)
     with CaptureQueriesContext(connection) as queries:
         client.get(reverse("reviews:inbox"), {"by": by})
-    line = [query["sql"] for query in queries if "reviews_reviewitem" in query["sql"]]
+    line = [query["sql"] for query in queries if "FROM reviews_reviewitem i" in query["sql"]]
     assert line
     with connection.cursor() as cursor:
         read = [row for sql in line for row in rows_read(cursor, sql)]
@@ -330,13 +328,18 @@ def test_the_last_decision_and_the_change_since_are_shown(make, owner, page_of):
     make.change_grant(grants[1], make.NARROWER)
     make.campaign(deadline_at=timezone.now() + timedelta(days=9))
     text = page_of(owner, "reviews:inbox", by="change", cols="last")
-    order = ["Changed since the last decision</th>", "svc-changed", "Unchanged since the last decision</th>", "svc-same"]
+    order = [
+        "Changed since the last decision</th>",
+        "svc-changed",
+        "Unchanged since the last decision</th>",
+        "svc-same",
+    ]
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "Olga Brandt" in text
 
 
-@pytest.mark.parametrize("query", ["by=x&use='&same=%00&source=%00&campaign=1", "cols=evil&privileged=maybe"])
+@pytest.mark.parametrize("query", ["by=x&use='&kind=%27&campaign=1", "cols=evil&privileged=maybe"])
 def test_nonsense_in_the_address_filters_nothing(full_inbox, owner, browse, query):
     response = browse(owner).get(reverse("reviews:inbox") + "?" + query)
     assert "svc-admin" in response.content.decode()
