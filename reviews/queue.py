@@ -243,7 +243,7 @@ def _folds(person: UUID | None, wish: Wish, campaign: UUID, values: Sequence[Any
     if values:
         after, start = f" AND ({columns}) > ({', '.join(['%s'] * len(FOLD))})", list(values[: len(FOLD)])
     same = " AND ".join(f"i.{name} = f.{name}" for name in FOLD)
-    base = f"FROM reviews_reviewitem i WHERE {WAITING} AND i.campaign_id = %s{where}"  # noqa: S608 - constants
+    base = f"FROM reviews_reviewitem i WHERE {WAITING} AND i.campaign_id = %s{where}"
     sql = f"""
         WITH RECURSIVE f(rank, sameness, use_state, recommendation, place) AS (
             (SELECT {columns}, 1 {base}{after} ORDER BY {columns} LIMIT 1)

@@ -9,7 +9,7 @@ from reviews.models.item import Answer, ReviewItem
 
 
 class Draft(models.Model):
-    """One person's draft of one answer: private to them, changed and dropped at will, and worth nothing until submitted.
+    """One person's draft of one answer: private to them, changed and dropped at will, worth nothing until submitted.
 
     `version` is the question's version that the person saw; when the question has moved on, the draft is shown as out
     of date and not sent. `fields` is the form as typed (name to list of texts), so that also what is incomplete comes

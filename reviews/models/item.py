@@ -51,8 +51,9 @@ class ReviewItem(models.Model):
     `resolution` explains, step by step, why the assignee is the one who is asked. `needs_independent` marks items that
     the owner may only attest. `version` counts changes, so that two reviewers never silently overwrite each other.
 
-    The inbox is ordered by columns that PostgreSQL derives from `seen`: `rank` (0: privileged, 1: not), `identity_name`,
-    `source_name`, `sameness` (the digest of a grant's content, or the credential), `use_state`, `change` (see Change).
+    The inbox is ordered by columns that PostgreSQL derives, mostly from `seen`: `rank` (0: privileged, 1: not),
+    `identity_name`, `source_name`, `sameness` (the digest of a grant's content, or the credential), `use_state`,
+    `change` (see Change).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -54,7 +54,7 @@ def items_bulk(request: PageRequest) -> HttpResponse:
     if not form.is_valid() or not chosen.versions:
         messages.info(request, "Choose at least one question and what to answer.")
         return redirect(_back(request))
-    items = list(list_inbox(actor=request.actor).filter(pk__in=chosen.versions))
+    items = list(list_inbox(actor=request.actor).filter(pk__in=chosen.versions).order_by("rank", "identity_name", "pk"))
     answer, reason = form.cleaned_data["answer"], form.cleaned_data["reason"]
     if request.POST.get("step") == "apply":
         return _apply(request, items, answer, chosen, reason)

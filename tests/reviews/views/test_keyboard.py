@@ -69,7 +69,7 @@ def test_sixty_mixed_questions_are_cleared_by_keyboard_alone(sixty, visit):
             page.keyboard.press(
                 "r" if number % 5 == 0 else "y" if page.locator(".is-current [data-key=y]").count() else "a"
             )
-            page.wait_for_function(f"document.querySelectorAll('tr.has-draft').length === {before + 1}")
+            page.wait_for_selector(f"tr.has-draft >> nth={before}", state="attached")
         if not page.locator("[data-next]").count():
             break
         go(page, "]")
@@ -78,9 +78,9 @@ def test_sixty_mixed_questions_are_cleared_by_keyboard_alone(sixty, visit):
 
     # One is undone and drafted otherwise; then all of it is looked over and submitted.
     page.keyboard.press("u")
-    page.wait_for_function("document.querySelectorAll('tr.is-current:not(.has-draft)').length === 1")
+    page.wait_for_selector("tr.is-current:not(.has-draft)")
     page.keyboard.press("a")
-    page.wait_for_function("document.querySelectorAll('tr[data-row]:not(.has-draft)').length === 0")
+    page.wait_for_selector("tr[data-row]:not(.has-draft)", state="detached")
     go(page, "S", "/inbox/drafts/")
     assert "48 drafted answers" in page.inner_text("h1")
     assert "Submit 48 answers" in page.inner_text("main")
