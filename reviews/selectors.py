@@ -19,6 +19,7 @@ from reviews.models import (
     Delegation,
     HitOutcome,
     Order,
+    Remark,
     ReviewItem,
     ReviewSchedule,
     ReviewWatch,
@@ -145,7 +146,7 @@ def list_inbox(*, actor: Actor) -> QuerySet[ReviewItem]:
     person = actor.person_id if actor.kind is ActorKind.PERSON else None
     if person is None:
         return ReviewItem.objects.none()
-    return _with_objects(
+    return with_objects(
         ReviewItem.objects.filter(_is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
     ).order_by("-is_privileged", "campaign__deadline_at", "pk")
 
@@ -166,13 +167,14 @@ def list_items(
         items = items.filter(assignee=assignee)
     if only_escalated:
         items = items.filter(escalated_at__isnull=False)
-    return _with_objects(items).order_by("-is_privileged", "pk")
+    return with_objects(items).order_by("-is_privileged", "pk")
 
 
 def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
     """Every item the actor may look at.
 
-    All for administrators and auditors; else what one is asked, has answered, manages, or asked for oneself.
+    All for administrators and auditors; else what one is asked (also by a remark), has answered, manages, or asked for
+    oneself.
     """
     if reads_all_reviews(actor):
         return ReviewItem.objects.all()
@@ -181,6 +183,7 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
         return ReviewItem.objects.none()
     mine = Q(assignee=person) | Q(pk__in=Ask.objects.filter(person=person).values("item_id"))
     mine |= Q(pk__in=Decision.objects.filter(decided_by=person).values("item_id"))
+    mine |= Q(pk__in=Remark.objects.filter(asked=person).values("item_id"))
     if actor.has_role(Role.CAMPAIGN_MANAGER):
         mine |= Q(campaign__manager=person)
     elif actor.has_role(Role.REVIEWER):
@@ -190,7 +193,7 @@ def visible_items(actor: Actor) -> QuerySet[ReviewItem]:
 
 def access_item(*, actor: Actor, item_id: UUID | str) -> ReviewItem:
     """One item with its objects, or NotFound. Seeing it is not yet being allowed to answer: `decide` checks that."""
-    item = _with_objects(visible_items(actor).filter(pk=item_id)).first()
+    item = with_objects(visible_items(actor).filter(pk=item_id)).first()
     if item is None:
         raise NotFound("There is no such question, or it is not yours to see.")
     return item
@@ -327,7 +330,14 @@ def access_delegation(*, actor: Actor, delegation_id: UUID | str) -> Delegation:
     return delegation
 
 
-def _with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
+def list_beside(*, actor: Actor) -> QuerySet[ReviewItem]:
+    """Open questions that the person is asked beside somebody else, in stages that ask several people."""
+    beside = Ask.objects.filter(person=actor.person_id, is_released=False).values("item_id")
+    waiting = ReviewItem.objects.filter(pk__in=beside, state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
+    return with_objects(waiting).order_by("campaign__deadline_at", "pk")
+
+
+def with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
     return items.select_related(
         "campaign",
         "identity__source",

@@ -99,6 +99,8 @@ class Verb(StrEnum):
     )
     DELEGATION_STARTED = "delegation.started", "A delegation took effect: open questions go to whoever was named."
     DELEGATION_ENDED = "delegation.ended", "A delegation ended: what is unanswered goes back."
+    REMARK_ASKED = "remark.asked", "Somebody asked another person about a question before answering it."
+    REMARK_ANSWERED = "remark.answered", "The person who was asked about a question replied."
 
     # orders at the sources
     ORDER_PLANNED = "order.planned", "A change at a source was planned."

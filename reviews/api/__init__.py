@@ -4,6 +4,7 @@ from django.urls import path
 
 from reviews.api import (
     brakes,
+    bulk,
     campaigns,
     delegations,
     items,
@@ -11,6 +12,7 @@ from reviews.api import (
     orders,
     previews,
     reassigning,
+    remarks,
     schedules,
     watches,
     webhooks,
@@ -27,6 +29,8 @@ urlpatterns = [
     path("delegations/<uuid:delegation_id>/end/", delegations.DelegationEnd.as_view(), name="api_delegation_end"),
     path("items/", items.ItemList.as_view(), name="api_items"),
     path("items/reassign/", reassigning.ItemsReassign.as_view(), name="api_items_reassign"),
+    path("items/decide/", bulk.ItemsDecide.as_view(), name="api_items_decide"),
+    path("items/<uuid:item_id>/remarks/", remarks.ItemRemarks.as_view(), name="api_item_remarks"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),
     path("items/<uuid:item_id>/decisions/", items.ItemDecisions.as_view(), name="api_item_decisions"),
     path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),

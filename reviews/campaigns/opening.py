@@ -230,7 +230,7 @@ def _next(campaign: Campaign, kind: ItemKind, rows: QuerySet[Any], *, identity: 
 
 def _copy_items(items: Sequence[ReviewItem]) -> None:
     """Write by COPY, which costs a fraction of INSERT. What the database itself fills in is left to it."""
-    fields = [field for field in ReviewItem._meta.concrete_fields if not field.has_db_default()]
+    fields = [field for field in ReviewItem._meta.concrete_fields if not (field.has_db_default() or field.generated)]
     columns = ", ".join(f'"{field.column}"' for field in fields)
     statement = f'COPY "{ReviewItem._meta.db_table}" ({columns}) FROM STDIN'
     read = [(_as_json if isinstance(field, JSONField) else getattr, field.attname) for field in fields]

@@ -28,6 +28,7 @@ from identities.models import (
     Usage,
     UsageWindow,
 )
+from reviews.decisions.changes import changes_of_credentials, changes_of_grants
 from reviews.decisions.independence import parties_of
 from reviews.decisions.resolution import Desk, Resolution, resolve_all
 from reviews.models import Campaign, ItemKind, ReviewItem
@@ -58,11 +59,13 @@ def make_grant_items(
     dossiers = _dossiers({version.grant.identity_id for version in versions})
     sources = source_facts({version.grant.source_id for version in versions})
     people = parties_of([(version.grant.identity_id, version.grant_id, version.is_privileged) for version in versions])
+    changes = changes_of_grants(versions)
     items = []
     for version, resolution in zip(versions, resolve_all(people, desk), strict=True):
         grant, dossier = version.grant, dossiers[version.grant.identity_id]
         advice = recommend(_grant_facts(version, dossier, now))
         seen = dossier.seen_identity | sources[grant.source_id] | _seen_of_grant(grant, version) | dossier.seen_use
+        seen |= changes[grant.pk]
         item = _item(campaign, grant.identity_id, version.is_privileged, resolution, seen, advice, now)
         item.kind, item.grant, item.grant_version = ItemKind.GRANT, grant, version
         items.append(item)
@@ -77,11 +80,13 @@ def make_credential_items(
     dossiers, privileged = _dossiers(concerned), privileged_of(concerned)
     sources = source_facts({credential.source_id for credential in credentials})
     people = parties_of([(each.identity_id, None, each.identity_id in privileged) for each in credentials])
+    changes = changes_of_credentials(credentials)
     items = []
     for credential, resolution in zip(credentials, resolve_all(people, desk), strict=True):
         dossier, is_privileged = dossiers[credential.identity_id], credential.identity_id in privileged
         advice = recommend(_credential_facts(credential, dossier.identity, now))
         seen = dossier.seen_identity | sources[credential.source_id] | {"credential": _credential(credential)}
+        seen |= changes[credential.pk]
         item = _item(campaign, credential.identity_id, is_privileged, resolution, seen, advice, now)
         item.kind, item.credential = ItemKind.CREDENTIAL, credential
         items.append(item)

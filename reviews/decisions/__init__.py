@@ -11,10 +11,12 @@ from reviews.decisions.delegating import (
     create_delegation,
     end_delegation,
 )
+from reviews.decisions.drafts import drop_draft, foresee_drafts, list_drafts, save_draft, submit_drafts
 from reviews.decisions.escalating import escalate_silent_items
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
+from reviews.decisions.remarks import ask_remark, reply_to_remark
 from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
 from reviews.decisions.targets import TargetNotInside
 
@@ -36,14 +38,21 @@ __all__ = [
     "TooManyItems",
     "answers_for",
     "apply_delegations",
+    "ask_remark",
     "create_delegation",
     "decide",
     "decide_many",
+    "drop_draft",
     "end_delegation",
     "escalate_silent_items",
+    "foresee_drafts",
+    "list_drafts",
     "reason_is_required",
     "reassign_item",
     "recall",
+    "reply_to_remark",
     "reroute_items_of",
     "reroute_orphaned_items",
+    "save_draft",
+    "submit_drafts",
 ]

@@ -1,9 +1,9 @@
 """One answer for many questions: an answer per row, and a transaction and a record per row as well."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from governance.kernel.actors import Actor
@@ -11,11 +11,13 @@ from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from reviews.decisions.answers import BULK, AnswerNotPossible
 from reviews.decisions.asks import is_heard
-from reviews.decisions.deciding import decide, foresee
+from reviews.decisions.deciding import decide
+from reviews.decisions.foreseeing import Prospect, foresee
 from reviews.decisions.items import NotAssigned
 from reviews.models import Answer, ReviewItem
 
 MOST_ITEMS = 500
+ONE_AT_A_TIME = "Privileged access is answered one question at a time."
 
 
 class TooManyItems(DomainError):
@@ -44,13 +46,6 @@ class BulkResult:
     is_attestation: bool = False
 
 
-class Outcome(Protocol):
-    """What `decide` and `foresee` have in common."""
-
-    @property
-    def is_attestation(self) -> bool: ...
-
-
 def decide_many(
     *,
     item_ids: Iterable[UUID],
@@ -65,9 +60,15 @@ def decide_many(
     Scoping down gives each row its own recommended target, proved like any other; a row without one is refused.
 
     versions: what the person saw, per item; rows without one are answered as they are now. Raises TooManyItems, and
-    AnswerNotPossible for answers that need a date.
+    AnswerNotPossible for answers that need a date. Privileged items are refused, each by itself: nobody looks at five
+    hundred of them.
     """
-    return _each_row(decide, item_ids, answer, actor, now, versions, reason=reason, is_bulk=True)
+    wanted, known = _wanted(item_ids, answer), versions or {}
+    items = ReviewItem.objects.in_bulk(wanted)
+    return [
+        _row(pk, items.get(pk), known.get(pk), actor, answer=answer, now=now, reason=reason, is_bulk=True)
+        for pk in wanted
+    ]
 
 
 def foresee_many(
@@ -76,45 +77,58 @@ def foresee_many(
     answer: str,
     actor: Actor,
     now: datetime,
-    reason: str = "",
     versions: Mapping[UUID, int] | None = None,
 ) -> list[BulkResult]:
-    """What `decide_many` would answer for each row, without changing anything. A missing reason is no refusal yet."""
-    return _each_row(foresee, item_ids, answer, actor, now, versions)
+    """What `decide_many` would answer for each row, without changing anything, with a fixed number of queries.
+
+    A missing reason is no refusal yet.
+    """
+    wanted = _wanted(item_ids, answer)
+    privileged = _privileged(wanted)
+    known = dict(ReviewItem.objects.filter(pk__in=wanted).values_list("pk", "version")) | dict(versions or {})
+    is_narrowing = answer == Answer.SCOPE_DOWN
+    prospects = [
+        Prospect(pk, known.get(pk, 0), answer, has_target=is_narrowing) for pk in wanted if pk not in privileged
+    ]
+    found = {each.item_id: each for each in foresee(prospects=prospects, actor=actor, now=now)}
+    return [
+        _one_at_a_time(pk)
+        if pk not in found
+        else BulkResult(pk, found[pk].ok, found[pk].problem, found[pk].code, found[pk].is_attestation)
+        for pk in wanted
+    ]
 
 
-def _each_row(
-    call: Callable[..., Outcome],
-    item_ids: Iterable[UUID],
-    answer: str,
-    actor: Actor,
-    now: datetime,
-    versions: Mapping[UUID, int] | None,
-    **more: Any,
-) -> list[BulkResult]:
+def _wanted(item_ids: Iterable[UUID], answer: str) -> list[UUID]:
     wanted = list(dict.fromkeys(item_ids))
     if len(wanted) > MOST_ITEMS:
         raise TooManyItems(f"At most {MOST_ITEMS} questions can be answered at once; these are {len(wanted)}.")
     if answer not in BULK:
         raise AnswerNotPossible("This answer is given one question at a time.", fields={"answer": "not in bulk"})
-    items = ReviewItem.objects.in_bulk(wanted)
-    known = versions or {}
-    return [_row(call, pk, items.get(pk), known.get(pk), actor, answer=answer, now=now, **more) for pk in wanted]
+    return wanted
 
 
-def _row(
-    call: Callable[..., Outcome], pk: UUID, item: ReviewItem | None, version: int | None, actor: Actor, **more: Any
-) -> BulkResult:
+def _privileged(item_ids: list[UUID]) -> frozenset[UUID]:
+    return frozenset(ReviewItem.objects.filter(pk__in=item_ids, is_privileged=True).values_list("pk", flat=True))
+
+
+def _one_at_a_time(pk: UUID) -> BulkResult:
+    return BulkResult(pk, False, ONE_AT_A_TIME, "privileged-one-at-a-time")
+
+
+def _row(pk: UUID, item: ReviewItem | None, version: int | None, actor: Actor, **more: Any) -> BulkResult:
     # Absent and not yours look alike here too.
     if item is None or not is_heard(item, actor):
         return BulkResult(pk, False, "This question is not assigned to you.", NotAssigned.code)
+    if item.is_privileged:
+        return _one_at_a_time(pk)
     seen = item.version if version is None else version
     try:
         target = _recommended(item) if more["answer"] == Answer.SCOPE_DOWN else None
-        outcome = call(item=item, version=seen, actor=actor, target=target, **more)
+        decision = decide(item=item, version=seen, actor=actor, target=target, **more)
     except DomainError as problem:
         return BulkResult(pk, False, problem.message, problem.code)
-    return BulkResult(pk, True, is_attestation=outcome.is_attestation)
+    return BulkResult(pk, True, is_attestation=decision.is_attestation)
 
 
 def _recommended(item: ReviewItem) -> Permission:

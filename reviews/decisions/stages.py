@@ -95,6 +95,12 @@ def may_owners_answer(item: ReviewItem) -> bool:
     return item.stage == 1 or bool(OWNING_RULES & set(stages_of(item.campaign).at(item.stage).asks))
 
 
+def is_simple(item: ReviewItem) -> bool:
+    """Whether one person's answer leads where the owner's or the reviewer's always does: no stage was configured."""
+    stages = stages_of(item.campaign).stages
+    return len(stages) == 1 and stages[0].people == 1
+
+
 def hides_earlier_answers(item: ReviewItem) -> bool:
     """Whether the people of the present stage answer without knowing what was said before."""
     return stages_of(item.campaign).at(item.stage).sees is Sees.NOTHING

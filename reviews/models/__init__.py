@@ -4,9 +4,11 @@ from reviews.models.ask import Ask
 from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, OrderHold, SourceBudget
 from reviews.models.campaign import Campaign
 from reviews.models.delegation import Delegation
-from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
+from reviews.models.draft import Draft
+from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
+from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
@@ -19,11 +21,13 @@ __all__ = [
     "BrakeState",
     "BudgetUse",
     "Campaign",
+    "Change",
     "DeadlinePolicy",
     "Decision",
     "Delegation",
     "DeliveryState",
     "DormantIdentity",
+    "Draft",
     "HitOutcome",
     "ItemKind",
     "MailKind",
@@ -31,6 +35,7 @@ __all__ = [
     "OrderAction",
     "OrderHold",
     "OrderTicket",
+    "Remark",
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",

@@ -4,8 +4,9 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Case, Q, Value, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce, Left, Now
 
 from reviews.models.campaign import Campaign
 from reviews.states import ItemState
@@ -17,6 +18,33 @@ class ItemKind(models.TextChoices):
     OWNERSHIP = "ownership", "Ownership"
 
 
+class Change(models.TextChoices):
+    """How the access differs from what was decided on last."""
+
+    CHANGED = "changed", "Changed since the last decision"
+    NEW = "new", "Never decided before"
+    SAME = "same", "Unchanged since the last decision"
+    UNKNOWN = "unknown", "Not compared"
+
+
+def _frozen(path: str, *others: str, length: int, default: str = "") -> models.GeneratedField:
+    """A column that PostgreSQL takes out of `seen` itself, so that it can never disagree with the evidence."""
+    found = Coalesce(*(KT(f"seen__{each}") for each in (path, *others)), Value(default))
+    return models.GeneratedField(
+        expression=Left(found, length), output_field=models.CharField(max_length=length), db_persist=True
+    )
+
+
+def _line(name: str, *columns: str) -> models.Index:
+    """One order of the inbox: open questions only, and with what the filters ask for, so that no row is fetched."""
+    return models.Index(
+        fields=["assignee", "campaign", *columns, "id"],
+        include=["kind", "recommendation"],
+        condition=Q(state__in=[ItemState.OPEN.value, ItemState.ATTESTED.value]),
+        name=name,
+    )
+
+
 class ReviewItem(models.Model):
     """One question: may this grant (in exactly this version) or this credential stay, or who answers for this identity?
 
@@ -25,6 +53,10 @@ class ReviewItem(models.Model):
     the owner may only attest. `stage` is the stage whose people are asked (`reviews.policies.stages`); `round` counts
     how often the question was asked anew because the access had changed, and answers count in their round only.
     `version` counts changes, so that two reviewers never silently overwrite each other.
+
+    The inbox is ordered by columns that PostgreSQL derives, mostly from `seen`: `rank` (0: privileged, 1: not),
+    `identity_name`, `source_name`, `sameness` (the digest of a grant's content, or the credential), `use_state`,
+    `change` (see Change).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -60,6 +92,16 @@ class ReviewItem(models.Model):
     escalated_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
+    rank = models.GeneratedField(
+        expression=Case(When(is_privileged=True, then=Value(0)), default=Value(1)),
+        output_field=models.SmallIntegerField(),
+        db_persist=True,
+    )
+    identity_name = _frozen("identity__name", length=200)
+    source_name = _frozen("source__name", length=200)
+    sameness = _frozen("digest", "credential__id", length=64)
+    use_state = _frozen("use__state", length=20, default="not_observable")
+    change = _frozen("change__state", length=20, default=Change.UNKNOWN.value)
 
     class Meta:
         constraints = [
@@ -90,6 +132,10 @@ class ReviewItem(models.Model):
         indexes = [
             models.Index(fields=["assignee", "state"], name="reviews_item_inbox"),
             models.Index(fields=["campaign", "state", "id"], name="reviews_item_workbench"),
+            _line("reviews_line_identity", "rank", "identity_name"),
+            _line("reviews_line_source", "source_name", "rank", "identity_name"),
+            _line("reviews_line_permission", "rank", "sameness", "use_state", "recommendation"),
+            _line("reviews_line_change", "change", "rank", "identity_name"),
         ]
 
     def __str__(self) -> str:

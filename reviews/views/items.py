@@ -1,10 +1,11 @@
 """One question: look at it, see what an answer would do, give it, take it back, hand it on."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -13,17 +14,21 @@ from django.views.decorators.http import require_POST, require_safe
 from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
-from reviews.decisions import StaleItem, decide, reassign_item, recall
+from reviews.decisions import StaleItem, decide, drop_draft, list_drafts, reassign_item, recall
 from reviews.decisions.answers import PASSING_ON
+from reviews.decisions.drafts import why_stale
 from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
-from reviews.models import Answer, Decision, ItemKind, ReviewItem
+from reviews.models import Answer, Decision, Draft, ItemKind, ReviewItem
 from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
 from reviews.views.bench import Bench, chooser_of, native_of
+from reviews.views.following import after_answer, neighbours
 from reviews.views.requests import PageRequest
+from reviews.views.talk import talk_of
+from reviews.views.wishes import kept_query, wish_of
 
 PAGE, PREVIEW, STATE = "reviews/item_detail.html", "reviews/_item_preview.html", "reviews/_item_state.html"
 
@@ -40,8 +45,31 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
     if item.kind == ItemKind.OWNERSHIP:
         query = request.META.get("QUERY_STRING", "")
         return redirect(reverse("reviews:ownership_item", args=[item.pk]) + (f"?{query}" if query else ""))
-    bench = Bench.of_item(item, timezone.now(), request.GET.get("style", ""))
-    return _show(request, item, bench, given={"answer": request.GET.get("answer", "")})
+    return show_item(request, item)
+
+
+def show_item(
+    request: PageRequest, item: ReviewItem, *, more: Mapping[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """The page as the person left it: with their draft, unless the address asks for an answer or a suggestion."""
+    draft = list_drafts(request.actor).filter(item=item).first()
+    style, answer = request.GET.get("style", ""), request.GET.get("answer", "")
+    if draft is None or style or (answer and answer != draft.answer):
+        bench = Bench.of_item(item, timezone.now(), style)
+        return _show(request, item, bench, given={"answer": answer}, draft=draft, more=more, status=status)
+    typed = _typed(draft)
+    bench = Bench.of_item(item, timezone.now(), typed.get("style", ""))
+    form = AnswerForm(typed, item=item, held=bench.held, pieces=bench.pieces)
+    form.is_valid()
+    return _show(request, item, bench, given=typed, form=form, is_trial=True, draft=draft, more=more, status=status)
+
+
+def _typed(draft: Draft) -> QueryDict:
+    """The form as it was typed. Its version stays out: what counts is the question that is on the page now."""
+    typed = QueryDict(mutable=True)
+    for name, texts in draft.fields.items():
+        typed.setlist(name, texts)
+    return typed
 
 
 @require_POST
@@ -80,8 +108,11 @@ def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
             named_person=data["named_person"],
         )
     except DomainError as refusal:
-        return _refused(request, item, form, refusal)
+        return refused(request, item, form, refusal)
+    drop_draft(item_id=item.pk, actor=request.actor)
     messages.success(request, workbench.thanks_for(item, decision))
+    if request.POST.get("then") == "next":
+        return redirect(after_answer(request, item))
     if decision.answer in PASSING_ON:
         return redirect("reviews:inbox")
     return redirect("reviews:item_detail", item_id=item.pk)
@@ -162,7 +193,7 @@ def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerF
     return preview | ({"attests": True, "decider": workbench.decider_of(item)} if standing.attests else {})
 
 
-def _refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
+def refused(request: PageRequest, item: ReviewItem, form: AnswerForm, refusal: DomainError) -> HttpResponse:
     """The domain said no: the page again, as things are now, with everything that was typed."""
     fresh = access_item(actor=request.actor, item_id=item.pk)
     named = refusal.details.get("fields")
@@ -182,12 +213,16 @@ def _show(
     preview: dict[str, Any] | None = None,
     reassign_form: ReassignForm | None = None,
     refusal: DomainError | None = None,
+    draft: Draft | None = None,
+    more: Mapping[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """is_trial: the form was not sent for good, so what is still missing is no error yet."""
     given = given or {}
     context = workbench.page_of(item, bench, request.actor)
-    context |= workbench.neighbours(request.actor, item)
+    came_by = _came_by(request)
+    context |= neighbours(request.actor, item, wish_of(came_by))
+    context |= talk_of(item, request.actor)
     context |= chooser_of(bench, given, form)
     context |= {
         "given": given,
@@ -201,17 +236,36 @@ def _show(
         "page_keys": _keys(context),
         "suggest_url": f"{reverse('reviews:item_detail', args=[item.pk])}?answer=scope_down",
         "preview_url": reverse("reviews:item_preview", args=[item.pk]),
+        "line_query": kept_query(came_by),
+        "draft": draft,
+        "draft_stale": why_stale(draft, item, request.actor) if draft else "",
         "tries_at_once": is_fragment(request) and request.headers.get("HX-Target") == "target",
+        **(more or {}),
     }
     status = refusal.status if refusal else status
     return render_page(request, PAGE, context, status=status)
 
 
+def _came_by(request: PageRequest) -> QueryDict:
+    """The part of the inbox from which the person came: in the address, or carried by the form."""
+    if request.method == "POST":
+        return QueryDict(request.POST.get("back", "")[:2000].encode("ascii", "ignore").decode())
+    return request.GET
+
+
 def _keys(context: dict[str, Any]) -> list[tuple[str, str]]:
+    moving = [("n, j", "Next question"), ("p, k", "Previous question"), ("i", "Back to the inbox")]
+    asking = [("q", "Ask somebody first")] if context["ask_form"] else []
     if not context["standing"].may_answer:
-        return [("n", "Next question"), ("p", "Previous question")]
+        return [*moving, *asking]
     answers = [(choice.key, choice.label) for choice in context["choices"]]
-    return [*answers, ("n", "Next question"), ("p", "Previous question")]
+    sending = [
+        ("c", "Write the reason"),
+        ("Ctrl+Enter", "Answer, then the next question"),
+        ("d", "Keep as a draft, then the next question"),
+        ("Esc", "Leave a field"),
+    ]
+    return [*answers, *sending, *moving, *asking]
 
 
 def _faster(item: ReviewItem, refusal: DomainError | None) -> Decision | None:

@@ -13,7 +13,6 @@ from governance.kernel.actors import Actor, Role
 from governance.kernel.permissions import Permission, describe
 from governance.people.access import MAIL_LINK
 from governance.people.models import User
-from governance.web.pagination import SortKey
 from identities.models import CredentialKind, Environment, Revocability
 from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.answers import PASSING_ON
@@ -22,20 +21,11 @@ from reviews.decisions.resolution import RULE_LABELS
 from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of
 from reviews.models import Answer, Decision, ItemKind, Order, ReviewItem
 from reviews.policies.outcomes import Strategy
-from reviews.selectors import UNDECIDED, explain_resolution, list_decisions, list_inbox
+from reviews.selectors import UNDECIDED, explain_resolution, list_decisions
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
 from reviews.views.bench import Bench
 from reviews.views.trigger import carried_of, trigger_of
 
-MOST_IN_LINE = 500
-# The order of the inbox, and so of "next question": what is due first, privileged first, one identity together.
-INBOX_ORDER = (
-    SortKey("campaign__deadline_at"),
-    SortKey("campaign_id"),
-    SortKey("is_privileged", descending=True),
-    SortKey("identity__name"),
-    SortKey("pk"),
-)
 MOVING = frozenset({OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED})
 KEYS = {
     Answer.APPROVE: "a",
@@ -307,21 +297,6 @@ def choices_of(item: ReviewItem, *, attests: bool) -> list[Choice]:
         )
         for answer in answers_for(item)
     ]
-
-
-def neighbours(actor: Actor, item: ReviewItem) -> dict[str, Any]:
-    """The questions before and after this one in the person's inbox, and where it stands."""
-    names = [("-" if key.descending else "") + key.name for key in INBOX_ORDER]
-    ids = list(list_inbox(actor=actor).order_by(*names).values_list("pk", flat=True)[:MOST_IN_LINE])
-    if item.pk not in ids:
-        return {"previous_id": None, "next_id": ids[0] if ids else None, "place": 0, "waiting": len(ids)}
-    at = ids.index(item.pk)
-    return {
-        "previous_id": ids[at - 1] if at else None,
-        "next_id": ids[at + 1] if at + 1 < len(ids) else None,
-        "place": at + 1,
-        "waiting": len(ids),
-    }
 
 
 def proposal_of(item: ReviewItem) -> dict[str, Any] | None:

@@ -51,6 +51,7 @@ from reviews.models import (
     Decision,
     Delegation,
     Order,
+    Remark,
     ReviewItem,
     ReviewSchedule,
     ReviewWatch,
@@ -85,6 +86,7 @@ class Belongings:
     view: SavedView
     delivery: WebhookDelivery
     watch: ReviewWatch
+    remark: Remark
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Belongings:
             "endpoint_id": self.delivery.endpoint_id,
             "delivery_id": self.delivery.pk,
             "watch_id": self.watch.pk,
+            "remark_id": self.remark.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -278,6 +281,9 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         ends_at=timezone.now() + timedelta(days=40),
         created_at=timezone.now(),
     )
+    remark = Remark.objects.create(
+        item=item, author=other, asked=user, text="Who uses it?", item_version=1, made_at=timezone.now()
+    )
     return Belongings(
         user,
         source,
@@ -296,6 +302,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         view,
         _delivery(user),
         make.make_watch(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}"),
+        remark,
         absence,
     )
 
@@ -483,6 +490,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "api_grant_questions": lambda my: {"target": make.NARROWER, "why": "Never written to."},
     "reviews:items_bulk": lambda my: {"answer": "approve", "item": f"{my.item.pk}:{my.item.version}", "step": "apply"},
     "reviews:item_answer": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:item_draft": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
+    "reviews:remark_ask": lambda my: {"ask-asked": str(my.user.pk), "ask-text": "Who uses it?"},
+    "reviews:remark_reply": lambda my: {"text": "I do."},
     "reviews:item_preview": lambda my: {"answer": "approve", "version": my.item.version, "reason": "Needed."},
     "reviews:item_recall": lambda my: {"decision": str(my.decision.pk)},
     "reviews:item_reassign": lambda my: {

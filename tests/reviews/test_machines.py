@@ -19,7 +19,14 @@ from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
@@ -56,7 +63,10 @@ OWNERS = {"asks": ["owner", "backup", "team"], "people": 3}
 CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
     "one": [{}],
     "one accept": [OWNERS],
-    "all": [OWNERS | {"strategy": "all_must_accept"}, {"asks": ["independent"], "items": "disagreed", "sees": "nothing"}],
+    "all": [
+        OWNERS | {"strategy": "all_must_accept"},
+        {"asks": ["independent"], "items": "disagreed", "sees": "nothing"},
+    ],
     "one deny": [{}, OWNERS | {"strategy": "one_deny_denies", "items": "answered", "answered": ["accept"]}],
     "not denied": [
         OWNERS | {"people": 2, "strategy": "accepted_if_not_denied"},
@@ -75,7 +85,9 @@ class Machine(RuleBasedStateMachine):
 
     make: Any
 
-    @initialize(stages=some.sampled_from(sorted(CONFIGURATIONS)), policy=some.sampled_from(["keep_and_escalate", "revoke"]))
+    @initialize(
+        stages=some.sampled_from(sorted(CONFIGURATIONS)), policy=some.sampled_from(["keep_and_escalate", "revoke"])
+    )
     def open(self, stages: str, policy: str) -> None:
         make = self.make
         self.world = World()
@@ -91,9 +103,7 @@ class Machine(RuleBasedStateMachine):
         assert self.world.sync(self.source).state == "applied"
         team = Team.objects.create(name=f"Team {self.source.slug}")
         team.members.add(self.people[2])
-        Identity.objects.filter(source=self.source).update(
-            owner=self.people[0], backup_owner=self.people[1], team=team
-        )
+        Identity.objects.filter(source=self.source).update(owner=self.people[0], backup_owner=self.people[1], team=team)
         self.opened_at = timezone.now()
         campaign = make.campaign(
             is_open=False,
@@ -374,7 +384,9 @@ def own_trail(settings: Any, tmp_path: Any) -> None:
     settings.ORDER_RECALL_SECONDS = 0
 
 
-def test_no_interleaving_loses_or_doubles_anything(own_trail: None, committed_db: Any, make: Any, monkeypatch: Any) -> None:
+def test_no_interleaving_loses_or_doubles_anything(
+    own_trail: None, committed_db: Any, make: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(provisioning, "connector_for", provisioning.connector_for)
     Machine.make = make
     run_state_machine_as_test(

@@ -18,13 +18,17 @@ from reviews.campaigns.schedules import change_schedule, create_schedule, pause_
 from reviews.continuous import change_watch, create_watch, open_batches
 from reviews.decisions import (
     apply_delegations,
+    ask_remark,
     create_delegation,
     decide,
     end_delegation,
     escalate_silent_items,
     reassign_item,
     recall,
+    reply_to_remark,
     reroute_items_of,
+    save_draft,
+    submit_drafts,
 )
 from reviews.decisions.reassigning import reassign_all_of
 from reviews.models import Campaign, WatchHit
@@ -207,6 +211,29 @@ def case_repin(make):
     return lambda: repin_item(item=item, version=1, actor=make.actor(item.assignee), now=make.NOW)
 
 
+def case_submit(make):
+    item = make.item()
+    me = make.actor(item.assignee)
+    save_draft(item=item, version=1, actor=me, now=make.NOW, answer="approve")
+    return lambda: submit_drafts(actor=me, now=make.NOW)
+
+
+def asked_remark(make):
+    item = make.item()
+    me, boss = make.actor(item.assignee), item.campaign.manager
+    return lambda: ask_remark(item=item, asked=boss, text="Still needed?", actor=me, now=make.NOW), boss
+
+
+def case_ask_remark(make):
+    return asked_remark(make)[0]
+
+
+def case_reply(make):
+    ask, boss = asked_remark(make)
+    remark = ask()
+    return lambda: reply_to_remark(remark=remark, text="It is.", actor=make.actor(boss), now=make.NOW)
+
+
 @pytest.mark.parametrize(
     ("case", "verb"),
     [
@@ -239,6 +266,9 @@ def case_repin(make):
         (case_start_of_absence, "delegation.started"),
         (case_escalate, "item.escalated"),
         (case_repin, "item.assigned"),
+        (case_submit, "item.decided"),
+        (case_ask_remark, "remark.asked"),
+        (case_reply, "remark.answered"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK
-from reviews.decisions import decide
+from reviews.decisions import decide, save_draft
 from reviews.models import Decision, Order, ReviewItem
 
 pytestmark = pytest.mark.browser
@@ -41,6 +41,7 @@ def scene(site, make):
     make.plain, make.spare, make.privileged, make.key = (
         make.get_item(campaign, thing) for thing in (*grants, credential)
     )
+    save_draft(item=make.key, version=1, actor=make.actor(owner), now=timezone.now(), answer="keep")
     make.free = make.grant(etl, label="payments and refunds")
     decide(item=make.spare, version=1, answer="revoke", actor=make.actor(owner), now=timezone.now(), reason="Old.")
     return make
@@ -57,6 +58,9 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size,
     order = Order.objects.get()
     visits = [
         (scene.owner, "/inbox/", ""),
+        (scene.owner, "/inbox/?by=source&cols=use&cols=exposure&cols=owner&cols=last&cols=recommendation", ""),
+        (scene.owner, "/inbox/?by=permission", ""),
+        (scene.owner, "/inbox/drafts/", "text=Submit 1 answer"),
         (scene.owner, f"/reviews/items/{scene.plain.pk}/", "#preview .diff"),
         (scene.owner, f"/reviews/items/{scene.privileged.pk}/", ""),
         (scene.owner, f"/reviews/items/{scene.key.pk}/?answer=rotate", "#preview .banner"),
@@ -162,31 +166,39 @@ def test_the_inbox_is_triaged_by_keyboard(scene, visit):
 
     page.keyboard.press("j")
     page.keyboard.press("j")
-    current = page.inner_text(".is-current .cell-main")
+    assert "etl_nightly" in page.inner_text(".is-current .cell-main")
     page.keyboard.press("a")
-    page.wait_for_selector(".toast")
-    assert "etl_nightly" in current
-    assert Decision.objects.exclude(item=scene.spare).count() == 1
+    page.wait_for_selector("tr.has-draft")
+    assert "1 drafted" in page.inner_text("#draft-bar")
+    assert Decision.objects.exclude(item=scene.spare).count() == 0
 
-    page.keyboard.press("j")
     page.keyboard.press("x")
     assert page.inner_text("[data-selected-count]") == "1"
-    page.click("[data-bulk-bar] button[value=approve]")
+    page.keyboard.press("A")
     page.wait_for_selector("text=Nothing has been applied yet.")
     assert violations(page) == []
-    page.fill("#id_reason", "Needed every night.")
-    page.click("button:has-text('Approve 1 row')")
+    page.keyboard.press("c")
+    page.keyboard.type("Needed every night.")
+    page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=1 question answered")
 
 
-def test_a_single_revocation_asks_first(scene, visit):
-    page = visit(scene.owner, "/inbox/", **DESKTOP)
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("r")
-    page.wait_for_selector("#confirm[open]")
-    page.keyboard.press("Escape")
-    assert Decision.objects.exclude(item=scene.spare).count() == 0
+def test_people_ask_each_other_on_the_page_of_a_question(scene, visit):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
+    page.keyboard.press("q")
+    page.select_option("#id_ask-asked", label="Mira Kallas")
+    page.fill("#id_ask-text", "Does the month-end run still write?")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=No reply yet.")
+
+    other = visit(scene.manager, "/inbox/", **PHONE)
+    other.click("text=about etl_nightly")
+    other.fill("#talk textarea", "It only reads.")
+    assert violations(other) == []
+    other.click("button:has-text('Reply')")
+    other.wait_for_selector(".talk-reply:has-text('It only reads.')")
+    other.goto(other.url.split("/reviews/")[0] + "/inbox/")
+    assert "about etl_nightly" not in other.inner_text("main")
 
 
 def test_an_owner_on_a_phone_answers_in_two_taps_and_a_sentence(scene, visit):

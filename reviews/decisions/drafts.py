@@ -1,0 +1,197 @@
+"""Answers that are prepared first and given together later.
+
+Drafts leave no audit records: a draft changes nothing, is seen by nobody but its author, and may be typed and dropped
+a hundred times. What counts is the answer, and each answer that is submitted leaves the record of its own decision.
+They exist for people in a browser only; a program sends its answers when it has them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from governance.kernel.actors import Actor, ActorKind
+from governance.kernel.errors import DomainError
+from governance.kernel.permissions import Permission
+from governance.people.models import User
+from reviews.decisions.deciding import decide
+from reviews.decisions.foreseeing import Outlook, Prospect, foresee
+from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
+from reviews.models import Draft, ReviewItem
+
+MOST_DRAFTS = 500
+LARGEST = 200_000
+Fields = Mapping[str, Sequence[str]]
+
+
+class DraftTooLarge(DomainError):
+    """More was typed than a draft keeps."""
+
+    code = "draft-too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class Prospective:
+    """A draft with what would become of it now. is_stale: the question moved on, so it is not sent."""
+
+    draft: Draft
+    ok: bool
+    problem: str
+    is_attestation: bool
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one draft. problem is a sentence, empty when the answer was given."""
+
+    draft: Draft
+    ok: bool
+    problem: str = ""
+    is_attestation: bool = False
+
+
+def list_drafts(actor: Actor) -> QuerySet[Draft]:
+    """The person's drafts, oldest first, with what they are about."""
+    related = ("item__campaign", "item__identity__source", "item__grant", "item__grant_version", "item__credential")
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    drafts = Draft.objects.select_related(*related, "named_person").filter(person=person)
+    return drafts.order_by("changed_at", "pk") if person else drafts.none()
+
+
+def save_draft(
+    *,
+    item: ReviewItem,
+    version: int,
+    actor: Actor,
+    now: datetime,
+    answer: str = "",
+    reason: str = "",
+    until: datetime | None = None,
+    target: Permission | None = None,
+    named_person: User | None = None,
+    problem: str = "",
+    fields: Fields | None = None,
+) -> Draft:
+    """Keep what the person means to answer, complete or not; a later one replaces it. No audit record, see above.
+
+    version: of the question that the person saw; problem: what the form still lacks; fields: the form as typed. The
+    last one written wins: two windows of the same person are one draft. Raises NotAssigned, StaleItem (the question is
+    closed), CampaignNotOpen and DraftTooLarge.
+    """
+    item = get_item(item.pk)
+    person = require_assignee(item, actor)
+    require_open(item.campaign, now)
+    require_undecided(item)
+    typed = {name: [text.replace("\x00", "") for text in texts] for name, texts in (fields or {}).items()}
+    if len(json.dumps(typed)) > LARGEST:
+        raise DraftTooLarge("This is more than a draft can keep. Answer it now, or shorten it.")
+    with transaction.atomic(durable=True):
+        draft, _ = Draft.objects.update_or_create(
+            item=item,
+            person_id=person,
+            defaults={
+                "version": version if 0 < version < 2**31 else 0,
+                "answer": answer,
+                "reason": reason.replace("\x00", ""),
+                "until": until,
+                "target": target.to_json() if target else None,
+                "named_person": named_person,
+                "problem": problem[:500],
+                "fields": typed,
+                "changed_at": now,
+            },
+        )
+    return draft
+
+
+def drop_draft(*, item_id: UUID, actor: Actor) -> bool:
+    """Forget the person's draft on this question; whether there was one. No audit record, see above."""
+    with transaction.atomic(durable=True):
+        deleted, _ = Draft.objects.filter(item=item_id, person=actor.person_id).delete()
+    return bool(deleted)
+
+
+def foresee_drafts(*, drafts: Sequence[Draft], actor: Actor, now: datetime) -> list[Prospective]:
+    """What submitting would do to each draft, with a fixed number of queries; changes nothing."""
+    prospects = [
+        Prospect(each.item_id, each.version, each.answer, each.until, each.target is not None)
+        for each in drafts
+        if each.answer and not each.problem
+    ]
+    outlooks = {each.item_id: each for each in foresee(prospects=prospects, actor=actor, now=now)}
+    return [_prospective(draft, outlooks.get(draft.item_id), actor) for draft in drafts]
+
+
+def submit_drafts(
+    *, actor: Actor, now: datetime, item_ids: Iterable[UUID] | None = None, limit: int = MOST_DRAFTS
+) -> list[Sent]:
+    """Give the drafted answers, each by `decide` with its own transaction and record; at most `limit`, oldest first.
+
+    item_ids: only the drafts on these questions. A draft goes once its answer is given; one that is refused stays and
+    says why. A crash in between leaves a draft on a question that has moved on: it is shown so and never sent again.
+    """
+    drafts = list_drafts(actor)
+    if item_ids is not None:
+        drafts = drafts.filter(item__in=list(item_ids))
+    return [_send(draft, actor, now) for draft in drafts[:limit]]
+
+
+def _send(draft: Draft, actor: Actor, now: datetime) -> Sent:
+    if draft.problem or not draft.answer:
+        return Sent(draft, False, draft.problem or "No answer is chosen yet.")
+    try:
+        decision = decide(
+            item=draft.item,
+            version=draft.version,
+            answer=draft.answer,
+            actor=actor,
+            now=now,
+            reason=draft.reason,
+            until=draft.until,
+            target=Permission.from_json(draft.target) if draft.target is not None else None,
+            named_person=draft.named_person,
+        )
+    except DomainError as refusal:
+        return Sent(draft, False, refusal.message)
+    with transaction.atomic(durable=True):
+        # Changed in this moment: then it is another draft, and stays.
+        Draft.objects.filter(pk=draft.pk, changed_at=draft.changed_at).delete()
+    return Sent(draft, True, is_attestation=decision.is_attestation)
+
+
+def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospective:
+    stale = why_stale(draft, draft.item, actor)
+    if stale:
+        return Prospective(draft, False, stale, False, True)
+    if outlook is None:
+        return Prospective(draft, False, draft.problem or "No answer is chosen yet.", False, False)
+    return Prospective(draft, outlook.ok, outlook.problem, outlook.is_attestation, False)
+
+
+def why_stale(draft: Draft, item: ReviewItem, actor: Actor) -> str:
+    """Why the draft no longer fits its question, as a sentence; empty where it does."""
+    if item.state not in ("open", "attested") or item.campaign.state != "open":
+        return "This question was closed meanwhile."
+    if item.assignee_id != actor.person_id:
+        return "Somebody else is asked by now."
+    if item.version != draft.version:
+        return "The question changed since you drafted this. Look at it again."
+    return ""
+
+
+__all__ = [
+    "DraftTooLarge",
+    "Prospective",
+    "Sent",
+    "drop_draft",
+    "foresee_drafts",
+    "list_drafts",
+    "save_draft",
+    "submit_drafts",
+    "why_stale",
+]

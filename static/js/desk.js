@@ -1,0 +1,131 @@
+/* The reviewer's desk: comfort on top of pages that already work. Keys of rows and buttons are handled in app.js. */
+
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+const isTyping = (element) => element.matches("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]");
+
+/* --- rows: the place in the list survives drafting and coming back ------------------------------------------------ */
+
+const PLACE = `desk:${location.pathname}${location.search}`;
+
+function makeCurrent(row) {
+  $$("[data-row].is-current").forEach((each) => each.classList.remove("is-current"));
+  if (!row) return;
+  row.classList.add("is-current");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
+// Drafting replaces the row; whoever drafts goes on with the next one, whoever undoes stays.
+document.body.addEventListener("htmx:afterSettle", (event) => {
+  const row = event.detail.elt?.closest?.("[data-row]") ?? event.detail.elt;
+  if (!row?.matches?.("tr[data-row]")) return;
+  const rows = $$("[data-row]");
+  const next = rows[rows.indexOf(row) + 1];
+  makeCurrent(row.classList.contains("has-draft") && next ? next : row);
+});
+
+// Back from a question, the list stands where it was left.
+addEventListener("pagehide", () => {
+  const row = $("[data-row].is-current[id]");
+  if (row) sessionStorage.setItem(PLACE, row.id);
+});
+const left = sessionStorage.getItem(PLACE);
+if (left && !location.hash) {
+  const row = document.getElementById(left);
+  if (row) makeCurrent(row);
+}
+
+/* --- keys ---------------------------------------------------------------------------------------------------------- */
+
+document.addEventListener("keydown", (event) => {
+  if ($("dialog[open]")) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const form = event.target.closest?.("form") ?? $(".answer-form");
+    const button = form && ($("[data-send]", form) ?? $("[type=submit]", form));
+    if (button && !button.disabled) { event.preventDefault(); button.click(); }
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isTyping(event.target)) {
+    if (event.key === "Escape") { event.preventDefault(); event.target.blur(); }
+    return;
+  }
+  const field = $(`main [data-key-focus="${CSS.escape(event.key)}"]`);
+  if (field) { event.preventDefault(); field.focus(); return; }
+  const summary = $(`main [data-key-open="${CSS.escape(event.key)}"]`);
+  if (summary) {
+    event.preventDefault();
+    const details = summary.closest("details");
+    details.open = true;
+    ($("select, textarea", details) ?? summary).focus();
+    return;
+  }
+  if (event.key === "f") {
+    const filter = $("main .filters select");
+    if (filter) { event.preventDefault(); filter.focus(); }
+  } else if ((event.key === "j" || event.key === "k") && !$("[data-row]")) {
+    $(event.key === "j" ? "[data-next]" : "[data-prev]")?.click();
+  }
+});
+
+// A link to a part of the page opens what is folded there.
+function openFragment() {
+  if (location.hash !== "#talk") return;
+  const details = $("#ask-somebody");
+  const reply = $("#talk textarea[data-key-focus]");
+  if (details && !reply) details.open = true;
+  (reply ?? $("select, textarea", details ?? document.createElement("i")))?.focus();
+}
+openFragment();
+
+// An answer named in the address is meant to be given: where words are needed, the cursor stands there already.
+const chosen = $(".answer-form [name=answer]:checked");
+if (chosen && new URLSearchParams(location.search).has("answer") && !matchMedia("(pointer: coarse)").matches) {
+  const part = chosen.value === "not_mine" || chosen.value === "dont_know" ? "#id_named_person" : "#id_reason";
+  const dated = chosen.value === "approve_until" || chosen.value === "rotate" ? "#id_until" : part;
+  if (chosen.value !== "scope_down") $(dated)?.focus({ preventScroll: true });
+}
+
+/* --- drafts save themselves ---------------------------------------------------------------------------------------- */
+
+const WAIT = 700;
+
+function autosave(form) {
+  const state = $("[data-autosave-state]", form);
+  let timer = 0, running = null, changed = false, over = false;
+  const say = (words) => { if (state) state.textContent = words; };
+
+  async function save(keepalive = false) {
+    clearTimeout(timer);
+    if (!changed || over) return;
+    if (running && !keepalive) { await running; }
+    changed = false;
+    const body = new FormData(form);
+    body.set("then", "stay");
+    // Larger bodies may not outlive the page; they were sent a moment after they were typed.
+    running = fetch(form.dataset.autosave, { method: "POST", body, keepalive, headers: { "X-Requested-With": "fetch" } })
+      .then(async (response) => {
+        if (response.ok && !response.redirected) say("Draft saved");
+        else { changed = true; say(response.status < 500 && !response.redirected ? `Not saved: ${await response.text()}` : "Not saved yet"); }
+      })
+      .catch(() => { changed = true; say("Not saved: the server cannot be reached. It is tried again."); timer = setTimeout(save, 5000); })
+      .finally(() => { running = null; });
+    await running;
+  }
+
+  function note(event) {
+    if (!event.isTrusted && event.type !== "change") return;
+    changed = true;
+    say("…");
+    clearTimeout(timer);
+    timer = setTimeout(save, WAIT);
+  }
+  form.addEventListener("input", note);
+  form.addEventListener("change", note);
+  form.addEventListener("submit", () => { over = true; clearTimeout(timer); });
+  addEventListener("pageshow", () => { over = false; });
+  addEventListener("pagehide", () => save(true));
+}
+$$("form[data-autosave]").forEach(autosave);
