@@ -358,6 +358,9 @@ LOGGING = {
 # How long a decision can be taken back before its order is sent, and how long a silent worker keeps an order.
 ORDER_RECALL_SECONDS = env.int("ORDER_RECALL_SECONDS", default=20)
 ORDER_LEASE_SECONDS = env.int("ORDER_LEASE_SECONDS", default=60)
+# How often an order is tried before it is given up, and the longest wait between two attempts.
+ORDER_MAX_ATTEMPTS = env.int("ORDER_MAX_ATTEMPTS", default=8)
+ORDER_RETRY_MAX_SECONDS = env.int("ORDER_RETRY_MAX_SECONDS", default=900)
 
 # --- reviews ----------------------------------------------------------------------------------------------------
 # The shortest time between two campaigns of one schedule, and how long use must have been watched before its absence

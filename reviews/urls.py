@@ -3,7 +3,7 @@
 from django.urls import path
 
 from reviews import api
-from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules
+from reviews.views import campaigns, inbox, items, narrowing, orders, panel, schedules, windows
 
 app_name = "reviews"
 
@@ -33,10 +33,18 @@ urlpatterns = [
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),
+    path("orders/windows/", windows.window_list, name="window_list"),
+    path("orders/windows/new/", windows.window_create, name="window_create"),
+    path("orders/windows/<uuid:window_id>/remove/", windows.window_remove, name="window_remove"),
+    path("orders/freezes/new/", windows.freeze_create, name="freeze_create"),
+    path("orders/freezes/<uuid:freeze_id>/lift/", windows.freeze_lift, name="freeze_lift"),
     path("orders/<uuid:order_id>/", orders.order_detail, name="order_detail"),
     path("orders/<uuid:order_id>/restore/", orders.order_restore, name="order_restore"),
     path("orders/<uuid:order_id>/retry/", orders.order_retry, name="order_retry"),
     path("orders/<uuid:order_id>/settle/", orders.order_settle, name="order_settle"),
+    path("orders/<uuid:order_id>/release/", orders.order_release, name="order_release"),
+    path("orders/<uuid:order_id>/refuse/", orders.order_refuse, name="order_refuse"),
+    path("orders/<uuid:order_id>/protest/", orders.order_protest, name="order_protest"),
     path("orders/<uuid:order_id>/task-done/", orders.order_task_done, name="order_task_done"),
 ]
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reviews.api import campaigns, items, narrowing, orders, schedules
+from reviews.api import campaigns, items, narrowing, orders, schedules, windows
 
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
@@ -17,6 +17,10 @@ urlpatterns = [
     path("grants/<uuid:grant_id>/questions/", narrowing.GrantQuestions.as_view(), name="api_grant_questions"),
     path("orders/", orders.OrderList.as_view(), name="api_orders"),
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),
+    path("change-windows/", windows.ChangeWindowList.as_view(), name="api_change_windows"),
+    path("change-windows/<uuid:window_id>/", windows.ChangeWindowDetail.as_view(), name="api_change_window"),
+    path("freezes/", windows.FreezeList.as_view(), name="api_freezes"),
+    path("freezes/<uuid:freeze_id>/", windows.FreezeDetail.as_view(), name="api_freeze"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
 ]

@@ -203,7 +203,8 @@ def _complete(campaign: Campaign, now: datetime) -> bool:
 
 
 def _is_dated() -> Q:
-    return Q(decision__answer=Answer.APPROVE_UNTIL, state=OrderState.PLANNED, attempts=0)
+    unsent = (OrderState.PLANNED, OrderState.AWAITING_SECOND)
+    return Q(decision__answer=Answer.APPROVE_UNTIL, state__in=unsent, attempts=0)
 
 
 def _due_orders() -> QuerySet[Order]:

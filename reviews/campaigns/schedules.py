@@ -16,8 +16,8 @@ from governance.people.access import require_role
 from governance.people.models import ApiToken, User
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 from reviews import policies
-from reviews.campaigns.calendar import InvalidRule, check_rule, dates_after
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies.calendar import InvalidRule, check_rule, dates_after
 
 LONGEST_DURATION = 366
 SHORTEST_REASON = 10

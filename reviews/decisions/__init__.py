@@ -6,6 +6,7 @@ from reviews.decisions.deciding import decide
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
+from reviews.decisions.releasing import NothingToRelease, list_awaiting, refuse, release
 from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
 from reviews.decisions.targets import TargetNotInside
 
@@ -17,6 +18,7 @@ __all__ = [
     "NotAssigned",
     "NotEligible",
     "NotRecallable",
+    "NothingToRelease",
     "ReasonRequired",
     "SelfReview",
     "StaleItem",
@@ -25,9 +27,12 @@ __all__ = [
     "answers_for",
     "decide",
     "decide_many",
+    "list_awaiting",
     "reason_is_required",
     "reassign_item",
     "recall",
+    "refuse",
+    "release",
     "reroute_items_of",
     "reroute_orphaned_items",
 ]

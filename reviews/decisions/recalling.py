@@ -37,9 +37,9 @@ def recall(*, decision: Decision, actor: Actor, now: datetime) -> Decision:
         person = _require_recaller(item, decision, actor)
         _require_recallable(item, decision)
         recall_orders(decision=decision, actor=actor, now=now)
-        taken_back = _write_recall(decision, person, actor, now)
-        _forget_approval(item, decision)
-        old = move_item(item, _state_before(item, decision), **_reopened(decision))
+        taken_back = write_recall(decision, person, actor, now)
+        forget_approval(item, decision)
+        old = move_item(item, state_before(item, decision), **reopened(decision))
         record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old)
     return taken_back
 
@@ -62,7 +62,8 @@ def _require_recallable(item: ReviewItem, decision: Decision) -> None:
         raise NotRecallable(f"The question is {item.state}, so there is nothing to take back.")
 
 
-def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime) -> Decision:
+def write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime, *, reason: str = "") -> Decision:
+    """The row that takes the decision back in this person's name."""
     return Decision.objects.create(
         item_id=decision.item_id,
         recalls=decision,
@@ -72,25 +73,28 @@ def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime)
         target=decision.target,
         proof=decision.proof,
         digest=decision.digest,
+        reason=reason,
         decided_by_id=person,
         auth_method=actor.auth_method,
         decided_at=now,
     )
 
 
-def _state_before(item: ReviewItem, decision: Decision) -> ItemState:
+def state_before(item: ReviewItem, decision: Decision) -> ItemState:
+    """Where the question stood before this answer."""
     if decision.is_attestation:
         return ItemState.OPEN
     attested = item.decisions.filter(is_attestation=True, recalls=None, recalled_by=None)
     return ItemState.ATTESTED if attested.exists() else ItemState.OPEN
 
 
-def _reopened(decision: Decision) -> dict[str, Any]:
+def reopened(decision: Decision) -> dict[str, Any]:
     """Whoever answered is asked again, also when an attestation had sent the question on."""
     return {"decided_at": None, "assignee_id": decision.decided_by_id}
 
 
-def _forget_approval(item: ReviewItem, decision: Decision) -> None:
+def forget_approval(item: ReviewItem, decision: Decision) -> None:
+    """Let the inventory show the approval that stood before, if any."""
     if item.kind != ItemKind.GRANT or decision.is_attestation or decision.answer not in KEEPING or not item.grant_id:
         return
     standing = (

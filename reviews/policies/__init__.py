@@ -5,35 +5,14 @@ changing a schedule never changes a review that is under way. A topic that nobod
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from governance.kernel.errors import DomainError
+from reviews.policies.contract import InvalidPolicy, Topic
+from reviews.policies.remedies import Remedies
 
+__all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
-class InvalidPolicy(DomainError):
-    """A choice that cannot be kept. `details["fields"]` says what is wrong, per field of the topic."""
-
-    code = "invalid-policy"
-    title = "These rules cannot be used"
-
-    def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__(" ".join(problems.values()), fields=dict(problems))
-
-
-class Topic(Protocol):
-    """One module's choices: a frozen dataclass whose fields are what people settle."""
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Topic":
-        """Read what was kept or sent; absent members are defaults. Raises InvalidPolicy."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """The whole topic as plain JSON, defaults included."""
-        ...
-
-
-TOPICS: dict[str, type[Topic]] = {}
+TOPICS: dict[str, type[Topic]] = {"remedies": Remedies}
 """By name; the names are members of a schedule's and a campaign's `policy`."""
 
 

@@ -16,7 +16,6 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_population_credentials, list_population_grants
-from reviews.campaigns.calendar import dates_after
 from reviews.campaigns.due import run_now
 from reviews.campaigns.schedules import (
     change_schedule,
@@ -29,6 +28,7 @@ from reviews.campaigns.schedules import (
 from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies.calendar import dates_after
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs

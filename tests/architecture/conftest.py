@@ -43,7 +43,7 @@ from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
-from reviews.models import Answer, Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Answer, Campaign, ChangeWindow, Decision, Freeze, Order, ReviewItem, ReviewSchedule
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -69,6 +69,8 @@ class Belongings:
     token: ApiToken
     file: PeopleFile
     view: SavedView
+    window: ChangeWindow
+    freeze: Freeze
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
@@ -88,6 +90,8 @@ class Belongings:
             "token_id": self.token.pk,
             "file_id": self.file.pk,
             "view_id": self.view.pk,
+            "window_id": self.window.pk,
+            "freeze_id": self.freeze.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -262,6 +266,8 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         token,
         file,
         view,
+        ChangeWindow.objects.create(source=source, **_window(), created_by=user),
+        Freeze.objects.create(source=source, **_freeze(), created_by=user),
     )
 
 
@@ -343,6 +349,15 @@ def bodies() -> Callable[..., dict[str, Any]]:
         return _BODIES.get(name, lambda _: {})(things)
 
     return body
+
+
+def _window() -> dict[str, Any]:
+    times = {"starts_at": "2027-01-03T02:00Z", "time_zone": "UTC", "duration_minutes": 60}
+    return {"name": "Sundays", "rrule": "FREQ=WEEKLY;BYDAY=SU"} | times
+
+
+def _freeze() -> dict[str, Any]:
+    return {"reason": "Year end", "starts_at": "2099-12-20T00:00Z", "ends_at": "2100-01-02T00:00Z"}
 
 
 def _csv_file(content: bytes) -> SimpleUploadedFile:
@@ -428,6 +443,13 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
+    "reviews:order_release": lambda my: {"reason": "Agreed."},
+    "reviews:order_refuse": lambda my: {"reason": "Not now."},
+    "reviews:order_protest": lambda my: {"reason": "The nightly job fails."},
+    "reviews:window_create": lambda my: _window() | {"source": my.source.slug},
+    "reviews:freeze_create": lambda my: _freeze() | {"source": my.source.slug, "time_zone": "UTC"},
+    "api_change_windows": lambda my: _window() | {"source": my.source.slug},
+    "api_freezes": lambda my: _freeze() | {"source": my.source.slug},
     "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
     "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
     "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
