@@ -374,6 +374,9 @@ ORDER_LEASE_SECONDS = env.int("ORDER_LEASE_SECONDS", default=60)
 ORDER_BUDGET_PER_HOUR = env.int("ORDER_BUDGET_PER_HOUR", default=200)
 ORDER_BUDGET_PER_SOURCE = env.int("ORDER_BUDGET_PER_SOURCE", default=100)
 ORDER_BUDGET_PRODUCTION = env.int("ORDER_BUDGET_PRODUCTION", default=50)
+# How often an order is tried before it is given up, and the longest wait between two attempts.
+ORDER_MAX_ATTEMPTS = env.int("ORDER_MAX_ATTEMPTS", default=8)
+ORDER_RETRY_MAX_SECONDS = env.int("ORDER_RETRY_MAX_SECONDS", default=900)
 
 # --- reviews ----------------------------------------------------------------------------------------------------
 # The shortest time between two campaigns of one schedule, and how long use must have been watched before its absence

@@ -33,13 +33,18 @@ class ItemState(StrEnum):
 
 
 class OrderState(StrEnum):
-    """PLANNED can be recalled; from EXECUTING on the source is being changed; TASK waits for a person.
+    """AWAITING_SECOND waits for another person's release; PLANNED can be recalled; TASK waits for a person.
+
+    From EXECUTING on the source is being changed. WATCHING: the identity is locked out, and its access is removed on a
+    date unless somebody protests.
 
     SETTLED means that a person has looked at an order that cannot be verified and says why it may rest.
     """
 
+    AWAITING_SECOND = "awaiting_second"
     PLANNED = "planned"
     EXECUTING = "executing"
+    WATCHING = "watching"
     APPLIED = "applied"
     VERIFIED = "verified"
     TASK = "task"
@@ -78,8 +83,11 @@ ITEM_MOVES: Mapping[ItemState, frozenset[ItemState]] = {
 }
 
 ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
+    O.AWAITING_SECOND: frozenset({O.PLANNED, O.TASK, O.RECALLED}),
     O.PLANNED: frozenset({O.EXECUTING, O.RECALLED, O.TASK, O.BLOCKED, O.DRIFTED, O.FAILED}),
-    O.EXECUTING: frozenset({O.APPLIED, O.DRIFTED, O.PARTIAL, O.BLOCKED, O.FAILED, O.PLANNED, O.TASK}),
+    O.EXECUTING: frozenset({O.APPLIED, O.DRIFTED, O.PARTIAL, O.BLOCKED, O.FAILED, O.PLANNED, O.TASK, O.WATCHING}),
+    # Its day sends it on; a restoration ends it; a reading may show that somebody unlocked or removed it by hand.
+    O.WATCHING: frozenset({O.EXECUTING, O.RESTORED, O.DRIFTED, O.VERIFIED, O.SETTLED}),
     O.APPLIED: frozenset({O.VERIFIED, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.DRIFTED, O.RESTORED}),
     # A rotation waits as a task for its new credential, and is planned once that one is in use.
     O.TASK: frozenset({O.VERIFIED, O.RECALLED, O.FAILED, O.SETTLED, O.PLANNED}),
@@ -91,18 +99,19 @@ ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
         {O.VERIFIED, O.RESTORED, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.DRIFTED, O.PLANNED, O.SETTLED}
     ),
     # Nothing is under way here, yet somebody may do at the source what was wanted.
-    O.DRIFTED: frozenset({O.PLANNED, O.RECALLED, O.VERIFIED, O.SETTLED}),
-    O.BLOCKED: frozenset({O.PLANNED, O.TASK, O.RECALLED, O.VERIFIED, O.SETTLED}),
-    O.FAILED: frozenset({O.PLANNED, O.RECALLED, O.TASK, O.VERIFIED, O.SETTLED}),
-    O.REAPPEARED: frozenset({O.PLANNED, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    # What changed since its release asks for a second person anew.
+    O.DRIFTED: frozenset({O.PLANNED, O.AWAITING_SECOND, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    O.BLOCKED: frozenset({O.PLANNED, O.AWAITING_SECOND, O.TASK, O.RECALLED, O.VERIFIED, O.SETTLED}),
+    O.FAILED: frozenset({O.PLANNED, O.AWAITING_SECOND, O.RECALLED, O.TASK, O.VERIFIED, O.SETTLED}),
+    O.REAPPEARED: frozenset({O.PLANNED, O.AWAITING_SECOND, O.RECALLED, O.VERIFIED, O.SETTLED}),
     O.RECALLED: frozenset(),
     O.RESTORED: frozenset(),
     O.SETTLED: frozenset(),
 }
 
 SETTLED_ORDERS = frozenset({O.VERIFIED, O.RECALLED, O.RESTORED, O.SETTLED})
-UNSENT_ORDERS = frozenset({O.PLANNED, O.TASK})
-AWAITING_VERIFICATION = frozenset({O.APPLIED, O.PARTIAL, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.TASK})
+UNSENT_ORDERS = frozenset({O.AWAITING_SECOND, O.PLANNED, O.TASK})
+AWAITING_VERIFICATION = frozenset({O.WATCHING, O.APPLIED, O.PARTIAL, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.TASK})
 STOPPED_ORDERS = frozenset({O.DRIFTED, O.BLOCKED, O.FAILED, O.REAPPEARED})
 
 

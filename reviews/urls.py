@@ -23,6 +23,7 @@ from reviews.views import (
     tickets,
     watches,
     webhooks,
+    windows,
 )
 
 app_name = "reviews"
@@ -80,10 +81,18 @@ urlpatterns = [
     path("orders/brakes/<uuid:brake_id>/release/", brakes.brake_release, name="brake_release"),
     path("orders/brakes/<uuid:brake_id>/call-off/", brakes.brake_call_off, name="brake_call_off"),
     path("orders/<uuid:order_id>/call-off/", orders.order_call_off, name="order_call_off"),
+    path("orders/windows/", windows.window_list, name="window_list"),
+    path("orders/windows/new/", windows.window_create, name="window_create"),
+    path("orders/windows/<uuid:window_id>/remove/", windows.window_remove, name="window_remove"),
+    path("orders/freezes/new/", windows.freeze_create, name="freeze_create"),
+    path("orders/freezes/<uuid:freeze_id>/lift/", windows.freeze_lift, name="freeze_lift"),
     path("orders/<uuid:order_id>/", orders.order_detail, name="order_detail"),
     path("orders/<uuid:order_id>/restore/", orders.order_restore, name="order_restore"),
     path("orders/<uuid:order_id>/retry/", orders.order_retry, name="order_retry"),
     path("orders/<uuid:order_id>/settle/", orders.order_settle, name="order_settle"),
+    path("orders/<uuid:order_id>/release/", orders.order_release, name="order_release"),
+    path("orders/<uuid:order_id>/refuse/", orders.order_refuse, name="order_refuse"),
+    path("orders/<uuid:order_id>/protest/", orders.order_protest, name="order_protest"),
     path("orders/<uuid:order_id>/task-done/", orders.order_task_done, name="order_task_done"),
     path("orders/<uuid:order_id>/tickets/", tickets.order_tickets, name="order_tickets"),
     path("settings/webhooks/", webhooks.webhook_list, name="webhook_list"),

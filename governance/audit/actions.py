@@ -106,6 +106,12 @@ class Verb(StrEnum):
     ORDER_PLANNED = "order.planned", "A change at a source was planned."
     ORDER_APPROVED = "order.approved", "A second person released a planned change."
     ORDER_HELD = "order.held", "A budget for changes was used up, so this one waits for two people."
+    ORDER_REFUSED = "order.refused", "A second person refused to release a planned change; it ended unsent."
+    ORDER_WATCHED = (
+        "order.watched",
+        "An identity was locked out; its access is removed on a date unless somebody protests.",
+    )
+    ORDER_PROTESTED = "order.protested", "Somebody said that a lock-out broke something; the lock is being taken off."
     ORDER_SENT = "order.sent", "A planned change was handed to a worker; it can no longer be recalled."
     ORDER_RECALLED = "order.recalled", "A planned change was withdrawn before it was sent."
     ORDER_EXECUTING = "order.executing", "A worker began to carry a change out."
@@ -137,6 +143,10 @@ class Verb(StrEnum):
     ORDER_SETTLED = "order.settled", "A person looked at an order that could not be verified and let it rest."
     ORDER_RESTORED = "order.restored", "A change was undone and the earlier permission is back, for a time."
     ORDER_REAPPEARED = "order.reappeared", "A permission that had been removed was seen again."
+    WINDOW_CREATED = "window.created", "Hours were set in which orders may run."
+    WINDOW_REMOVED = "window.removed", "Hours in which orders may run no longer apply."
+    FREEZE_CREATED = "freeze.created", "Orders were stopped for a time, for a reason."
+    FREEZE_LIFTED = "freeze.lifted", "A freeze was ended before its time."
     APPROVAL_LAPSED = "approval.lapsed", "An approval with an end date ran out."
 
     BRAKE_TRIPPED = "brake.tripped", "More was to be taken away in an hour than the budget allows; the rest is held."

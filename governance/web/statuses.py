@@ -76,6 +76,8 @@ STATUSES = {
     "dont_know": Look("neutral", "arrow-forward-up", "Don't know"),
     # orders
     "planned": Look("neutral", "list-check", "Planned"),
+    "awaiting_second": Look("warn", "users", "Awaiting second person"),
+    "watching": Look("info", "eye", "Locked out, watched"),
     "executing": Look("info", "loader", "Executing"),
     "applied": Look("info", "check", "Applied"),
     "verified": Look("success", "shield-check", "Verified"),

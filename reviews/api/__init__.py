@@ -16,6 +16,7 @@ from reviews.api import (
     schedules,
     watches,
     webhooks,
+    windows,
 )
 
 urlpatterns = [
@@ -54,6 +55,10 @@ urlpatterns = [
         webhooks.DeliverySendAgain.as_view(),
         name="api_webhook_send_again",
     ),
+    path("change-windows/", windows.ChangeWindowList.as_view(), name="api_change_windows"),
+    path("change-windows/<uuid:window_id>/", windows.ChangeWindowDetail.as_view(), name="api_change_window"),
+    path("freezes/", windows.FreezeList.as_view(), name="api_freezes"),
+    path("freezes/<uuid:freeze_id>/", windows.FreezeDetail.as_view(), name="api_freeze"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
     path("schedules/<uuid:schedule_id>/pause/", schedules.SchedulePause.as_view(), name="api_schedule_pause"),

@@ -221,7 +221,8 @@ def _complete(campaign: Campaign, now: datetime) -> bool:
 
 def _is_dated() -> Q:
     # By a person, or by the table of the deadline; a rotation's date is not the date of its order.
-    return Q(decision__until__isnull=False, state=OrderState.PLANNED, attempts=0) & ~Q(decision__answer=Answer.ROTATE)
+    unsent = (OrderState.PLANNED, OrderState.AWAITING_SECOND)
+    return Q(decision__until__isnull=False, state__in=unsent, attempts=0) & ~Q(decision__answer=Answer.ROTATE)
 
 
 def _due_orders() -> QuerySet[Order]:

@@ -10,9 +10,9 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
 from identities.services.request_keys import Once, remember, require_new
-from reviews.campaigns.calendar import InvalidRule, dates_between
 from reviews.campaigns.schedules import next_dates, require_schedule_manager
 from reviews.models import Campaign, ReviewSchedule
+from reviews.policies.calendar import InvalidRule, dates_between
 from reviews.states import CampaignState
 
 SCHEDULER = system_actor("scheduler")

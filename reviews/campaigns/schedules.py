@@ -14,9 +14,9 @@ from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from governance.people.models import ApiToken, User
-from reviews.campaigns.calendar import InvalidRule, check_rule, dates_after
 from reviews.campaigns.plans import CampaignPlan, Problem, plan_problems, plan_values
 from reviews.models import ReviewSchedule
+from reviews.policies.calendar import InvalidRule, check_rule, dates_after
 
 LONGEST_NAME = 120
 SHORTEST_REASON = 10

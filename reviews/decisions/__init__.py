@@ -16,6 +16,7 @@ from reviews.decisions.escalating import escalate_silent_items
 from reviews.decisions.independence import SelfReview
 from reviews.decisions.items import AccessChanged, CampaignNotOpen, NotAssigned, StaleItem
 from reviews.decisions.recalling import NotRecallable, recall
+from reviews.decisions.releasing import NothingToRelease, list_awaiting, refuse, release
 from reviews.decisions.remarks import ask_remark, reply_to_remark
 from reviews.decisions.rerouting import NotEligible, reassign_item, reroute_items_of, reroute_orphaned_items
 from reviews.decisions.targets import TargetNotInside
@@ -31,6 +32,7 @@ __all__ = [
     "NotAssigned",
     "NotEligible",
     "NotRecallable",
+    "NothingToRelease",
     "ReasonRequired",
     "SelfReview",
     "StaleItem",
@@ -46,10 +48,13 @@ __all__ = [
     "end_delegation",
     "escalate_silent_items",
     "foresee_drafts",
+    "list_awaiting",
     "list_drafts",
     "reason_is_required",
     "reassign_item",
     "recall",
+    "refuse",
+    "release",
     "reply_to_remark",
     "reroute_items_of",
     "reroute_orphaned_items",

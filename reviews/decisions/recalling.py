@@ -40,12 +40,12 @@ def recall(*, decision: Decision, actor: Actor, now: datetime) -> Decision:
         _require_recallable(item, decision)
         outcome = _outcome_of(item, decision)
         recall_orders(decision=outcome or decision, actor=actor, now=now)
-        taken_back = _write_recall(decision, person, actor, now)
+        taken_back = write_recall(decision, person, actor, now)
         if outcome is not None:
-            _write_recall(outcome, person, actor, now)
-        _forget_approval(item, outcome or decision)
+            write_recall(outcome, person, actor, now)
+        forget_approval(item, outcome or decision)
         unsettle_owner(item, outcome or decision, now)
-        old = _ask_again(item, decision)
+        old = ask_again(item, decision)
         record_answer(Verb.ITEM_RECALLED, item, taken_back, actor, now, old=old, outcome=outcome)
     return taken_back
 
@@ -89,7 +89,8 @@ def _outcome_of(item: ReviewItem, decision: Decision) -> Decision | None:
     return _standing(item).filter(decided_by=None, stage=stage).first() if decision.is_attestation else None
 
 
-def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime) -> Decision:
+def write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime, *, reason: str = "") -> Decision:
+    """The row that takes the decision back in this person's name."""
     return Decision.objects.create(
         item_id=decision.item_id,
         recalls=decision,
@@ -101,18 +102,21 @@ def _write_recall(decision: Decision, person: UUID, actor: Actor, now: datetime)
         target=decision.target,
         proof=decision.proof,
         digest=decision.digest,
+        reason=reason,
         decided_by_id=person,
         auth_method=actor.auth_method,
         decided_at=now,
     )
 
 
-def _ask_again(item: ReviewItem, decision: Decision) -> dict[str, str]:
+def ask_again(item: ReviewItem, decision: Decision) -> dict[str, str]:
     """Whoever answered is asked again, in their stage, also when their answer had sent the question on.
 
-    Where their stage still waits for others they are asked beside them; whoever was let go is asked again as well.
+    Where their stage still waits for others they are asked beside them; whoever was let go is asked again as well. An
+    answer that no person gave alone (a policy's, several people's) leaves the question with whoever has it.
     """
-    assert decision.decided_by_id is not None  # noqa: S101 - a policy's answer is not recallable
+    if decision.decided_by_id is None:
+        return move_item(item, ItemState.ATTESTED, decided_at=None)
     stage, person = _stage_of(item, decision), decision.decided_by_id
     if item.state in UNDECIDED and item.stage == stage:
         old = {"state": str(item.state), "assignee": str(item.assignee_id)}
@@ -126,7 +130,8 @@ def _ask_again(item: ReviewItem, decision: Decision) -> dict[str, str]:
     return old
 
 
-def _forget_approval(item: ReviewItem, decision: Decision) -> None:
+def forget_approval(item: ReviewItem, decision: Decision) -> None:
+    """Let the inventory show the approval that stood before, if any."""
     if item.kind != ItemKind.GRANT or decision.is_attestation or decision.answer not in KEEPING or not item.grant_id:
         return
     standing = (

@@ -8,16 +8,17 @@ from django import forms
 from django.utils import timezone
 
 from governance.people.models import User
-from reviews.campaigns.calendar import zone_of
 from reviews.forms.carrying import CarryingSection
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.escalation import EscalationSection
 from reviews.forms.freshness import FreshnessSection
+from reviews.forms.remedies import RemediesSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.sections import PolicySection
 from reviews.forms.stages import StagesSection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies import TOPICS
+from reviews.policies.calendar import zone_of
 
 PRESETS = [
     ("FREQ=YEARLY", "Every year"),
@@ -36,6 +37,7 @@ SECTIONS: tuple[type[PolicySection], ...] = (
     DeadlineSection,
     EscalationSection,
     RemindersSection,
+    RemediesSection,
 )
 """In the order in which they stand on the page."""
 

@@ -7,11 +7,12 @@ from reviews.models.delegation import Delegation
 from reviews.models.draft import Draft
 from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
-from reviews.models.order import Order, OrderAction
+from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
+from reviews.models.window import ChangeWindow, Freeze
 
 __all__ = [
     "Answer",
@@ -22,18 +23,21 @@ __all__ = [
     "BudgetUse",
     "Campaign",
     "Change",
+    "ChangeWindow",
     "DeadlinePolicy",
     "Decision",
     "Delegation",
     "DeliveryState",
     "DormantIdentity",
     "Draft",
+    "Freeze",
     "HitOutcome",
     "ItemKind",
     "MailKind",
     "Order",
     "OrderAction",
     "OrderHold",
+    "OrderStage",
     "OrderTicket",
     "Remark",
     "ReviewItem",

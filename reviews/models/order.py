@@ -20,6 +20,13 @@ class OrderAction(models.TextChoices):
     RESTORE = "restore", "Restore"
 
 
+class OrderStage(models.TextChoices):
+    """Where an order stands that locks out before it removes; empty for all others."""
+
+    LOCK = "lock", "Lock out"
+    REMOVE = "remove", "Remove"
+
+
 class Order(models.Model):
     """One change at one source, from the plan to the proof.
 
@@ -27,6 +34,11 @@ class Order(models.Model):
     come, under a lease (`leased_until`), so that a worker that dies loses its lease and nothing else. `plan` is the
     connector's plan as JSON, null where a person has to do it (`instructions`). `applied_at` is when the source was
     changed; only a reading that began later may verify. `outcome` is a sentence for people, `evidence` its facts.
+    `state_since` is when the order came into its state.
+
+    `second_by` released the order, or refused it with `second_reason` (then it is RECALLED). `watch_days` over 0 asks
+    for locking out first: `stage` says what the next attempt does, `lock_plan` how the identity was locked out, and
+    while it is WATCHING `execute_after` is the day on which the removal follows. `protested_by` stopped that.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,7 +68,21 @@ class Order(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
     )
     task_reported_at = models.DateTimeField(null=True, blank=True)
+    second_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+    )
+    second_at = models.DateTimeField(null=True, blank=True)
+    second_reason = models.TextField(blank=True, default="")
+    watch_days = models.PositiveSmallIntegerField(default=0)
+    stage = models.CharField(max_length=10, choices=OrderStage.choices, blank=True, default="")
+    lock_plan = models.JSONField(null=True, blank=True)
+    protested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+    )
+    protested_at = models.DateTimeField(null=True, blank=True)
+    protest_reason = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
+    state_since = models.DateTimeField(db_default=Now())
     applied_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     verified_by_run = models.ForeignKey(
@@ -82,8 +108,11 @@ class Order(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["execute_after"], name="reviews_order_due", condition=Q(state="planned")),
+            models.Index(
+                fields=["execute_after"], name="reviews_order_due", condition=Q(state__in=["planned", "watching"])
+            ),
             models.Index(fields=["source", "state"], name="reviews_order_to_verify"),
+            models.Index(fields=["state", "state_since"], name="reviews_order_by_state"),
         ]
 
     def __str__(self) -> str:

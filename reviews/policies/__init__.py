@@ -12,6 +12,7 @@ from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
 from reviews.policies.escalation import Escalation
 from reviews.policies.freshness import Freshness
+from reviews.policies.remedies import Remedies
 from reviews.policies.reminders import Reminders
 from reviews.policies.stages import Stages
 
@@ -22,6 +23,7 @@ TOPICS: dict[str, type[Topic]] = {
     "deadline": DeadlineTable,
     "escalation": Escalation,
     "freshness": Freshness,
+    "remedies": Remedies,
     "reminders": Reminders,
     "stages": Stages,
 }

@@ -4,11 +4,20 @@ Orders are rows and messages are hints. Every step that talks to a source happen
 worker that dies leaves an expired lease behind and nothing else; executing twice changes once.
 """
 
-from reviews.remediation.executing import drain_orders, execute_order, retry_order
-from reviews.remediation.placing import place_order, recall_orders, report_task_done, settle_order
+from reviews.remediation.executing import drain_orders, execute_order
+from reviews.remediation.placing import (
+    place_order,
+    recall_orders,
+    refuse_order,
+    release_order,
+    report_task_done,
+    settle_order,
+)
 from reviews.remediation.preparing import Prepared, others_of, prepare, prepare_narrowing
 from reviews.remediation.restoring import restore_order
+from reviews.remediation.retrying import retry_order
 from reviews.remediation.verifying import verify_orders
+from reviews.remediation.watching import protest
 
 __all__ = [
     "Prepared",
@@ -18,7 +27,10 @@ __all__ = [
     "place_order",
     "prepare",
     "prepare_narrowing",
+    "protest",
     "recall_orders",
+    "refuse_order",
+    "release_order",
     "report_task_done",
     "restore_order",
     "retry_order",

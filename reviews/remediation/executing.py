@@ -7,17 +7,18 @@ under the version that was taken: a worker that comes back late finds somebody e
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from governance import dispatch
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role, system_actor
-from governance.kernel.errors import DomainError, Forbidden
+from governance.kernel.actors import system_actor
+from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from identities import provisioning
 from identities.connectors.contract import (
@@ -28,29 +29,25 @@ from identities.connectors.contract import (
     SourceChanged,
     SourceUnreachable,
 )
-from identities.models import GrantVersion, Source
-from reviews.models import Answer, Order, OrderAction
+from identities.connectors.registry import UnknownKind
+from identities.connectors.settings import BadSettings
+from identities.models import Source
+from reviews.models import Answer, Order, OrderAction, OrderStage
 from reviews.remediation import brake
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
+from reviews.remediation.retrying import current_version, wait_before_retry
+from reviews.remediation.watching import locked_by_another, watch, why_not_watched
+from reviews.remediation.windows import Calendar
 from reviews.states import OrderState
 
 logger = structlog.get_logger(__name__)
 EXECUTOR = system_actor("executor")
-MAX_ATTEMPTS = 8
+# Waiting does not mend these: somebody has to put the source's settings right first.
+LASTING = (BadSettings, UnknownKind)
 BATCH = 100
-RETRYABLE = frozenset(
-    {
-        OrderState.DRIFTED,
-        OrderState.BLOCKED,
-        OrderState.FAILED,
-        OrderState.PARTIAL,
-        OrderState.SESSIONS_REMAIN,
-        OrderState.REAPPEARED,
-    }
-)
-# The change itself was made; carrying the same plan out once more only ends what is left of the sessions.
-_CHANGED_ALREADY = frozenset({OrderState.PARTIAL, OrderState.SESSIONS_REMAIN})
+# What was found out before the change and still explains the order after it.
+_LASTING_EVIDENCE = ("watch",)
 
 _OUTCOME_OF: dict[ExecutionState, tuple[OrderState, Verb]] = {
     ExecutionState.APPLIED: (OrderState.APPLIED, Verb.ORDER_APPLIED),
@@ -63,11 +60,8 @@ _OUTCOME_OF: dict[ExecutionState, tuple[OrderState, Verb]] = {
 
 def drain_orders(*, now: datetime) -> int:
     """Queue every order that is due, and every one whose worker died. Returns how many were queued."""
-    due = (
-        Order.objects.filter(_is_due(now), ~brake.is_held())
-        .order_by("execute_after", "id")
-        .values_list("id", flat=True)[:BATCH]
-    )
+    may_run = _may_run(now).filter(~brake.is_held())
+    due = may_run.order_by("execute_after", "id").values_list("id", flat=True)[:BATCH]
     with transaction.atomic(durable=True):
         for order_id in due:
             dispatch.after_commit("reviews.execute_order", order_id=str(order_id))
@@ -91,6 +85,9 @@ def execute_order(*, order_id: str, now: datetime) -> None:
         execution = Execution(state=ExecutionState.DRIFTED, reason=problem.message)
     except NotPossible as problem:
         execution = Execution(state=ExecutionState.BLOCKED, reason=problem.message)
+    except LASTING as problem:
+        _stop(order, problem.message, now=timezone.now())
+        return
     except DomainError as problem:
         _try_later(order, problem.message, now=timezone.now())
         return
@@ -106,45 +103,34 @@ def execute_order(*, order_id: str, now: datetime) -> None:
     log.info("order.executed", state=str(execution.state))
 
 
-class NothingToRetry(DomainError):
-    """The order has not failed, so there is nothing to try again."""
-
-    code = "nothing-to-retry"
-
-
-def retry_order(*, order: Order, actor: Actor, now: datetime) -> Order:
-    """Plan a stopped order anew against the source as it was last read, and send it. Raises NothingToRetry, Forbidden.
-
-    A person who tries again has looked at what is there now, so the order binds to that from here on.
-    """
-    if not actor.has_role(Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER):
-        raise Forbidden("Only reviewers, campaign managers and administrators can try an order again.")
-    with transaction.atomic(durable=True):
-        order = Order.objects.select_for_update().get(pk=order.pk)
-        if order.state not in RETRYABLE:
-            raise NothingToRetry("This order has not stopped, so there is nothing to try again.")
-        version = _current_version(order)
-        move_order(
-            order,
-            OrderState.PLANNED,
-            now=now,
-            actor=actor,
-            verb=Verb.ORDER_PLANNED,
-            outcome="Waiting to be sent again.",
-            plan=order.plan if order.state in _CHANGED_ALREADY else None,
-            held=version.permission if version else order.held,
-            attempts=0,
-            execute_after=now,
-            applied_at=None,
-            verified_at=None,
-            verified_by_run=None,
-        )
-        dispatch.after_commit("reviews.drain_orders")
-    return order
-
-
 def _is_due(now: datetime) -> Q:
-    return Q(state=OrderState.PLANNED, execute_after__lte=now) | Q(state=OrderState.EXECUTING, leased_until__lte=now)
+    """What a worker may take as far as the order itself goes; what was protested against does not go on by itself."""
+    undone = Order.objects.filter(restores=OuterRef("pk"))
+    return (
+        Q(state=OrderState.PLANNED, execute_after__lte=now)
+        | Q(state=OrderState.EXECUTING, leased_until__lte=now)
+        | Q(~Exists(undone), state=OrderState.WATCHING, execute_after__lte=now, protested_at=None)
+    )
+
+
+def _may_run(now: datetime) -> QuerySet[Order]:
+    """The due orders but those that a window or freeze holds: they must not stand in front of the others."""
+    due, calendar = Order.objects.filter(_is_due(now)), Calendar(now)
+    if calendar.is_empty:
+        return due
+    held = calendar.held(due.values_list("source_id", flat=True).order_by().distinct())
+    return due.exclude(_can_wait() & Q(source_id__in=held))
+
+
+def _can_wait() -> Q:
+    """Nothing of these has begun, and nobody waits for them to undo something."""
+    return Q(state__in=[OrderState.PLANNED, OrderState.WATCHING]) & ~Q(action=OrderAction.RESTORE)
+
+
+def _is_held(order: Order, now: datetime) -> bool:
+    if order.action == OrderAction.RESTORE:
+        return False
+    return Calendar(now).hold_of(order.source_id) is not None
 
 
 def _take(order_id: str, now: datetime) -> Order | None:
@@ -158,10 +144,11 @@ def _take(order_id: str, now: datetime) -> Order | None:
         )
         if order is None:
             return None
-        if order.state == OrderState.PLANNED:
-            return order if brake.may_pass(order, now) and _send(order, now) else None
-        if order.attempts >= MAX_ATTEMPTS:
-            _give_up(order, "Every worker that took this order was lost.", now)
+        if order.state != OrderState.EXECUTING:
+            may_go = not _is_held(order, now) and brake.may_pass(order, now)
+            return order if may_go and _send(order, now) else None
+        if order.attempts >= settings.ORDER_MAX_ATTEMPTS:
+            _give_up(order, f"Given up after {order.attempts} attempts. Every worker that took it was lost.", now)
             return None
         order.attempts += 1
         order.version += 1
@@ -172,6 +159,9 @@ def _take(order_id: str, now: datetime) -> Order | None:
 
 def _send(order: Order, now: datetime) -> bool:
     """From planned to executing, unless another order is changing the same grant: the drain brings this one again."""
+    stage = _next_stage(order, now)
+    if stage is None:
+        return False
     try:
         with transaction.atomic():
             move_order(
@@ -183,10 +173,29 @@ def _send(order: Order, now: datetime) -> bool:
                 outcome="Being carried out.",
                 attempts=order.attempts + 1,
                 leased_until=_lease_from(now),
+                **stage,
             )
     except IntegrityError:
         return False
     return True
+
+
+def _next_stage(order: Order, now: datetime) -> dict[str, Any] | None:
+    """What the order is about to do where it may lock out first, as fields; None when it has to wait for another's."""
+    if order.state == OrderState.WATCHING:
+        return {"stage": OrderStage.REMOVE}
+    if not order.watch_days or order.stage:
+        return {}
+    if (other := locked_by_another(order)) is not None:
+        # Removing now would break the promise to watch first; this one's turn comes when that watch is over.
+        order.execute_after = max(other.execute_after, now + timedelta(seconds=settings.ORDER_LEASE_SECONDS))
+        order.outcome = "Waits until another order has finished watching this identity."
+        order.save(update_fields=["execute_after", "outcome"])
+        return None
+    skipped = why_not_watched(order)
+    if skipped:
+        return {"stage": OrderStage.REMOVE, "evidence": order.evidence | {"watch": {"skipped": skipped}}}
+    return {"stage": OrderStage.LOCK}
 
 
 def _lease_from(now: datetime) -> datetime:
@@ -195,26 +204,47 @@ def _lease_from(now: datetime) -> datetime:
 
 def _carry_out(order: Order) -> Execution | None:
     """Talk to the source, with no transaction open. None: a person has to do it, as `order.instructions` now say."""
+    if order.stage == OrderStage.LOCK and order.action != OrderAction.RESTORE:
+        return _lock_out(order)
     if order.plan is not None:
         return provisioning.execute(source=order.source, plan=Plan.from_json(order.plan))
     plan = _plan_restore(order) if order.action == OrderAction.RESTORE else _plan_anew(order)
     if plan is None:
         return None
-    # Kept before it runs, so that what was executed can be shown even if this worker dies now.
-    if not Order.objects.filter(pk=order.pk, version=order.version).update(plan=plan.to_json()):
-        raise SourceUnreachable("Planning took so long that another worker has taken the order.")
+    _keep(order, plan=plan.to_json())
     return provisioning.execute(source=order.source, plan=plan)
 
 
+def _lock_out(order: Order) -> Execution | None:
+    """The first of two changes. Where the identity cannot be locked out after all, the second follows at once."""
+    if order.lock_plan is not None:
+        return provisioning.execute(source=order.source, plan=Plan.from_json(order.lock_plan))
+    try:
+        plan = provisioning.plan_quarantine(identity=order.identity)
+    except NotPossible as refusal:
+        order.stage, order.evidence = OrderStage.REMOVE, order.evidence | {"watch": {"skipped": refusal.message}}
+        _keep(order, stage=order.stage, evidence=order.evidence)
+        return _carry_out(order)
+    _keep(order, lock_plan=plan.to_json())
+    return provisioning.execute(source=order.source, plan=plan)
+
+
+def _keep(order: Order, **fields: Any) -> None:
+    """Write before it runs, so that what was executed can be shown even if this worker dies now."""
+    if not Order.objects.filter(pk=order.pk, version=order.version).update(**fields):
+        raise SourceUnreachable("Planning took so long that another worker has taken the order.")
+
+
 def _plan_restore(order: Order) -> Plan:
-    if order.restores is None or order.restores.plan is None:
+    done = order.restores and (order.restores.lock_plan if order.stage == OrderStage.LOCK else order.restores.plan)
+    if not done:
         raise NotPossible("There is no plan that could be turned around.")
-    return provisioning.plan_restore(source=order.source, done=Plan.from_json(order.restores.plan))
+    return provisioning.plan_restore(source=order.source, done=Plan.from_json(done))
 
 
 def _plan_anew(order: Order) -> Plan | None:
     """For an order that was dated, could not be planned when it was decided, or is tried again."""
-    version = _current_version(order)
+    version = current_version(order)
     if _is_bound(order) and version is not None and version.permission != order.held:
         raise SourceChanged("The access has changed since it was decided. Look at what it is now, then try again.")
     target = Permission.from_json(order.target) if order.target else None
@@ -228,19 +258,19 @@ def _is_bound(order: Order) -> bool:
     return order.decision is not None and order.decision.answer != Answer.APPROVE_UNTIL
 
 
-def _current_version(order: Order) -> GrantVersion | None:
-    if order.grant_id is None:
-        return None
-    return GrantVersion.objects.filter(grant_id=order.grant_id).order_by("-number").first()
-
-
 def _write_outcome(order: Order, execution: Execution, *, now: datetime) -> None:
     state, verb = _OUTCOME_OF[execution.state]
     with transaction.atomic(durable=True):
         locked = _still_ours(order)
         if locked is None:
             return
+        evidence = {name: locked.evidence[name] for name in _LASTING_EVIDENCE if name in locked.evidence}
+        evidence |= dict(execution.evidence)
         is_changed = state in {OrderState.APPLIED, OrderState.PARTIAL}
+        if state == OrderState.APPLIED and locked.stage == OrderStage.LOCK and locked.action != OrderAction.RESTORE:
+            watch(locked, evidence=evidence, now=now, actor=EXECUTOR)
+            _read_soon(locked, now)
+            return
         move_order(
             locked,
             state,
@@ -248,14 +278,18 @@ def _write_outcome(order: Order, execution: Execution, *, now: datetime) -> None
             actor=EXECUTOR,
             verb=verb,
             outcome=execution.reason or "Carried out; waiting for a later reading to confirm it.",
-            evidence=dict(execution.evidence),
+            evidence=evidence,
             applied_at=now if is_changed else None,
             leased_until=None,
         )
         if is_changed or state == OrderState.DRIFTED:
             # To see what the change did, or what the source holds instead of what it was thought to hold.
-            Source.objects.filter(pk=locked.source_id).update(next_read_at=now)
-            dispatch.after_commit("identities.read_source", source_id=str(locked.source_id))
+            _read_soon(locked, now)
+
+
+def _read_soon(order: Order, now: datetime) -> None:
+    Source.objects.filter(pk=order.source_id).update(next_read_at=now)
+    dispatch.after_commit("identities.read_source", source_id=str(order.source_id))
 
 
 def _open_task(order: Order, *, now: datetime) -> None:
@@ -280,20 +314,26 @@ def _try_later(order: Order, problem: str, *, now: datetime) -> None:
         locked = _still_ours(order)
         if locked is None:
             return
-        if locked.attempts >= MAX_ATTEMPTS:
-            _give_up(locked, problem, now)
+        if locked.attempts >= settings.ORDER_MAX_ATTEMPTS:
+            _give_up(locked, f"Given up after {locked.attempts} attempts. {problem}", now)
             return
-        wait = timedelta(seconds=min(5 * 2**locked.attempts, 900))
         move_order(
             locked,
             OrderState.PLANNED,
             now=now,
             actor=EXECUTOR,
             verb=Verb.ORDER_FAILED,
-            outcome=f"Attempt {locked.attempts} failed and will be repeated. {problem}",
+            outcome=f"Attempt {locked.attempts} of {settings.ORDER_MAX_ATTEMPTS} failed and is repeated. {problem}",
             leased_until=None,
-            execute_after=now + wait,
+            execute_after=now + wait_before_retry(locked),
         )
+
+
+def _stop(order: Order, problem: str, *, now: datetime) -> None:
+    with transaction.atomic(durable=True):
+        locked = _still_ours(order)
+        if locked is not None:
+            _give_up(locked, f"Not repeated, because trying again would not help. {problem}", now)
 
 
 def _give_up(order: Order, problem: str, now: datetime) -> None:
@@ -303,7 +343,7 @@ def _give_up(order: Order, problem: str, now: datetime) -> None:
         now=now,
         actor=EXECUTOR,
         verb=Verb.ORDER_FAILED,
-        outcome=f"Given up after {order.attempts} attempts. {problem}",
+        outcome=problem,
         leased_until=None,
     )
 

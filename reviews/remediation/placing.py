@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -12,6 +13,7 @@ from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from identities.services.review_facts import expect_removal, forget_removal
 from reviews.models import Decision, Order, OrderAction, ReviewItem
+from reviews.policies.remedies import Remedies
 from reviews.remediation.preparing import Prepared
 from reviews.states import ORDER_MOVES, UNSENT_ORDERS, OrderState, require_transition
 
@@ -62,6 +64,9 @@ def place_order(
     """
     if prepared.action is None:
         return None
+    remedies = remedies_of(item)
+    traits = traits_of(item, prepared.action)
+    waits = remedies.needs_second(**traits)
     order = Order.objects.create(
         decision=decision,
         item=item,
@@ -70,18 +75,73 @@ def place_order(
         grant_id=item.grant_id,
         credential_id=item.credential_id,
         action=prepared.action,
-        state=OrderState.TASK if prepared.is_task else OrderState.PLANNED,
+        state=OrderState.AWAITING_SECOND if waits else _state_after_release(prepared.is_task),
+        watch_days=remedies.days_to_watch(**traits),
         target=decision.target,
         held=item.grant_version.permission if item.grant_version else None,
         plan=prepared.plan.to_json() if prepared.plan else None,
         instructions=prepared.instructions,
         outcome=prepared.problem,
         execute_after=execute_after,
+        state_since=now,
     )
-    verb = Verb.ORDER_TASK_OPENED if prepared.is_task else Verb.ORDER_PLANNED
+    verb = Verb.ORDER_TASK_OPENED if order.state == OrderState.TASK else Verb.ORDER_PLANNED
     write_order_audit(verb=verb, order=order, actor=actor, now=now, old=None)
     dispatch.after_commit("reviews.drain_orders")
     return order
+
+
+def remedies_of(item: ReviewItem) -> Remedies:
+    """How the orders of this question's review are carried out, as settled when it was drafted."""
+    return Remedies.from_json(item.campaign.policy.get("remedies", {}))
+
+
+def traits_of(item: ReviewItem, action: str) -> dict[str, Any]:
+    """What the review's rules for orders look at."""
+    return {
+        "action": str(action),
+        "is_privileged": item.is_privileged,
+        "environment": str(item.identity.effective_environment),
+    }
+
+
+def _state_after_release(is_task: bool) -> OrderState:
+    return OrderState.TASK if is_task else OrderState.PLANNED
+
+
+def release_order(*, order: Order, person: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """Send a locked order on that waited for a second person. An inner step; who may release is the caller's matter."""
+    is_task = order.plan is None and bool(order.instructions)
+    move_order(
+        order,
+        _state_after_release(is_task),
+        now=now,
+        actor=actor,
+        verb=Verb.ORDER_APPROVED,
+        outcome="Released by a second person.",
+        reason=reason,
+        second_by_id=person,
+        second_at=now,
+        second_reason=reason,
+        execute_after=max(order.execute_after, now),
+    )
+    dispatch.after_commit("reviews.drain_orders")
+
+
+def refuse_order(*, order: Order, person: UUID, reason: str, actor: Actor, now: datetime) -> None:
+    """End a locked order that a second person does not release. An inner step of the caller's transaction."""
+    move_order(
+        order,
+        OrderState.RECALLED,
+        now=now,
+        actor=actor,
+        verb=Verb.ORDER_REFUSED,
+        outcome="A second person refused to release it. Nothing was changed.",
+        reason=reason,
+        second_by_id=person,
+        second_at=now,
+        second_reason=reason,
+    )
 
 
 def recall_orders(*, decision: Decision, actor: Actor, now: datetime) -> list[Order]:
@@ -168,13 +228,18 @@ def move_order(
     old = order.state
     require_transition(ORDER_MOVES, OrderState(old), state)
     order.state = state
+    order.state_since = now
     order.outcome = outcome
     order.version += 1
     for name, value in fields.items():
         setattr(order, name, value)
-    order.save(update_fields=["state", "outcome", "version", *fields])
+    order.save(update_fields=["state", "state_since", "outcome", "version", *(_column(name) for name in fields)])
     _note_on_grant(order, now)
     write_order_audit(verb=verb, order=order, actor=actor, now=now, old=old, reason=reason)
+
+
+def _column(name: str) -> str:
+    return name.removesuffix("_id")
 
 
 def _note_on_grant(order: Order, now: datetime) -> None:

@@ -9,12 +9,13 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
-from reviews.models import Order, OrderAction
+from reviews.models import Order, OrderAction, OrderStage
 from reviews.remediation.placing import require_disinterested
 from reviews.states import OrderState
 
 RESTORABLE = frozenset(
     {
+        OrderState.WATCHING,
         OrderState.APPLIED,
         OrderState.VERIFIED,
         OrderState.STILL_EFFECTIVE,
@@ -52,37 +53,51 @@ def restore_order(*, order: Order, reason: str, days: int = 30, actor: Actor, no
         raise RestoreNeedsReason(f"Restore for 1 to {MAX_DAYS} days.")
     with transaction.atomic(durable=True):
         order = Order.objects.select_for_update().get(pk=order.pk)
-        _require_restorable(order)
-        restoration = _inverse(order, now)
-        again = _repetition(order, now + timedelta(days=days))
+        restoration = bring_back(order, days=days, now=now)
         log.record(
             verb=Verb.ORDER_PLANNED,
             actor=actor,
             subject=log.Subject("order", str(restoration.id)),
             now=now,
             new={"state": restoration.state, "action": restoration.action},
-            context={"restores": str(order.id), "ends_by": str(again.id), "ends_at": again.execute_after},
+            context={"restores": str(order.id), "ends_at": now + timedelta(days=days)},
             reason=reason,
         )
         dispatch.after_commit("reviews.drain_orders")
     return restoration
 
 
+def bring_back(order: Order, *, days: int, now: datetime) -> Order:
+    """Write the inverse of a locked order and its repetition, `days` later. An inner step. Raises NotRestorable.
+
+    What was locked out before it was removed is restored by two orders, one for each of the two changes.
+    """
+    _require_restorable(order)
+    stages = [OrderStage.LOCK] if order.state == OrderState.WATCHING else [""]
+    if order.lock_plan is not None and order.state != OrderState.WATCHING:
+        stages.append(OrderStage.LOCK)
+    restorations = [_inverse(order, stage, now) for stage in stages]
+    _repetition(order, now + timedelta(days=days))
+    return restorations[0]
+
+
 def _require_restorable(order: Order) -> None:
     if order.action == OrderAction.RESTORE or order.state not in RESTORABLE:
         raise NotRestorable("Only access that an order has taken away can be restored.")
-    if order.plan is None:
+    plan = order.lock_plan if order.stage == OrderStage.LOCK else order.plan
+    if plan is None:
         raise NotRestorable("A person did this at the source, so a person has to undo it there.")
-    if order.plan.get("irreversible"):
+    if plan.get("irreversible"):
         raise NotRestorable("This change cannot be undone; issue a new credential instead.")
     running = order.restorations.exclude(state__in=[OrderState.RECALLED, OrderState.FAILED])
     if running.exists():
         raise NotRestorable("A restoration of this order is already under way.")
 
 
-def _inverse(order: Order, now: datetime) -> Order:
+def _inverse(order: Order, stage: str, now: datetime) -> Order:
     return Order.objects.create(
         restores=order,
+        stage=stage,
         item_id=order.item_id,
         source_id=order.source_id,
         identity_id=order.identity_id,

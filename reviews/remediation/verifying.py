@@ -24,7 +24,7 @@ from identities.connectors.contract import (
     VerificationState,
 )
 from identities.models import IdentityStatus, SyncRun, SyncState
-from reviews.models import Order, OrderAction
+from reviews.models import Order, OrderAction, OrderStage
 from reviews.remediation.placing import move_order
 from reviews.remediation.rotating import release_text, successor_of
 from reviews.states import AWAITING_VERIFICATION, ORDER_MOVES, STOPPED_ORDERS, OrderState
@@ -61,6 +61,7 @@ def _awaiting(run: SyncRun) -> QuerySet[Order]:
     began_after = Q(applied_at__lt=run.observed_at) | Q(
         state=OrderState.TASK, created_at__lt=run.observed_at, execute_after__lt=run.observed_at
     )
+    began_after |= Q(state=OrderState.WATCHING, state_since__lt=run.observed_at)
     stopped = Q(state__in=STOPPED_ORDERS, created_at__lt=run.observed_at) & ~Q(action=OrderAction.RESTORE)
     waiting = Order.objects.filter(began_after & Q(state__in=AWAITING_VERIFICATION) | stopped, source_id=run.source_id)
     return _with_objects(waiting.exclude(restorations__state__in=RESTORING))
@@ -89,6 +90,9 @@ def _with_objects(orders: QuerySet[Order]) -> QuerySet[Order]:
 
 
 def _verify(order: Order, run: SyncRun, now: datetime) -> None:
+    if order.stage == OrderStage.LOCK and order.action != OrderAction.RESTORE:
+        _verify_lock(order, run, now)
+        return
     if not _settled_in_inventory(order, run):
         if order.state == OrderState.TASK and order.action == OrderAction.ROTATE:
             _release_rotation(order, run, now)
@@ -114,6 +118,15 @@ def _verify(order: Order, run: SyncRun, now: datetime) -> None:
         _close(order, _sentence(verification), run, now, _evidence(verification))
     elif order.state not in STOPPED_ORDERS:
         _move(order, state, verb, _sentence(verification), run, now, _evidence(verification))
+
+
+def _verify_lock(order: Order, run: SyncRun, now: datetime) -> None:
+    """An order that has not come to its removal: is the identity still locked out, and what it held still there?"""
+    if _settled_in_inventory(order, run):
+        _close(order, "The access is gone at the source; somebody removed it before its day.", run, now)
+    elif order.state == OrderState.WATCHING and order.identity.status != IdentityStatus.DISABLED:
+        sentence = "The identity was locked out, but a later reading shows it open: something unlocked it."
+        _move(order, OrderState.DRIFTED, Verb.ORDER_DRIFTED, sentence, run, now)
 
 
 def _release_rotation(order: Order, run: SyncRun, now: datetime) -> None:
@@ -146,7 +159,7 @@ def _ask_the_source(order: Order) -> Verification | None:
 
 def _settled_in_inventory(order: Order, run: SyncRun) -> bool:
     if order.action == OrderAction.RESTORE:
-        return order.restores is not None and not _settled_in_inventory(order.restores, run)
+        return _is_back(order, run)
     if order.action == OrderAction.QUARANTINE:
         return order.identity.status == IdentityStatus.DISABLED or order.identity.retired_at is not None
     if order.credential is not None:
@@ -157,6 +170,13 @@ def _settled_in_inventory(order: Order, run: SyncRun) -> bool:
         return False
     current = order.grant.versions.get(seen_until=None)
     return includes(Permission.from_json(order.target), Permission.from_json(current.permission)).holds
+
+
+def _is_back(restoration: Order, run: SyncRun) -> bool:
+    if restoration.stage == OrderStage.LOCK:
+        identity = restoration.identity
+        return identity.status != IdentityStatus.DISABLED and identity.retired_at is None
+    return restoration.restores is not None and not _settled_in_inventory(restoration.restores, run)
 
 
 def _contradiction(order: Order) -> str:
@@ -229,7 +249,8 @@ def _move(
 
 def _mark_restored(restoration: Order, now: datetime) -> None:
     original = Order.objects.select_for_update(of=("self",)).get(restorations=restoration)
-    if OrderState.RESTORED in ORDER_MOVES[OrderState(original.state)]:
+    others = original.restorations.exclude(pk=restoration.pk).filter(state__in=RESTORING)
+    if OrderState.RESTORED in ORDER_MOVES[OrderState(original.state)] and not others.exists():
         move_order(
             original,
             OrderState.RESTORED,

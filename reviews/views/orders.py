@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -16,31 +16,34 @@ from governance.kernel.permissions import Permission, describe
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from governance.web.pagination import SortKey, paginate
+from governance.web.statuses import look_of
 from identities.connectors.contract import Plan
+from identities.selectors.inventory import list_sources
 from reviews import remediation
+from reviews.decisions import list_awaiting, refuse, release
+from reviews.decisions.releasing import why_not
 from reviews.evidence import difference
-from reviews.models import Order, OrderAction
-from reviews.remediation.executing import RETRYABLE
+from reviews.forms.orders import ProtestForm, ReleaseForm, RestoreForm, SettleForm, TaskForm
+from reviews.models import Order, OrderAction, OrderStage
 from reviews.remediation.releasing import RELEASERS, call_off_order, may_be_called_off
 from reviews.remediation.restoring import RESTORABLE
+from reviews.remediation.retrying import RETRYABLE
+from reviews.remediation.watching import may_protest, uses_since_locked
+from reviews.remediation.windows import Calendar, Hold
 from reviews.selectors import access_order, count_open_brakes, list_orders
 from reviews.states import ORDER_MOVES, SETTLED_ORDERS, OrderState
 from reviews.views.native import native_change
-from reviews.views.outcomes import outcome_of, step_lines, steps_done
+from reviews.views.order_board import LOOK, board_of, why_of
+from reviews.views.order_steps import steps_of
+from reviews.views.outcomes import outcome_of, step_lines
+from reviews.views.requests import PageRequest
 from reviews.views.tabs import READERS
 
-STOPPED = (
-    OrderState.DRIFTED,
-    OrderState.PARTIAL,
-    OrderState.STILL_EFFECTIVE,
-    OrderState.SESSIONS_REMAIN,
-    OrderState.BLOCKED,
-    OrderState.FAILED,
-    OrderState.REAPPEARED,
-)
-VIEWS = {
+MOST_SOURCES = 300
+VIEWS: dict[str, tuple[str, tuple[OrderState, ...] | None]] = {
     "open": ("Under way", None),
-    "look": ("Need a look", STOPPED),
+    "second": ("Waiting for you", ()),
+    "look": ("Need a look", LOOK),
     "tasks": ("Tasks for people", (OrderState.TASK,)),
     "settled": ("Settled", tuple(SETTLED_ORDERS)),
     "all": ("All", ()),
@@ -48,66 +51,87 @@ VIEWS = {
 DOERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
 
 
-class RestoreForm(forms.Form):
-    """Why the access is needed again, and for how long."""
-
-    reason = forms.CharField(label="Why is it needed again?", max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
-    days = forms.IntegerField(
-        label="For how many days", initial=30, min_value=1, max_value=90, help_text="Afterwards it is taken away again."
-    )
-
-
-class SettleForm(forms.Form):
-    """Why an order may rest that the source does not confirm."""
-
-    reason = forms.CharField(label="Why may it rest?", max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
-
-
-class TaskForm(forms.Form):
-    """What was done at the source, by hand."""
-
-    note = forms.CharField(label="What did you do?", max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
-
-
 @require_safe
 @page()
-def order_list(request: HttpRequest) -> HttpResponse:
-    """Orders by what they need, newest first."""
-    chosen = request.GET.get("view", "open")
-    if chosen not in VIEWS:
-        chosen = "open"
-    orders = list_orders(actor=request.actor)  # type: ignore[attr-defined]
-    states = VIEWS[chosen][1]
-    if states is None:
-        orders = orders.exclude(state__in=SETTLED_ORDERS)
-    elif states:
-        orders = orders.filter(state__in=states)
+def order_list(request: PageRequest) -> HttpResponse:
+    """Orders by what they need, newest first; above them what is stuck and why."""
+    chosen = _chosen(request)
+    visible, calendar = list_orders(actor=request.actor), Calendar(timezone.now())
+    waiting = list_awaiting(actor=request.actor)
+    orders = waiting if chosen["view"] == "second" else _in_view(visible, chosen["view"])
+    for name, field in {"state": "state", "action": "action", "source": "source__slug"}.items():
+        if chosen[name]:
+            orders = orders.filter(**{field: chosen[name]})
     keys = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
+    found = paginate(orders, keys, cursor=request.GET.get("cursor", ""))
     context = {
-        "tabs": [
-            {"label": label, "url": f"?view={name}", "current": name == chosen} for name, (label, _) in VIEWS.items()
-        ],
-        "view": chosen,
-        "brakes": count_open_brakes(actor=request.actor),  # type: ignore[attr-defined]
-        "may_see_brakes": request.actor.has_role(*READERS),  # type: ignore[attr-defined]
-        "page": paginate(orders, keys, cursor=request.GET.get("cursor", "")),
+        "tabs": _tabs(request, chosen["view"], waiting.count()),
+        "chosen": chosen,
+        "view": chosen["view"],
+        "brakes": count_open_brakes(actor=request.actor),
+        "is_filtered": any(chosen[name] for name in ("state", "action", "source")),
+        "states": [(state.value, look_of(state).label) for state in OrderState],
+        "actions": OrderAction.choices,
+        "sources": list_sources(actor=request.actor).order_by("name").values_list("slug", "name")[:MOST_SOURCES],
+        "board": board_of(visible, calendar) if chosen["view"] == "open" else None,
+        "page": found,
+        "rows": [(order, why_of(order, _hold_of(order, calendar))) for order in found.rows],
+        "may_see_windows": request.actor.has_role(*READERS),
     }
     return render_page(request, "reviews/order_list.html", context, fragment="reviews/_order_table.html")
 
 
+def _chosen(request: PageRequest) -> dict[str, str]:
+    """The filters of the address; what nothing can match is left out."""
+    view, state, action = (request.GET.get(name, "") for name in ("view", "state", "action"))
+    return {
+        "view": view if view in VIEWS else "open",
+        "state": state if state in set(OrderState) else "",
+        "action": action if action in OrderAction.values else "",
+        "source": request.GET.get("source", "")[:200].replace("\x00", ""),
+    }
+
+
+def _in_view(orders: QuerySet[Order], view: str) -> QuerySet[Order]:
+    states = VIEWS[view][1]
+    if states is None:
+        return orders.exclude(state__in=SETTLED_ORDERS)
+    return orders.filter(state__in=states) if states else orders
+
+
+def _tabs(request: PageRequest, view: str, waiting: int) -> list[dict[str, Any]]:
+    shown = {name: label for name, (label, _) in VIEWS.items() if name != "second" or request.actor.has_role(*DOERS)}
+    return [
+        {
+            "label": label,
+            "url": f"?view={name}",
+            "current": name == view,
+            "count": waiting if name == "second" else None,
+        }
+        for name, label in shown.items()
+    ]
+
+
+def _hold_of(order: Order, calendar: Calendar) -> Hold | None:
+    """Why the order waits although its time has come, or will wait once it has."""
+    if order.state != OrderState.PLANNED or order.action == OrderAction.RESTORE:
+        return None
+    return calendar.hold_of(order.source_id, at=max(order.execute_after, calendar.now))
+
+
 @require_safe
 @page()
-def order_detail(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_detail(request: PageRequest, order_id: UUID) -> HttpResponse:
     """One order: plan, life, outcome, and what can still be done."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     return _show(request, order)
 
 
 @require_POST
 @page(roles=DOERS)
-def order_restore(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_restore(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Bring back what the order took away, for some days."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     form = RestoreForm(request.POST)
     if not form.is_valid():
         return _show(request, order, restore_form=form, status=422)
@@ -116,7 +140,7 @@ def order_restore(request: HttpRequest, order_id: UUID) -> HttpResponse:
             order=order,
             reason=form.cleaned_data["reason"],
             days=form.cleaned_data["days"],
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=request.actor,
             now=timezone.now(),
         )
     except DomainError as refusal:
@@ -127,11 +151,11 @@ def order_restore(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 @page(roles=DOERS)
-def order_retry(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_retry(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Plan a stopped order anew and send it."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     try:
-        remediation.retry_order(order=order, actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
+        remediation.retry_order(order=order, actor=request.actor, now=timezone.now())
     except DomainError as refusal:
         return _show(request, order, refusal=refusal)
     messages.success(request, "Planned again, against the source as it is now.")
@@ -140,9 +164,9 @@ def order_retry(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 @page(roles=DOERS)
-def order_settle(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_settle(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Let an order rest that cannot be verified, with a reason."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     form = SettleForm(request.POST)
     if not form.is_valid():
         return _show(request, order, settle_form=form, status=422)
@@ -150,7 +174,7 @@ def order_settle(request: HttpRequest, order_id: UUID) -> HttpResponse:
         remediation.settle_order(
             order=order,
             reason=form.cleaned_data["reason"],
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=request.actor,
             now=timezone.now(),
         )
     except DomainError as refusal:
@@ -161,12 +185,12 @@ def order_settle(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 @require_POST
 @page(roles=RELEASERS)
-def order_call_off(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_call_off(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Keep after all what a deadline would take away."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     reason = request.POST.get("reason", "")
     try:
-        call_off_order(order=order, reason=reason, actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
+        call_off_order(order=order, reason=reason, actor=request.actor, now=timezone.now())
     except DomainError as refusal:
         return _show(request, order, refusal=refusal)
     messages.success(request, "Called off. The access stays for now, and the question counts as escalated.")
@@ -174,10 +198,53 @@ def order_call_off(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@page(roles=DOERS)
+def order_release(request: PageRequest, order_id: UUID) -> HttpResponse:
+    """A second person lets the order be sent."""
+    return _answer_as_second(request, order_id, release, "Released. It is sent as soon as its time has come.")
+
+
+@require_POST
+@page(roles=DOERS)
+def order_refuse(request: PageRequest, order_id: UUID) -> HttpResponse:
+    """A second person does not let the order be sent."""
+    return _answer_as_second(request, order_id, refuse, "Refused. Nothing is changed at the source.")
+
+
+def _answer_as_second(request: PageRequest, order_id: UUID, use_case: Any, done: str) -> HttpResponse:
+    order = access_order(actor=request.actor, order_id=order_id)
+    form = ReleaseForm(request.POST)
+    if not form.is_valid():
+        return _show(request, order, release_form=form, status=422)
+    try:
+        use_case(order=order, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, order, release_form=form, refusal=refusal)
+    messages.success(request, done)
+    return redirect("reviews:order_detail", order_id=order.pk)
+
+
+@require_POST
 @page()
-def order_task_done(request: HttpRequest, order_id: UUID) -> HttpResponse:
+def order_protest(request: PageRequest, order_id: UUID) -> HttpResponse:
+    """Somebody says that a lock-out broke something."""
+    order = access_order(actor=request.actor, order_id=order_id)
+    form = ProtestForm(request.POST)
+    if not form.is_valid():
+        return _show(request, order, protest_form=form, status=422)
+    try:
+        remediation.protest(order=order, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, order, protest_form=form, refusal=refusal)
+    messages.success(request, "The lock is being taken off.")
+    return redirect("reviews:order_detail", order_id=order.pk)
+
+
+@require_POST
+@page()
+def order_task_done(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Somebody reports that the task is done; the source has the last word."""
-    order = access_order(actor=request.actor, order_id=order_id)  # type: ignore[attr-defined]
+    order = access_order(actor=request.actor, order_id=order_id)
     form = TaskForm(request.POST)
     if not form.is_valid():
         return _show(request, order, task_form=form, status=422)
@@ -185,7 +252,7 @@ def order_task_done(request: HttpRequest, order_id: UUID) -> HttpResponse:
         remediation.report_task_done(
             order=order,
             note=form.cleaned_data["note"],
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=request.actor,
             now=timezone.now(),
         )
     except DomainError as refusal:
@@ -195,33 +262,43 @@ def order_task_done(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 def _show(
-    request: HttpRequest,
+    request: PageRequest,
     order: Order,
     *,
     restore_form: RestoreForm | None = None,
     task_form: TaskForm | None = None,
     settle_form: SettleForm | None = None,
+    release_form: ReleaseForm | None = None,
+    protest_form: ProtestForm | None = None,
     refusal: DomainError | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    may_act = request.actor.has_role(*DOERS)  # type: ignore[attr-defined]
-    is_restorable = (
-        order.state in RESTORABLE
-        and order.plan is not None
-        and not order.plan["irreversible"]
-        and order.action != OrderAction.RESTORE
-    )
+    may_act = request.actor.has_role(*DOERS)
+    waits = order.state == OrderState.AWAITING_SECOND
+    refused_because = why_not(order, request.actor) if waits else ""
+    hold = _hold_of(order, Calendar(timezone.now())) if order.state == OrderState.PLANNED else None
     context: dict[str, Any] = {
         "order": order,
         "refusal": refusal,
         "steps": steps_of(order),
-        "outcome": outcome_of(order),
+        "outcome": outcome_of(order, hold),
+        "release_form": (release_form or ReleaseForm()) if waits and not refused_because else None,
+        "release_refused": refused_because,
+        "protest_form": (protest_form or ProtestForm(auto_id="id_protest_%s"))
+        if may_protest(order, request.actor)
+        else None,
+        "lock": native_change(Plan.from_json(order.lock_plan)) if order.lock_plan else None,
+        "lock_steps": order.lock_plan["steps"] if order.lock_plan else [],
+        "uses": uses_since_locked(order),
+        "watch": order.evidence.get("watch", {}),
+        "next_attempt": order.execute_after if order.state == OrderState.PLANNED and order.attempts else None,
+        "hold": hold,
         "step_lines": step_lines(order),
         "native": native_change(Plan.from_json(order.plan)) if order.plan else None,
         "side_effects": order.plan["side_effects"] if order.plan else [],
         "lines": _difference(order),
         "still_effective": order.evidence.get("still_effective", []),
-        "restore_form": (restore_form or RestoreForm()) if may_act and is_restorable else None,
+        "restore_form": (restore_form or RestoreForm()) if may_act and _is_restorable(order) else None,
         "task_form": (task_form or TaskForm())
         if order.state == OrderState.TASK and order.task_reported_at is None
         else None,
@@ -246,47 +323,10 @@ def _show(
     return response
 
 
-def steps_of(order: Order) -> list[dict[str, Any]]:
-    """The life of the order for the stepper component."""
-    if order.state == OrderState.RECALLED:
-        return [
-            {"label": "Planned", "state": "done", "at": order.created_at},
-            {"label": "Recalled", "state": "skipped"},
-        ]
-    planned: dict[str, Any] = {"label": "Planned", "state": "done", "at": order.created_at}
-    done_by_hand = not order.plan and order.instructions
-    middle = "Done by a person" if done_by_hand else "Carried out"
-    if order.action == OrderAction.ROTATE and order.plan:
-        middle = "Old one ended"
-    changed_at = order.task_reported_at if done_by_hand else order.applied_at
-    stopped = order.state in STOPPED
-    steps: list[dict[str, Any]] = [
-        planned,
-        {"label": middle, "state": "done" if changed_at else "now", "at": changed_at},
-    ]
-    if stopped and not changed_at:
-        steps[1] = {"label": str(OrderState(order.state)).replace("_", " ").capitalize(), "state": "failed"}
-    if order.state == OrderState.PARTIAL and order.plan:
-        steps[1] |= {"label": f"Step {steps_done(order)} of {len(order.plan['steps'])}", "state": "failed"}
-    verified: dict[str, Any] = {"label": "Verified at the source", "state": "todo", "at": None}
-    if order.verified_at:
-        verified |= {"state": "done", "at": order.verified_at}
-    elif stopped and changed_at and order.state != OrderState.PARTIAL:
-        verified = {"label": str(OrderState(order.state)).replace("_", " ").capitalize(), "state": "failed"}
-    elif changed_at and order.state != OrderState.PARTIAL:
-        verified |= {"state": "now", "note": "waits for the next reading"}
-    elif order.state == OrderState.PLANNED and order.execute_after > timezone.now():
-        steps[1] |= {"state": "todo", "note": "will be sent", "at": order.execute_after}
-    steps.append(verified)
-    if order.action == OrderAction.ROTATE and not order.plan and not order.verified_at:
-        waits = not (order.evidence.get("successor") or changed_at)
-        steps[1] |= {"label": "New one in use", "state": "now" if waits else "done"}
-        steps.insert(2, {"label": "Old one ended", "state": "todo" if waits else "now"})
-    if order.state == OrderState.RESTORED:
-        steps.append({"label": "Restored", "state": "done"})
-    if order.state == OrderState.REAPPEARED:
-        steps.append({"label": "Came back", "state": "failed"})
-    return steps
+def _is_restorable(order: Order) -> bool:
+    plan = order.lock_plan if order.stage == OrderStage.LOCK else order.plan
+    is_reversible = plan is not None and not plan["irreversible"]
+    return order.state in RESTORABLE and is_reversible and order.action != OrderAction.RESTORE
 
 
 def _difference(order: Order) -> list[tuple[str, str]]:

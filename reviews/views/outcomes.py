@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from reviews.models import Order
+from reviews.remediation.windows import Hold
 from reviews.states import OrderState
 
 _STEP_NAMED = re.compile(r"\bstep (\d+) of \d+")
@@ -30,8 +31,10 @@ class StepLine:
     state: str
 
 
-def outcome_of(order: Order) -> Outcome:
-    """The order's state as a person sees it."""
+def outcome_of(order: Order, hold: Hold | None = None) -> Outcome:
+    """The order's state as a person sees it. hold: the window or freeze that keeps it from being sent."""
+    if hold is not None and order.state == OrderState.PLANNED:
+        return Outcome("warn", "Held.", hold.sentence, ("Nothing for you to do: it goes on by itself.",))
     return _OUTCOMES[OrderState(order.state)](order)
 
 
@@ -70,9 +73,28 @@ _AGAIN = "Choose “Plan again and send”: it is planned against the source as 
 _REST = "Or let it rest with a reason, if that is acceptable."
 
 
+def _awaiting_second(order: Order) -> Outcome:
+    return Outcome(
+        "warn",
+        "Waits for a second person.",
+        "Nothing is sent before somebody who did not decide this, and does not answer for the identity, releases it.",
+        ("A second person releases or refuses it, with a reason.", "Whoever decided can still take the answer back."),
+    )
+
+
+def _watching(order: Order) -> Outcome:
+    return Outcome(
+        "info",
+        "Locked out, and watched.",
+        order.outcome,
+        ("If this broke something, say so: the lock is taken off at once.", "Otherwise nothing: it goes on by itself."),
+    )
+
+
 def _planned(order: Order) -> Outcome:
     if order.attempts:
-        return Outcome("warn", "It will be tried again.", order.outcome, _NOTHING_TO_DO)
+        when = f"Next attempt: {order.execute_after:%-d %B %Y, %H:%M:%S} UTC."
+        return Outcome("warn", "It will be tried again.", f"{order.outcome} {when}", _NOTHING_TO_DO)
     return Outcome(
         "neutral",
         "Not sent yet.",
@@ -196,6 +218,9 @@ def _task(order: Order) -> Outcome:
 
 
 def _recalled(order: Order) -> Outcome:
+    if order.second_by_id:
+        said = f"{order.outcome} {order.second_reason}"
+        return Outcome("neutral", "Refused by a second person.", said)
     return Outcome("neutral", "Taken back.", "It was taken back before it was sent. Nothing was changed.")
 
 
@@ -208,8 +233,10 @@ def _settled(order: Order) -> Outcome:
 
 
 _OUTCOMES: dict[OrderState, Callable[[Order], Outcome]] = {
+    OrderState.AWAITING_SECOND: _awaiting_second,
     OrderState.PLANNED: _planned,
     OrderState.EXECUTING: _executing,
+    OrderState.WATCHING: _watching,
     OrderState.APPLIED: _applied,
     OrderState.VERIFIED: _verified,
     OrderState.TASK: _task,

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
-from reviews.campaigns.calendar import dates_after
 from reviews.campaigns.due import run_now
 from reviews.campaigns.schedules import (
     change_schedule,
@@ -29,6 +28,7 @@ from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
 from reviews.forms.scopes import with_scope
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
+from reviews.policies.calendar import dates_after
 from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules
 from reviews.views.deadlines import deadline_rows

@@ -48,8 +48,10 @@ from reviews.models import (
     Answer,
     Brake,
     Campaign,
+    ChangeWindow,
     Decision,
     Delegation,
+    Freeze,
     Order,
     Remark,
     ReviewItem,
@@ -87,6 +89,8 @@ class Belongings:
     delivery: WebhookDelivery
     watch: ReviewWatch
     remark: Remark
+    window: ChangeWindow
+    freeze: Freeze
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -112,6 +116,8 @@ class Belongings:
             "delivery_id": self.delivery.pk,
             "watch_id": self.watch.pk,
             "remark_id": self.remark.pk,
+            "window_id": self.window.pk,
+            "freeze_id": self.freeze.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -303,6 +309,8 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         _delivery(user),
         make.make_watch(created_by=user, fallback_reviewer=other, scope=f"source={source.slug}"),
         remark,
+        ChangeWindow.objects.create(source=source, **_window(), created_by=user),
+        Freeze.objects.create(source=source, **_freeze(), created_by=user),
         absence,
     )
 
@@ -405,6 +413,15 @@ def bodies() -> Callable[..., dict[str, Any]]:
         return _BODIES.get(name, lambda _: {})(things)
 
     return body
+
+
+def _window() -> dict[str, Any]:
+    times = {"starts_at": "2027-01-03T02:00Z", "time_zone": "UTC", "duration_minutes": 60}
+    return {"name": "Sundays", "rrule": "FREQ=WEEKLY;BYDAY=SU"} | times
+
+
+def _freeze() -> dict[str, Any]:
+    return {"reason": "Year end", "starts_at": "2099-12-20T00:00Z", "ends_at": "2100-01-02T00:00Z"}
 
 
 def _csv_file(content: bytes) -> SimpleUploadedFile:
@@ -541,6 +558,13 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:order_call_off": lambda my: {"reason": "Still needed."},
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
+    "reviews:order_release": lambda my: {"reason": "Agreed."},
+    "reviews:order_refuse": lambda my: {"reason": "Not now."},
+    "reviews:order_protest": lambda my: {"reason": "The nightly job fails."},
+    "reviews:window_create": lambda my: _window() | {"source": my.source.slug},
+    "reviews:freeze_create": lambda my: _freeze() | {"source": my.source.slug, "time_zone": "UTC"},
+    "api_change_windows": lambda my: _window() | {"source": my.source.slug},
+    "api_freezes": lambda my: _freeze() | {"source": my.source.slug},
     "reviews:order_task_done": lambda my: {"note": "Removed by hand."},
     "reviews:webhook_create": lambda my: {"name": "New", "url": "https://hooks.example.org/", "purpose": "events"},
     "reviews:webhook_edit": lambda my: {

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reviews.campaigns.calendar import InvalidRule, check_rule, dates_after, dates_between
+from reviews.policies.calendar import InvalidRule, check_rule, dates_after, dates_between
 
 HOUR = timedelta(hours=1)
 

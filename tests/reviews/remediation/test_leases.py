@@ -22,12 +22,13 @@ from governance.kernel.errors import Forbidden
 from identities.models import Credential, Source
 from reviews import remediation
 from reviews.models import Order, OrderAction
-from reviews.remediation.executing import MAX_ATTEMPTS, NothingToRetry
+from reviews.remediation.retrying import NothingToRetry
 from reviews.states import OrderState
 from tests.plugins.governed import CONNECTOR_PASSWORD, PASSWORD, PASSWORD_FILE, Governed
 
 ONCE = ["order.planned", "order.sent", "order.applied"]
 HOUR = timedelta(hours=1)
+MAX_ATTEMPTS = 8
 
 
 def until(condition: Callable[[], bool], seconds: float = 15) -> None:
@@ -142,11 +143,11 @@ def test_a_source_that_does_not_answer_is_tried_again_and_again_but_not_for_ever
     for attempt in range(1, MAX_ATTEMPTS):
         waiting = story.carry_out(waiting)
         assert waiting.state == OrderState.PLANNED
-        assert waiting.outcome.startswith(f"Attempt {attempt} failed and will be repeated. Could not connect")
+        assert waiting.outcome.startswith(f"Attempt {attempt} of 8 failed and is repeated. Could not connect")
         waits.append((waiting.execute_after - timezone.now()).total_seconds())
     failed = story.carry_out(waiting)
 
-    assert waits == sorted(waits) and 5 < waits[0] <= 10 and waits[-1] > 600
+    assert waits == sorted(waits) and 5 < waits[0] <= 10 and waits[-1] > 450
     assert failed.state == OrderState.FAILED
     assert verbs_of(order).count("order.failed") == MAX_ATTEMPTS
     assert remediation.drain_orders(now=timezone.now() + 1000 * HOUR) == 0, "until somebody tries again"
@@ -183,7 +184,7 @@ def test_no_secret_shows_in_plans_outcomes_logs_or_the_trail(
 ) -> None:
     (tmp_path / PASSWORD_FILE).write_text(secret)
     waiting = story.carry_out(order)
-    assert waiting.state == OrderState.PLANNED and waiting.outcome.startswith("Attempt 1 failed")
+    assert waiting.state == OrderState.PLANNED and waiting.outcome.startswith("Attempt 1 of 8 failed")
     (tmp_path / PASSWORD_FILE).write_text(CONNECTOR_PASSWORD)
     assert story.carry_out(waiting).state == OrderState.APPLIED
     story.read()

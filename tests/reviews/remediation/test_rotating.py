@@ -11,7 +11,7 @@ from identities.models import Credential, IdentityStatus
 from reviews import remediation
 from reviews.models import Order
 from reviews.states import OrderState
-from reviews.views.orders import steps_of
+from reviews.views.order_steps import steps_of
 from tests.plugins.aws import Cloud, allow
 
 SENT = ["order.planned", "order.sent"]

@@ -30,7 +30,8 @@ PLAN = Plan(
 
 def order_in(state, **fields):
     values = {"plan": PLAN.to_json(), "evidence": {}, "outcome": "", "applied_at": None, "attempts": 1}
-    return SimpleNamespace(state=state, **(values | {"task_reported_at": None} | fields))
+    values |= {"task_reported_at": None, "execute_after": timezone.now(), "second_by_id": None}
+    return SimpleNamespace(state=state, **(values | fields))
 
 
 @pytest.mark.parametrize("state", list(OrderState))
