@@ -29,7 +29,9 @@ from reviews.forms.ownership import OwnershipForm
 from reviews.models import Answer, ItemKind, ReviewItem
 from reviews.selectors import access_item, explain_resolution, list_decisions
 from reviews.views import workbench
+from reviews.views.following import neighbours
 from reviews.views.requests import PageRequest
+from reviews.views.wishes import wish_of
 
 
 @page()
@@ -65,7 +67,7 @@ def ownership_item(request: PageRequest, item_id: UUID) -> HttpResponse:
         Answer.RETIRE: f"{item.identity.name} is being retired. The order says how far that is.",
     }
     messages.success(request, done[Answer(data["answer"])])
-    following = workbench.neighbours(request.actor, item)["next_id"]
+    following = neighbours(request.actor, item, wish_of(request.GET))["next_id"]
     return redirect("reviews:item_detail", item_id=following or item.pk)
 
 
@@ -146,7 +148,7 @@ def _show(
         "may_hand_on": workbench.may_hand_on(item, request.actor),
         "locks_out": Capability.QUARANTINE in provisioning.capabilities(item.identity.source),
         **workbench.state_of(item, decisions, request.actor, timezone.now()),
-        **workbench.neighbours(request.actor, item),
+        **neighbours(request.actor, item, wish_of(request.GET)),
     }
     status = refusal.status if refusal else status
     return render_page(request, "reviews/ownership_item.html", context, status=status)
