@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
 from governance.people.models import User
-from reviews.models import Campaign, Decision, Order, ReviewItem, ReviewSchedule
+from reviews.models import Campaign, Decision, IntervalReasoning, Order, ReviewItem, ReviewSchedule
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -37,6 +37,21 @@ def access_schedule(*, actor: Actor, schedule_id: UUID | str) -> ReviewSchedule:
     if schedule is None:
         raise NotFound("There is no such schedule, or it is not yours to see.")
     return schedule
+
+
+def reasoning_of(schedule: ReviewSchedule) -> IntervalReasoning:
+    """The reason for the schedule's interval with its approval, if any; unsaved where nobody wrote one apart."""
+    people = ("written_by", "approved_by")
+    known = IntervalReasoning.objects.filter(schedule=schedule).select_related(*people).order_by("-written_at").first()
+    return known or IntervalReasoning(
+        schedule=schedule,
+        reason=schedule.interval_reason,
+        rrule=schedule.rrule,
+        starts_at=schedule.starts_at,
+        time_zone=schedule.time_zone,
+        written_by=schedule.created_by,
+        written_at=schedule.created_at,
+    )
 
 
 def list_campaigns(*, actor: Actor) -> QuerySet[Campaign]:

@@ -4,6 +4,7 @@ from reviews.models.campaign import Campaign
 from reviews.models.item import Answer, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction
+from reviews.models.reasoning import IntervalReasoning
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Campaign",
     "DeadlinePolicy",
     "Decision",
+    "IntervalReasoning",
     "ItemKind",
     "MailKind",
     "Order",
