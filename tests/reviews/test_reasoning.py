@@ -86,7 +86,7 @@ def test_an_approval_is_given_once_and_for_what_was_read(make, schedule, approve
         ({"duration_days": 3}, True),
         ({"scope": "privileged=yes"}, True),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_it_is_asked_again_when_the_interval_gets_longer_or_the_words_change(make, approved, author, changes, stands):
     changed = change(make, approved, author, **changes)
