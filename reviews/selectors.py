@@ -18,6 +18,7 @@ from reviews.models import (
     Decision,
     Delegation,
     HitOutcome,
+    IntervalReasoning,
     Order,
     Remark,
     ReviewItem,
@@ -95,6 +96,21 @@ def watch_counts(watches: Sequence[ReviewWatch]) -> dict[UUID, WatchCounts]:
     undecided = asked.order_by().values("watch").annotate(n=Count("pk"))
     waits, opens = ({row["watch"]: row["n"] for row in rows} for rows in (waiting, undecided))
     return {watch.pk: WatchCounts(waits.get(watch.pk, 0), opens.get(watch.pk, 0)) for watch in watches}
+
+
+def reasoning_of(schedule: ReviewSchedule) -> IntervalReasoning:
+    """The reason for the schedule's interval with its approval, if any; unsaved where nobody wrote one apart."""
+    people = ("written_by", "approved_by")
+    known = IntervalReasoning.objects.filter(schedule=schedule).select_related(*people).order_by("-written_at").first()
+    return known or IntervalReasoning(
+        schedule=schedule,
+        reason=schedule.interval_reason,
+        rrule=schedule.rrule,
+        starts_at=schedule.starts_at,
+        time_zone=schedule.time_zone,
+        written_by=schedule.created_by,
+        written_at=schedule.created_at,
+    )
 
 
 def list_campaigns(*, actor: Actor) -> QuerySet[Campaign]:

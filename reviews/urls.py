@@ -58,6 +58,7 @@ urlpatterns = [
     path("reviews/schedules/<uuid:schedule_id>/edit/", schedules.schedule_edit, name="schedule_edit"),
     path("reviews/schedules/<uuid:schedule_id>/pause/", schedules.schedule_pause, name="schedule_pause"),
     path("reviews/schedules/<uuid:schedule_id>/resume/", schedules.schedule_resume, name="schedule_resume"),
+    path("reviews/schedules/<uuid:schedule_id>/approve/", schedules.schedule_approve, name="schedule_approve"),
     path("reviews/schedules/<uuid:schedule_id>/preview/", launching.schedule_simulate, name="schedule_simulate"),
     path("reviews/schedules/<uuid:schedule_id>/run/", schedules.schedule_run, name="schedule_run"),
     path("reviews/watches/", watches.watch_list, name="watch_list"),

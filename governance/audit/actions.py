@@ -68,6 +68,10 @@ class Verb(StrEnum):
     SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."
     SCHEDULE_PAUSED = "schedule.paused", "A review schedule was paused."
     SCHEDULE_RESUMED = "schedule.resumed", "A paused review schedule runs again."
+    SCHEDULE_INTERVAL_APPROVED = (
+        "schedule.interval_approved",
+        "Somebody approved the reason that another wrote for a schedule's interval.",
+    )
     CAMPAIGN_CREATED = "campaign.created", "A campaign was drafted, for one date of a schedule or by hand."
     CAMPAIGN_HELD = "campaign.held", "A campaign waits with its opening for sources that were not read for too long."
     CAMPAIGN_RELEASED = "campaign.released", "Somebody let a waiting campaign open although sources are not fresh."

@@ -61,6 +61,7 @@ urlpatterns = [
     path("freezes/<uuid:freeze_id>/", windows.FreezeDetail.as_view(), name="api_freeze"),
     path("schedules/", schedules.ScheduleList.as_view(), name="api_schedules"),
     path("schedules/<uuid:schedule_id>/", schedules.ScheduleDetail.as_view(), name="api_schedule"),
+    path("schedules/<uuid:schedule_id>/approve/", schedules.ScheduleApprove.as_view(), name="api_schedule_approve"),
     path("schedules/<uuid:schedule_id>/pause/", schedules.SchedulePause.as_view(), name="api_schedule_pause"),
     path("schedules/<uuid:schedule_id>/resume/", schedules.ScheduleResume.as_view(), name="api_schedule_resume"),
     path("schedules/<uuid:schedule_id>/run/", schedules.ScheduleRun.as_view(), name="api_schedule_run"),

@@ -18,6 +18,7 @@ from reviews.api.campaigns import CampaignOut, told
 from reviews.api.plans import IDEMPOTENCY_KEY, IF_MATCH, READ_WRITE, PlanPatch, chosen_of, once_of
 from reviews.api.requests import actor_of, page_of
 from reviews.campaigns.due import run_now
+from reviews.campaigns.reasoning import approve_interval
 from reviews.campaigns.schedules import (
     LONGEST_NAME,
     change_schedule,
@@ -26,8 +27,8 @@ from reviews.campaigns.schedules import (
     pause_schedule,
     resume_schedule,
 )
-from reviews.models import ReviewSchedule
-from reviews.selectors import access_schedule, list_schedules
+from reviews.models import IntervalReasoning, ReviewSchedule
+from reviews.selectors import access_schedule, list_schedules, reasoning_of
 
 SHOWN_DATES = 5
 
@@ -49,13 +50,25 @@ class ScheduleOut(serializers.ModelSerializer[ReviewSchedule]):
         ]
 
 
+class ReasoningOut(serializers.ModelSerializer[IntervalReasoning]):
+    """Who wrote why the interval is short enough, and who approved it; null where nobody has."""
+
+    written_by: Any = serializers.SlugRelatedField("email", read_only=True)
+    approved_by = serializers.SlugRelatedField("email", read_only=True, allow_null=True)  # type: ignore[var-annotated]
+
+    class Meta:
+        model = IntervalReasoning
+        fields = ["written_by", "written_at", "approved_by", "approved_at"]
+
+
 class ScheduleWithDates(ScheduleOut):
-    """The same with its next five dates."""
+    """The same with its next five dates, and who approved its interval."""
 
     next_dates = serializers.ListField(child=serializers.DateTimeField(), read_only=True)
+    interval_approval = ReasoningOut(read_only=True)
 
     class Meta(ScheduleOut.Meta):
-        fields = [*ScheduleOut.Meta.fields, "next_dates"]
+        fields = [*ScheduleOut.Meta.fields, "next_dates", "interval_approval"]
 
 
 class SchedulePatch(PlanPatch):
@@ -136,6 +149,23 @@ class ScheduleDetail(APIView):
         return _answer(changed)
 
 
+class ScheduleApprove(APIView):
+    """`/api/v1/schedules/{id}/approve/`"""
+
+    required_scope = "reviews:write"
+
+    @extend_schema(operation_id="schedules_approve", request=None, responses=ScheduleWithDates, parameters=[IF_MATCH])
+    def post(self, request: Request, schedule_id: UUID) -> Response:
+        """Approve why the interval is short enough, in the name of whoever issued the token; needs If-Match.
+
+        403 `own-reasoning` where the same person wrote it.
+        """
+        schedule = _planned(request, schedule_id)
+        require_match(request, schedule.version)
+        approve_interval(schedule=schedule, version=schedule.version, actor=actor_of(request), now=timezone.now())
+        return _answer(schedule)
+
+
 class SchedulePause(APIView):
     """`/api/v1/schedules/{id}/pause/`"""
 
@@ -189,4 +219,5 @@ def _planned(request: Request, schedule_id: UUID) -> ReviewSchedule:
 def _answer(schedule: ReviewSchedule, status: int = 200) -> Response:
     dates = next_dates(schedule, SHOWN_DATES, after=timezone.now()) if schedule.is_enabled else []
     schedule.next_dates = dates  # type: ignore[attr-defined]
+    schedule.interval_approval = reasoning_of(schedule)  # type: ignore[attr-defined]
     return Response(ScheduleWithDates(schedule).data, status=status, headers={"ETag": etag_for(schedule.version)})

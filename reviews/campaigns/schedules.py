@@ -14,6 +14,7 @@ from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from governance.people.models import ApiToken, User
+from reviews.campaigns.intervals import write_reasoning
 from reviews.campaigns.plans import CampaignPlan, Problem, plan_problems, plan_values
 from reviews.models import ReviewSchedule
 from reviews.policies.calendar import InvalidRule, check_rule, dates_after
@@ -65,6 +66,7 @@ def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None,
     try:
         with transaction.atomic(durable=True):
             schedule = ReviewSchedule.objects.create(**_values(draft), created_by=created_by, next_due_at=due)
+            write_reasoning(schedule, by=_author(actor, created_by), now=now)
             _record(Verb.SCHEDULE_CREATED, schedule, actor, now, new=_facts(schedule))
     except IntegrityError:
         raise InvalidSchedule({"name": "Another schedule has this name."}) from None
@@ -84,7 +86,10 @@ def change_schedule(
             draft = _checked(ScheduleDraft(**({name: getattr(schedule, name) for name in EDITABLE} | dict(changes))))
             old = _facts(schedule)
             due = _first_due(draft, now) if schedule.is_enabled else schedule.next_due_at
+            before = (schedule.interval_reason, schedule.rrule, schedule.starts_at, schedule.time_zone)
             _save(schedule, **_values(draft), next_due_at=due)
+            if before != (schedule.interval_reason, schedule.rrule, schedule.starts_at, schedule.time_zone):
+                write_reasoning(schedule, by=_author(actor, schedule.created_by), now=now)
             new = _facts(schedule)
             changed = {name for name in new if new[name] != old[name]}
             _record(
@@ -159,6 +164,10 @@ def person_behind(actor: Actor) -> User:
     if actor.kind is ActorKind.API_CLIENT:
         return ApiToken.objects.select_related("created_by").get(pk=actor.id).created_by
     raise InvalidSchedule({"manager": "Name the person who answers for this schedule."})
+
+
+def _author(actor: Actor, manager: User) -> User:
+    return manager if actor.kind is ActorKind.SYSTEM else person_behind(actor)
 
 
 def _lock(schedule: ReviewSchedule, version: int | None, actor: Actor) -> ReviewSchedule:

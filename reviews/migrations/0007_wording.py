@@ -4,25 +4,68 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reviews', '0005_orders_release_watch_windows'),
+        ("reviews", "0005_orders_release_watch_windows"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='decision',
-            name='answer',
-            field=models.CharField(choices=[('approve', 'Approve'), ('approve_until', 'Approve until'), ('scope_down', 'Scope down'), ('revoke', 'Revoke'), ('keep', 'Keep'), ('rotate', 'Rotate by'), ('deactivate', 'Deactivate'), ('quarantine', 'Quarantine'), ('mine', 'It is mine'), ('retire', 'Retire it'), ('not_mine', 'Not mine'), ('dont_know', 'Don’t know')], max_length=20),
+            model_name="decision",
+            name="answer",
+            field=models.CharField(
+                choices=[
+                    ("approve", "Approve"),
+                    ("approve_until", "Approve until"),
+                    ("scope_down", "Scope down"),
+                    ("revoke", "Revoke"),
+                    ("keep", "Keep"),
+                    ("rotate", "Rotate by"),
+                    ("deactivate", "Deactivate"),
+                    ("quarantine", "Quarantine"),
+                    ("mine", "It is mine"),
+                    ("retire", "Retire it"),
+                    ("not_mine", "Not mine"),
+                    ("dont_know", "Don’t know"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='draft',
-            name='answer',
-            field=models.CharField(blank=True, choices=[('approve', 'Approve'), ('approve_until', 'Approve until'), ('scope_down', 'Scope down'), ('revoke', 'Revoke'), ('keep', 'Keep'), ('rotate', 'Rotate by'), ('deactivate', 'Deactivate'), ('quarantine', 'Quarantine'), ('mine', 'It is mine'), ('retire', 'Retire it'), ('not_mine', 'Not mine'), ('dont_know', 'Don’t know')], default='', max_length=20),
+            model_name="draft",
+            name="answer",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("approve", "Approve"),
+                    ("approve_until", "Approve until"),
+                    ("scope_down", "Scope down"),
+                    ("revoke", "Revoke"),
+                    ("keep", "Keep"),
+                    ("rotate", "Rotate by"),
+                    ("deactivate", "Deactivate"),
+                    ("quarantine", "Quarantine"),
+                    ("mine", "It is mine"),
+                    ("retire", "Retire it"),
+                    ("not_mine", "Not mine"),
+                    ("dont_know", "Don’t know"),
+                ],
+                default="",
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='reviewwatch',
-            name='deadline_policy',
-            field=models.CharField(choices=[('keep_and_escalate', 'Keep and tell the campaign manager'), ('revoke_unused', 'Revoke what was not used, escalate the rest'), ('revoke', 'Revoke'), ('graded', 'Graded by risk, use and environment (recommended)'), ('table', 'By a table of my own')], default='keep_and_escalate', max_length=30),
+            model_name="reviewwatch",
+            name="deadline_policy",
+            field=models.CharField(
+                choices=[
+                    ("keep_and_escalate", "Keep and tell the campaign manager"),
+                    ("revoke_unused", "Revoke what was not used, escalate the rest"),
+                    ("revoke", "Revoke"),
+                    ("graded", "Graded by risk, use and environment (recommended)"),
+                    ("table", "By a table of my own"),
+                ],
+                default="keep_and_escalate",
+                max_length=30,
+            ),
         ),
     ]

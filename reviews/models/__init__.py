@@ -8,6 +8,7 @@ from reviews.models.draft import Draft
 from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction, OrderStage
+from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
@@ -32,6 +33,7 @@ __all__ = [
     "Draft",
     "Freeze",
     "HitOutcome",
+    "IntervalReasoning",
     "ItemKind",
     "MailKind",
     "Order",

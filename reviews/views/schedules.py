@@ -15,6 +15,7 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
 from reviews.campaigns.due import run_now
+from reviews.campaigns.reasoning import approve_interval
 from reviews.campaigns.schedules import (
     change_schedule,
     create_schedule,
@@ -30,7 +31,7 @@ from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies.calendar import dates_after
 from reviews.policies.stages import Stages
-from reviews.selectors import access_schedule, list_campaigns, list_schedules
+from reviews.selectors import access_schedule, list_campaigns, list_schedules, reasoning_of
 from reviews.views.deadlines import deadline_rows
 from reviews.views.launching import builder_of, count_of
 from reviews.views.requests import PageRequest
@@ -145,6 +146,25 @@ def _posted(request: PageRequest) -> QueryDict | None:
     return with_scope(request.POST) if request.POST else None
 
 
+@require_POST
+@page(roles=MANAGERS)
+def schedule_approve(request: PageRequest, schedule_id: UUID) -> HttpResponse:
+    """Approve the reason for the interval that somebody else wrote."""
+    schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
+    version = request.POST.get("version", "")
+    try:
+        approve_interval(
+            schedule=schedule,
+            version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0,
+            actor=request.actor,
+            now=timezone.now(),
+        )
+    except DomainError as refusal:
+        return _show(request, schedule, refusal=refusal)
+    messages.success(request, "Approved: this interval is short enough.")
+    return redirect("reviews:schedule_detail", schedule_id=schedule.pk)
+
+
 def _asked_scope(request: PageRequest) -> dict[str, str]:
     """A scope that a link brings along, from a saved view for example. The form says what is wrong with it, if any."""
     scope = request.GET.get("scope", "")
@@ -162,9 +182,12 @@ def _act(request: PageRequest, schedule_id: UUID, call: Callable[..., Any], done
 
 
 def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainError | None = None) -> HttpResponse:
-    now = timezone.now()
+    now, reasoning = timezone.now(), reasoning_of(schedule)
+    is_author = reasoning.written_by_id == request.user.pk
     context = {
         "schedule": schedule,
+        "reasoning": reasoning,
+        "may_approve": not reasoning.approved_by_id and not is_author and request.actor.has_role(*MANAGERS),
         "dates": next_dates(schedule, SHOWN_DATES, after=now) if schedule.is_enabled else [],
         "population": count_of(schedule.scope, schedule.item_kinds, now),
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],

@@ -83,6 +83,8 @@ def address(operation: Operation, world: World) -> str:
         values["grant_id"] = things.answered.grant_id
     if str(operation) == "campaigns_release":
         values["campaign_id"] = world.waiting.pk
+    if str(operation) == "schedules_approve":
+        values["schedule_id"] = world.belongings["owner"].schedule.pk
     if str(operation) == "schedules_resume":
         values["schedule_id"] = world.paused.pk
     asked = "?action=SELECT&resource=table:ledger/public/payments&dialect=postgresql"

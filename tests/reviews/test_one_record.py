@@ -13,6 +13,7 @@ from reviews.campaigns.closing import cancel_campaign, close_due_campaigns, rele
 from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
+from reviews.campaigns.reasoning import approve_interval
 from reviews.campaigns.repinning import repin_item
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
 from reviews.continuous import change_watch, create_watch, open_batches
@@ -61,6 +62,11 @@ def case_pause(make):
 def case_resume(make):
     schedule, boss = make.schedule(is_enabled=False), make.actor(make.person(Role.ADMINISTRATOR))
     return lambda: resume_schedule(schedule=schedule, actor=boss, now=make.NOW)
+
+
+def case_approve(make):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: approve_interval(schedule=schedule, version=1, actor=boss, now=make.NOW)
 
 
 def case_run_now(make):
@@ -241,6 +247,7 @@ def case_reply(make):
         (case_change, "schedule.changed"),
         (case_pause, "schedule.paused"),
         (case_resume, "schedule.resumed"),
+        (case_approve, "schedule.interval_approved"),
         (case_run_now, "campaign.created"),
         (case_launch, "campaign.created"),
         (case_due, "campaign.created"),
