@@ -2,7 +2,8 @@
 
 A trace is a list of `{"rule", "person": id or None, "outcome": "asked" | "away" | "skipped", "why"}`, oldest
 step first, and is kept with the item. Steps by which one person hands an item to another carry `by` as well; "away" is
-followed by the step of whoever stands in. The last step of a question that nobody may decide is `{"rule": "nobody"}`.
+followed by the step of whoever stands in; the step of a team carries `members`, as they were then. The last step of a
+question that nobody may decide is `{"rule": "nobody"}`.
 """
 
 from collections import defaultdict
@@ -13,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from governance.kernel.actors import Role
-from governance.people.models import RoleAssignment
+from governance.people.models import RoleAssignment, Team
 from reviews.decisions.independence import Parties, conflict_of, list_active_people, ruled_out
 from reviews.models import Campaign, Delegation, ReviewerRule
+from reviews.policies.reviewers import Reviewers
 
 Step = dict[str, Any]
 
@@ -33,6 +35,8 @@ RULE_LABELS: Mapping[str, str] = {
     "nobody": "Nobody may decide",
 }
 AWAY = "Is away, and has named who answers in their place."
+TEAM_RULES = frozenset({ReviewerRule.TEAM, ReviewerRule.GROUP})
+MOST_FROZEN = 100
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})
 
 
@@ -48,6 +52,9 @@ class Desk:
     active: frozenset[UUID]
     away: Mapping[UUID, tuple[Delegation, ...]] = field(default_factory=dict)
     campaign: UUID | None = None
+    named: UUID | None = None
+    group: tuple[UUID, ...] = ()
+    levels: int = 3
 
     def stand_in_of(self, person: UUID, source: UUID | None) -> Delegation | None:
         """The delegation under which somebody else answers this person's question about this source now, if any."""
@@ -80,7 +87,22 @@ def desk_of(campaign: Campaign) -> Desk:
         active=list_active_people(),
         away=absences(),
         campaign=campaign.pk,
+        **_named_by(campaign),
     )
+
+
+def _named_by(campaign: Campaign) -> dict[str, Any]:
+    """The person, the team and the reach that the campaign's policy names."""
+    policy = Reviewers.from_json(campaign.policy.get("reviewers", {}))
+    members: Sequence[UUID] = ()
+    if policy.team:
+        rows = Team.members.through.objects.filter(team_id=policy.team).order_by("user_id")
+        members = list(rows.values_list("user_id", flat=True))
+    return {
+        "named": UUID(policy.person) if policy.person else None,
+        "group": tuple(members),
+        "levels": policy.levels,
+    }
 
 
 def absences() -> dict[UUID, tuple[Delegation, ...]]:
@@ -115,6 +137,9 @@ def resolve(
             asked, steps = ask_person(person, parties, desk, step, attests=attests, not_again=not_again)
             trace += steps
             if asked is not None:
+                if rule in TEAM_RULES:
+                    # Teams change; who could have been asked then stays with the question.
+                    trace[-len(steps)]["members"] = sorted(str(each) for each in candidates)[:MOST_FROZEN]
                 return Resolution(assignee=asked, trace=trace)
     trace.append(
         {"rule": "nobody", "person": str(desk.manager), "outcome": "skipped", "why": "Nobody may decide here."}
@@ -179,7 +204,7 @@ def _candidates(
         yield "named", [UUID(named["person"])]
     if not deciding:
         for rule in desk.rules:
-            yield rule, _people_of_rule(rule, parties)
+            yield rule, _people_of_rule(rule, parties, desk)
         if parties.suggested:
             yield "suggested", parties.suggested
     if parties.is_privileged:
@@ -189,19 +214,18 @@ def _candidates(
     yield "anyone", _rotate(desk.reviewers, parties.identity)
 
 
-def _people_of_rule(rule: str, parties: Parties) -> Sequence[UUID]:
-    match rule:
-        case ReviewerRule.OWNER:
-            return _one(parties.owner)
-        case ReviewerRule.BACKUP:
-            return _one(parties.backup)
-        case ReviewerRule.TEAM:
-            return _rotate(parties.team, parties.identity)
-        case ReviewerRule.SOURCE_OWNER:
-            return _one(parties.source_owner)
-        case ReviewerRule.MANAGER:
-            return _one(parties.owners_manager)
-    return ()
+def _people_of_rule(rule: str, parties: Parties, desk: Desk) -> Sequence[UUID]:
+    people: Mapping[str, Sequence[UUID]] = {
+        ReviewerRule.OWNER: _one(parties.owner),
+        ReviewerRule.BACKUP: _one(parties.backup),
+        ReviewerRule.TEAM: _rotate(parties.team, parties.identity),
+        ReviewerRule.SOURCE_OWNER: _one(parties.source_owner),
+        # Upwards until one is there: whoever left, or may not answer, is passed over like everybody else.
+        ReviewerRule.MANAGER: parties.managers[: desk.levels],
+        ReviewerRule.PERSON: _one(desk.named),
+        ReviewerRule.GROUP: _rotate(desk.group, parties.identity),
+    }
+    return people.get(rule, ())
 
 
 def _one(person: UUID | None) -> Sequence[UUID]:
