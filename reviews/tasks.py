@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, remediation
-from reviews.campaigns import closing, due, mail, opening
+from reviews.campaigns import closing, due, leavers, mail, opening
 from reviews.notices import alerts, asking, planning, sending
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
@@ -41,6 +41,7 @@ def close_due_campaigns(**kwargs: Any) -> None:
 @shared_task(name="reviews.reroute_items", soft_time_limit=LONG, time_limit=LONG_HARD)
 def reroute_items(**kwargs: Any) -> None:
     decisions.reroute_orphaned_items(now=timezone.now())
+    leavers.propose_successors(now=timezone.now())
 
 
 @shared_task(name="reviews.apply_delegations", soft_time_limit=LONG, time_limit=LONG_HARD)

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from governance.console.people.urls import api_urlpatterns
+from governance.console.scim.urls import urlpatterns as scim
 from governance.web.access import page
 
 
@@ -19,5 +20,6 @@ urlpatterns = [
     path("", include("governance.console.people.account_urls")),
     path("settings/", include("governance.console.people.urls")),
     path("api/v1/", include(api_urlpatterns)),
+    path("scim/v2/", include(scim)),
     path("inbox/", inbox),
 ]

@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import F
 
+from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, Role
@@ -103,7 +104,7 @@ def change_user(
         if name is not UNCHANGED:
             user.name = checked_name(name)
         if manager_id is not UNCHANGED:
-            user.manager_id = _checked_manager(user, manager_id)
+            user.manager_id = checked_manager(user, manager_id)
         if may_sign_in is not UNCHANGED and may_sign_in != user.is_active:
             _set_sign_in(user, may_sign_in, actor, now)
         changed = sorted(key for key, value in _details(user).items() if before[key] != value)
@@ -179,6 +180,8 @@ def mark_left(*, user_id: UUID, left_at: datetime, actor: Actor, now: datetime, 
             new={"left_at": left_at.isoformat()},
             reason=reason,
         )
+        # A periodic look finds it too; their questions need not wait for it.
+        dispatch.after_commit("reviews.reroute_items")
     return user
 
 
@@ -335,7 +338,8 @@ def _record_details(user: User, before: dict[str, Any], changed: list[str], acto
     )
 
 
-def _checked_manager(user: User, manager_id: UUID | None) -> UUID | None:
+def checked_manager(user: User, manager_id: UUID | None) -> UUID | None:
+    """The manager as they are stored. Raises `PersonRefused` for nobody and for a circle."""
     seen = {user.pk}
     above = manager_id
     while above is not None:

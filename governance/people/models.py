@@ -32,6 +32,9 @@ class User(AbstractBaseUser):
     `is_active` is false for people who may not sign in. Whoever owns something need not be able to sign in:
     people imported from a directory have no usable password until they set one by mail.
 
+    `external_id` is how the directory that provisions people (SCIM) calls this one; `directory_removed_at` is when it
+    deleted them there: they are gone for it, and stay here as somebody who left.
+
     `left_at` is the day the person left, `left_recorded_at` the moment Remit learnt it: whoever hands over
     their work follows the second. `version` counts changes, for optimistic locking. Raising `session_epoch`
     ends every session.
@@ -46,6 +49,8 @@ class User(AbstractBaseUser):
     manager = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="reports")
     version = models.PositiveIntegerField(default=1)
     session_epoch = models.PositiveIntegerField(default=0)
+    external_id = models.CharField(max_length=255, blank=True, default="")
+    directory_removed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[UserManager] = UserManager()
@@ -57,6 +62,9 @@ class User(AbstractBaseUser):
             # Two people who differ only by the case of their address would receive each other's mail links.
             # Lower case in the column lets sign-in find a person by the plain index.
             models.CheckConstraint(condition=Q(email=Lower(F("email"))), name="people_user_email_lower_case"),
+            models.UniqueConstraint(
+                fields=["external_id"], condition=~Q(external_id=""), name="people_user_external_id_once"
+            ),
             # Somebody who left may not keep the door key.
             models.CheckConstraint(
                 condition=Q(left_at__isnull=True) | Q(is_active=False), name="people_user_left_is_inactive"
@@ -99,13 +107,22 @@ class RoleAssignment(models.Model):
 
 
 class Team(models.Model):
-    """A group of people who can stand in for each other as reviewers."""
+    """People who can stand in for each other as reviewers. `external_id`, `directory_removed_at`: see User."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
     members = models.ManyToManyField(User, related_name="teams", blank=True)
+    external_id = models.CharField(max_length=255, blank=True, default="")
+    directory_removed_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_id"], condition=~Q(external_id=""), name="people_team_external_id_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -26,15 +26,15 @@ def create_team(*, name: str, member_ids: Iterable[UUID], actor: Actor, now: dat
     """Add a team. Raises `TeamRefused`."""
     require_role(actor, Role.ADMINISTRATOR, scope=SCOPE)
     with transaction.atomic(durable=True):
-        team = Team.objects.create(name=_checked_team_name(name), created_at=now)
-        members = _checked_members(member_ids)
+        team = Team.objects.create(name=checked_team_name(name), created_at=now)
+        members = checked_members(member_ids)
         team.members.set(members)
         log.record(
             verb=Verb.TEAM_CREATED,
             actor=actor,
-            subject=_subject(team),
+            subject=team_subject(team),
             now=now,
-            new={"name": team.name, "members": _ids(members)},
+            new={"name": team.name, "members": ids_of(members)},
         )
     return team
 
@@ -55,24 +55,26 @@ def change_team(
         if team is None:
             raise NotFound("There is no such team.")
         check_version(team.version, expected_version)
-        old = {"name": team.name, "members": _ids(team.members.all())}
+        old = {"name": team.name, "members": ids_of(team.members.all())}
         if name is not UNCHANGED:
-            team.name = _checked_team_name(name, but=team)
+            team.name = checked_team_name(name, but=team)
         if member_ids is not UNCHANGED:
-            team.members.set(_checked_members(member_ids))
-        new = {"name": team.name, "members": _ids(team.members.all())}
+            team.members.set(checked_members(member_ids))
+        new = {"name": team.name, "members": ids_of(team.members.all())}
         if new != old:
             team.version += 1
             team.save(update_fields=["name", "version"])
-            log.record(verb=Verb.TEAM_CHANGED, actor=actor, subject=_subject(team), now=now, old=old, new=new)
+            log.record(verb=Verb.TEAM_CHANGED, actor=actor, subject=team_subject(team), now=now, old=old, new=new)
     return team
 
 
-def _subject(team: Team) -> log.Subject:
+def team_subject(team: Team) -> log.Subject:
+    """How the trail names a team."""
     return log.Subject(kind="team", id=str(team.pk), label=team.name)
 
 
-def _checked_team_name(name: str, but: Team | None = None) -> str:
+def checked_team_name(name: str, but: Team | None = None) -> str:
+    """The name as it is stored. Raises `TeamRefused`."""
     words = " ".join(name.split())
     if not words or len(words) > 120 or not words.isprintable():
         raise TeamRefused("Give a name of 1 to 120 printable characters.", field="name")
@@ -82,7 +84,8 @@ def _checked_team_name(name: str, but: Team | None = None) -> str:
     return words
 
 
-def _checked_members(member_ids: Iterable[UUID]) -> list[User]:
+def checked_members(member_ids: Iterable[UUID]) -> list[User]:
+    """The people with these ids, all of them here. Raises `TeamRefused`."""
     wanted = set(member_ids)
     members = list(User.objects.filter(pk__in=wanted))
     if len(members) != len(wanted):
@@ -92,5 +95,5 @@ def _checked_members(member_ids: Iterable[UUID]) -> list[User]:
     return members
 
 
-def _ids(users: Iterable[User]) -> list[str]:
+def ids_of(users: Iterable[User]) -> list[str]:
     return sorted(str(user.pk) for user in users)

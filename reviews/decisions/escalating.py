@@ -96,7 +96,8 @@ def _escalate_chunk(
 def next_in_line(parties: Parties, desk: Desk, *, not_again: frozenset[UUID]) -> Resolution:
     """Who is asked when the first person stays silent. not_again: who was asked already, or has attested."""
     trace: list[Step] = []
-    for rule, person in ((ReviewerRule.MANAGER.value, parties.owners_manager), ("campaign_manager", desk.manager)):
+    managers: list[tuple[str, UUID | None]] = [(ReviewerRule.MANAGER.value, each) for each in parties.managers]
+    for rule, person in (*(managers or [(ReviewerRule.MANAGER.value, None)]), ("campaign_manager", desk.manager)):
         why = _obstacle(person, parties, desk, not_again)
         outcome = "skipped" if why else "asked"
         trace.append({"rule": rule, "person": str(person) if person else None, "outcome": outcome, "why": why})

@@ -27,6 +27,10 @@ BROUGHT_BACK = frozenset({"returned"})
 REACHED = frozenset({"asked", "away"})
 
 
+# How far up a chain of managers is looked at all; a review may settle on less.
+MOST_LEVELS = 10
+
+
 class SelfReview(DomainError):
     """Somebody would decide on access of their own."""
 
@@ -63,7 +67,7 @@ class Parties:
     sponsor: UUID | None = None
     team: tuple[UUID, ...] = ()
     source_owner: UUID | None = None
-    owners_manager: UUID | None = None
+    managers: tuple[UUID, ...] = ()
     source: UUID | None = None
     suggested: tuple[UUID, ...] = ()
     holders: frozenset[UUID] = frozenset()
@@ -163,6 +167,7 @@ def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Part
     identities = {row["id"]: row for row in _identity_rows(identity_ids)}
     members = _members({row["team_id"] for row in identities.values()} - {None})
     holders = _holders(identity_ids)
+    managers = _managers({row["owner_id"] for row in identities.values()} - {None})
     creators = dict(
         Grant.objects.filter(identity__in=identity_ids, created_by__isnull=False).values_list("pk", "created_by_id")
     )
@@ -170,7 +175,8 @@ def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Part
     # The hundred questions about one identity concern the same few people: they share their parties.
     @cache
     def parties(identity: UUID, is_privileged: bool, creator: UUID | None) -> Parties:
-        return _parties(identities[identity], is_privileged, members, holders, creator)
+        row = identities[identity]
+        return _parties(row, is_privileged, members, holders, creator, managers.get(row["owner_id"], ()))
 
     return [
         parties(identity, is_privileged, creators.get(grant) if grant else None)
@@ -184,6 +190,7 @@ def _parties(
     members: Mapping[UUID, list[UUID]],
     holders: Mapping[UUID, set[UUID]],
     creator: UUID | None,
+    managers: tuple[UUID, ...],
 ) -> Parties:
     return Parties(
         identity=row["id"],
@@ -193,7 +200,7 @@ def _parties(
         sponsor=row["sponsor_id"],
         team=tuple(members.get(row["team_id"], ())),
         source_owner=row["source__owner_id"],
-        owners_manager=row["owner__manager_id"],
+        managers=managers,
         source=row["source_id"],
         holders=frozenset(holders.get(row["id"], ())),
         creator=creator,
@@ -203,9 +210,32 @@ def _parties(
 def _identity_rows(identity_ids: set[UUID]) -> Iterable[dict[str, Any]]:
     fields = (
         *("id", "owner_id", "backup_owner_id", "sponsor_id", "team_id", "source_id"),
-        *("source__owner_id", "owner__manager_id"),
+        "source__owner_id",
     )
     return Identity.objects.filter(pk__in=identity_ids).values(*fields)
+
+
+def _managers(owner_ids: set[UUID]) -> dict[UUID, tuple[UUID, ...]]:
+    """Per owner the managers above them, the nearest first; one query per level, however many owners."""
+    above: dict[UUID, UUID] = {}
+    level = owner_ids
+    for _ in range(MOST_LEVELS):
+        rows = User.objects.filter(pk__in=level, manager__isnull=False).values_list("pk", "manager_id")
+        found = {person: manager for person, manager in rows if manager is not None}
+        above |= found
+        level = set(found.values()) - above.keys()
+        if not level:
+            break
+    return {owner: _chain(owner, above) for owner in owner_ids if owner in above}
+
+
+def _chain(owner: UUID, above: Mapping[UUID, UUID]) -> tuple[UUID, ...]:
+    chain: list[UUID] = []
+    current = owner
+    while current in above and len(chain) < MOST_LEVELS and above[current] not in chain:
+        current = above[current]
+        chain.append(current)
+    return tuple(chain)
 
 
 def _members(team_ids: set[UUID]) -> dict[UUID, list[UUID]]:

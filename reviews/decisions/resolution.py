@@ -2,7 +2,8 @@
 
 A trace is a list of `{"rule", "person": id or None, "outcome": "asked" | "away" | "skipped", "why"}`, oldest
 step first, and is kept with the item. Steps by which one person hands an item to another carry `by` as well; "away" is
-followed by the step of whoever stands in. The last step of a question that nobody may decide is `{"rule": "nobody"}`.
+followed by the step of whoever stands in; the step of a team carries `members`, as they were then. The last step of a
+question that nobody may decide is `{"rule": "nobody"}`.
 """
 
 from collections import defaultdict
@@ -13,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from governance.kernel.actors import Role
-from governance.people.models import RoleAssignment
+from governance.people.models import RoleAssignment, Team
 from reviews.decisions.independence import Parties, conflict_of, list_active_people, ruled_out
 from reviews.models import Campaign, Delegation, ReviewerRule
+from reviews.policies.reviewers import Reviewers
 from reviews.policies.stages import Asked, Stages
 
 Step = dict[str, Any]
@@ -38,6 +40,8 @@ RULE_LABELS: Mapping[str, str] = {
     "escalated": "Asked before",
 }
 AWAY = "Is away, and has named who answers in their place."
+TEAM_RULES = frozenset({ReviewerRule.TEAM, ReviewerRule.GROUP})
+MOST_FROZEN = 100
 OWNING_RULES = frozenset({ReviewerRule.OWNER, ReviewerRule.BACKUP, ReviewerRule.TEAM})
 
 
@@ -53,6 +57,9 @@ class Desk:
     active: frozenset[UUID]
     away: Mapping[UUID, tuple[Delegation, ...]] = field(default_factory=dict)
     campaign: UUID | None = None
+    named: UUID | None = None
+    group: tuple[UUID, ...] = ()
+    levels: int = 3
 
     def stand_in_of(self, person: UUID, source: UUID | None) -> Delegation | None:
         """The delegation under which somebody else answers this person's question about this source now, if any."""
@@ -85,7 +92,22 @@ def desk_of(campaign: Campaign) -> Desk:
         active=list_active_people(),
         away=absences(),
         campaign=campaign.pk,
+        **_named_by(campaign),
     )
+
+
+def _named_by(campaign: Campaign) -> dict[str, Any]:
+    """The person, the team and the reach that the campaign's policy names."""
+    policy = Reviewers.from_json(campaign.policy.get("reviewers", {}))
+    members: Sequence[UUID] = ()
+    if policy.team:
+        rows = Team.members.through.objects.filter(team_id=policy.team).order_by("user_id")
+        members = list(rows.values_list("user_id", flat=True))
+    return {
+        "named": UUID(policy.person) if policy.person else None,
+        "group": tuple(members),
+        "levels": policy.levels,
+    }
 
 
 def absences() -> dict[UUID, tuple[Delegation, ...]]:
@@ -120,6 +142,9 @@ def resolve(
             asked, steps = ask_person(person, parties, desk, step, attests=attests, not_again=not_again)
             trace += steps
             if asked is not None:
+                if rule in TEAM_RULES:
+                    # Teams change; who could have been asked then stays with the question.
+                    trace[-len(steps)]["members"] = sorted(str(each) for each in candidates)[:MOST_FROZEN]
                 return Resolution(assignee=asked, trace=trace)
     trace.append(
         {"rule": "nobody", "person": str(desk.manager), "outcome": "skipped", "why": "Nobody may decide here."}
@@ -195,16 +220,19 @@ def _candidates(
 
 
 def _people_of_rule(rule: str, parties: Parties, desk: Desk) -> Sequence[UUID]:
-    if rule in {ReviewerRule.TEAM, Asked.REVIEWERS}:
-        return _rotate(parties.team if rule == ReviewerRule.TEAM else desk.reviewers, parties.identity)
-    one = {
-        ReviewerRule.OWNER: parties.owner,
-        ReviewerRule.BACKUP: parties.backup,
-        ReviewerRule.SOURCE_OWNER: parties.source_owner,
-        ReviewerRule.MANAGER: parties.owners_manager,
-        Asked.INDEPENDENT: desk.independent,
+    people: Mapping[str, Sequence[UUID]] = {
+        ReviewerRule.OWNER: _one(parties.owner),
+        ReviewerRule.BACKUP: _one(parties.backup),
+        ReviewerRule.TEAM: _rotate(parties.team, parties.identity),
+        ReviewerRule.SOURCE_OWNER: _one(parties.source_owner),
+        # Upwards until one is there: whoever left, or may not answer, is passed over like everybody else.
+        ReviewerRule.MANAGER: parties.managers[: desk.levels],
+        ReviewerRule.PERSON: _one(desk.named),
+        ReviewerRule.GROUP: _rotate(desk.group, parties.identity),
+        Asked.INDEPENDENT: _one(desk.independent),
+        Asked.REVIEWERS: _rotate(desk.reviewers, parties.identity),
     }
-    return _one(one.get(rule))
+    return people.get(rule, ())
 
 
 def _one(person: UUID | None) -> Sequence[UUID]:

@@ -31,8 +31,12 @@ class AbsenceForm(forms.Form):
         help_text="Their e-mail address.",
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
-    starts_at = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    ends_at = MomentField(label="Until and including", help_text="Days begin and end at midnight, UTC.")
+    starts_at = forms.DateField(label="From", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
+    ends_at = MomentField(
+        label="Until and including",
+        help_text="Days begin and end at midnight, UTC.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
     campaigns = forms.MultipleChoiceField(
         label="Only these reviews", required=False, widget=forms.CheckboxSelectMultiple
     )

@@ -14,6 +14,7 @@ from reviews.forms.escalation import EscalationSection
 from reviews.forms.freshness import FreshnessSection
 from reviews.forms.remedies import RemediesSection
 from reviews.forms.reminders import RemindersSection
+from reviews.forms.reviewers import ReviewersSection
 from reviews.forms.sections import PolicySection
 from reviews.forms.stages import StagesSection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
@@ -31,6 +32,7 @@ PRESETS = [
 
 
 SECTIONS: tuple[type[PolicySection], ...] = (
+    ReviewersSection,
     FreshnessSection,
     CarryingSection,
     StagesSection,

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0005_orders_release_watch_windows"),
+        ("reviews", "0005_plan_reasoning"),
     ]
 
     operations = [

@@ -17,6 +17,8 @@ class ReviewerRule(models.TextChoices):
     TEAM = "team", "A member of the owning team"
     SOURCE_OWNER = "source_owner", "Owner of the source"
     MANAGER = "manager", "Manager of the owner"
+    PERSON = "person", "A named person"
+    GROUP = "group", "A member of a named team"
 
 
 class DeadlinePolicy(models.TextChoices):

@@ -14,6 +14,7 @@ from reviews.policies.escalation import Escalation
 from reviews.policies.freshness import Freshness
 from reviews.policies.remedies import Remedies
 from reviews.policies.reminders import Reminders
+from reviews.policies.reviewers import Reviewers
 from reviews.policies.stages import Stages
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
@@ -25,6 +26,7 @@ TOPICS: dict[str, type[Topic]] = {
     "freshness": Freshness,
     "remedies": Remedies,
     "reminders": Reminders,
+    "reviewers": Reviewers,
     "stages": Stages,
 }
 """By name; the names are members of a schedule's and a campaign's `policy`."""

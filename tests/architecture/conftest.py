@@ -105,6 +105,7 @@ class Belongings:
             "schedule_id": self.schedule.pk,
             "item_id": item.pk,
             "order_id": self.order.pk,
+            "name": "User",
             "delegation_id": self.delegation.pk if self.delegation else None,
             "user_id": self.user.pk,
             "person_id": self.user.pk,

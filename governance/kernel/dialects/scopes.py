@@ -84,6 +84,7 @@ _REMIT = {
     "audit:read": "read",
     "people:read": "read",
     "people:write": "read write admin",
+    "people:provision": "read write admin",
     "pdp:decide": "read",
     "clients:narrow": "read write destructive",
     "clients:restore": "read write admin",

@@ -23,7 +23,7 @@ from identities.connectors.remit.records import ITSELF, scopes_permission, sourc
 from identities.connectors.stepwise import carry_out
 
 NARROW, RESTORE = "clients:narrow", "clients:restore"
-WIDENING = frozenset({"people:write", "inventory:write", "sync:write"})
+WIDENING = frozenset({"people:write", "people:provision", "inventory:write", "sync:write"})
 """Scopes with which somebody could give rights; the connector needs none of them."""
 
 State = Any
