@@ -19,7 +19,7 @@ from governance.web.parameters import checked, require_known_parameters
 from identities.api.edge import idempotency_key
 from identities.services.request_keys import AlreadyDone, Once
 from reviews.api.requests import actor_of, choice, page_of
-from reviews.models import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
+from reviews.models import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint
 from reviews.notices import asking, endpoints
 from reviews.notices.endpoints import EndpointWish
 from reviews.notices.reading import access_endpoint, access_ticket_order, list_deliveries, list_endpoints, with_lines
@@ -64,7 +64,7 @@ class WebhookIn(serializers.Serializer[dict[str, Any]]):
 
     name = serializers.CharField(max_length=120)
     url = serializers.CharField(max_length=500)
-    purpose = serializers.ChoiceField(WebhookPurpose.choices, required=False)
+    purpose = serializers.CharField(max_length=10, required=False, help_text="`events` or `tickets`.")
     verbs = serializers.ListField(child=serializers.CharField(max_length=60), max_length=200, required=False)
     sources = serializers.ListField(child=serializers.CharField(max_length=200), max_length=500, required=False)
     campaigns = serializers.ListField(child=serializers.CharField(max_length=40), max_length=500, required=False)

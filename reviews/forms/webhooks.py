@@ -96,8 +96,6 @@ class WebhookForm(forms.Form):
         self._choose("nouns", _noun_choices())
         self._choose("sources", list(Source.objects.order_by("name").values_list("slug", "name")[:MOST_CHOICES]))
         self._choose("campaigns", _campaign_choices(endpoint))
-        for name in ("sources", "campaigns"):
-            self.fields[name].widget.attrs["size"] = max(2, min(6, len(self._choices(name))))
 
     def wish(self) -> dict[str, Any]:
         """What was said, as the use cases take it."""
@@ -110,10 +108,8 @@ class WebhookForm(forms.Form):
         field = self.fields[name]
         assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 - said for the type checker
         field.choices = choices
-
-    def _choices(self, name: str) -> list[Any]:
-        field = self.fields[name]
-        return list(field.choices) if isinstance(field, forms.MultipleChoiceField) else []
+        if isinstance(field.widget, forms.SelectMultiple):
+            field.widget.attrs["size"] = max(2, min(6, len(choices)))
 
 
 class RotateForm(forms.Form):

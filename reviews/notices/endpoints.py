@@ -155,12 +155,12 @@ def rotate_secret(
 
 
 def switch_off(*, endpoint_id: UUID, actor: Actor, now: datetime) -> WebhookEndpoint:
-    """Send nothing for a while; the trail keeps what happens. Raises NotFound, Conflict."""
+    """Send nothing for a while; the trail keeps what happens. One that is off stays as it is. Raises NotFound."""
     _require(actor)
     with transaction.atomic(durable=True):
         endpoint = _lock(endpoint_id)
         if not endpoint.is_enabled:
-            raise Conflict("This webhook is off already.")
+            return endpoint
         endpoint.is_enabled, endpoint.off_at, endpoint.off_reason = False, now, "Switched off by a person."
         _save(endpoint, "is_enabled", "off_at", "off_reason")
         _record(Verb.WEBHOOK_SWITCHED_OFF, endpoint, actor, now, old={"is_enabled": True}, new={"is_enabled": False})
@@ -168,12 +168,15 @@ def switch_off(*, endpoint_id: UUID, actor: Actor, now: datetime) -> WebhookEndp
 
 
 def switch_on(*, endpoint_id: UUID, actor: Actor, now: datetime, skip: bool = False) -> WebhookEndpoint:
-    """Send again, from where it stopped; with `skip` only what happens from now on. Raises NotFound, Conflict."""
+    """Send again, from where it stopped; with `skip` only what happens from now on. Raises NotFound.
+
+    One that is on stays as it is.
+    """
     _require(actor)
     with transaction.atomic(durable=True):
         endpoint = _lock(endpoint_id)
         if endpoint.is_enabled:
-            raise Conflict("This webhook is on already.")
+            return endpoint
         endpoint.is_enabled, endpoint.off_at, endpoint.off_reason = True, None, ""
         endpoint.alert_at, endpoint.failing_since = None, None
         waiting = endpoint.deliveries.filter(state="waiting", sequence__isnull=False)

@@ -7,7 +7,6 @@ cannot be shown again by looking at a table. Another key file makes other secret
 
 import base64
 import hmac
-import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from governance.kernel.errors import DomainError
+from governance.kernel.keyfile import write_once
 
 KEY_BYTES = 32
 SALT_BYTES = 16
@@ -56,27 +56,10 @@ def fingerprint_of(secret: bytes) -> str:
 def _load_or_create(path: Path) -> bytes:
     try:
         if not path.exists():
-            _create(path)
+            write_once(path, secrets.token_bytes(KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
         raise WebhookKeyUnusable(f"The webhook key {path} cannot be used: {error.strerror}.") from error
     if len(key) < KEY_BYTES:
         raise WebhookKeyUnusable(f"The webhook key {path} is shorter than {KEY_BYTES} bytes.")
     return key
-
-
-def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, never replaces the key that another process made in the meantime.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -294,6 +294,9 @@ BODIES: dict[str, Any] = {
     "people_leave": lambda world: {"left_at": "2026-01-01T00:00:00Z"},
     "tokens_withhold": lambda world: {"scopes": ["inventory:read"], "held": ["inventory:read"]},
     "tokens_give_back": lambda world: {"scopes": ["orders:read"]},
+    "webhooks_create": lambda world: {"name": "New", "url": "https://hooks.example.org/", "verbs": ["order"]},
+    "webhooks_change": lambda world: {"name": "Renamed"},
+    "orders_note_ticket": lambda world: {"reference": "OPS-1"},
     "teams_create": lambda world: {"name": "New"},
     "teams_change": lambda world: {"name": "Renamed"},
     "tokens_create": lambda world: {
