@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from reviews import deadline, decisions, remediation
-from reviews.campaigns import closing, due, mail, opening
+from reviews.campaigns import closing, due, mail, opening, rounds
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
 QUICK, QUICK_HARD = 50, 60
@@ -30,6 +30,7 @@ def open_campaign(*, campaign_id: str, **kwargs: Any) -> None:
 @shared_task(name="reviews.close_due_campaigns", soft_time_limit=LONG, time_limit=LONG_HARD)
 def close_due_campaigns(**kwargs: Any) -> None:
     closing.close_due_campaigns(now=timezone.now())
+    rounds.start_due_rounds(now=timezone.now())
 
 
 @shared_task(name="reviews.reroute_items", soft_time_limit=LONG, time_limit=LONG_HARD)

@@ -31,6 +31,7 @@ urlpatterns = [
     path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),
     path("reviews/<uuid:campaign_id>/", campaigns.campaign_detail, name="campaign_detail"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
+    path("reviews/<uuid:campaign_id>/ask-again/", campaigns.campaign_ask_again, name="campaign_ask_again"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),
     path("orders/brakes/", brakes.brake_list, name="brake_list"),

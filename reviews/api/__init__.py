@@ -7,6 +7,7 @@ from reviews.api import brakes, campaigns, items, narrowing, orders, schedules
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
+    path("campaigns/<uuid:campaign_id>/rounds/", campaigns.CampaignRounds.as_view(), name="api_campaign_rounds"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
     path("items/", items.ItemList.as_view(), name="api_items"),
     path("items/<uuid:item_id>/", items.ItemDetail.as_view(), name="api_item"),

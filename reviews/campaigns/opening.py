@@ -32,6 +32,7 @@ from governance.kernel.errors import DomainError
 from identities.models import Credential, GrantVersion, Source, SyncRun, SyncState
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_population_credentials, list_population_grants
+from reviews.campaigns.silent import only_silent
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.items import item_context, item_subject
 from reviews.decisions.resolution import desk_of
@@ -90,8 +91,10 @@ def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
 def _population(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]:
     filters = InventoryFilter.parse(campaign.scope)
     if kind == ItemKind.GRANT:
-        return list_population_grants(filters=filters, actor=None, now=now)
-    return list_population_credentials(filters=filters, actor=None, now=now)
+        rows: QuerySet[Any] = list_population_grants(filters=filters, actor=None, now=now)
+    else:
+        rows = list_population_credentials(filters=filters, actor=None, now=now)
+    return only_silent(rows, campaign, kind)
 
 
 def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UUID]:

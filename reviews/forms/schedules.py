@@ -12,6 +12,7 @@ from reviews.campaigns.calendar import zone_of
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.escalation import EscalationSection
 from reviews.forms.reminders import RemindersSection
+from reviews.forms.rounds import RoundsSection
 from reviews.forms.sections import PolicySection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies import TOPICS
@@ -26,7 +27,7 @@ PRESETS = [
 ]
 
 
-SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, EscalationSection, RemindersSection)
+SECTIONS: tuple[type[PolicySection], ...] = (DeadlineSection, EscalationSection, RemindersSection, RoundsSection)
 """In the order in which they stand on the page."""
 
 

@@ -11,6 +11,7 @@ from reviews.policies.contract import InvalidPolicy, Topic
 from reviews.policies.deadline import DeadlineTable
 from reviews.policies.escalation import Escalation
 from reviews.policies.reminders import Reminders
+from reviews.policies.rounds import Rounds
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
 
@@ -18,6 +19,7 @@ TOPICS: dict[str, type[Topic]] = {
     "deadline": DeadlineTable,
     "escalation": Escalation,
     "reminders": Reminders,
+    "rounds": Rounds,
 }
 """By name; the names are members of a schedule's and a campaign's `policy`."""
 

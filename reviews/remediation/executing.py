@@ -31,6 +31,7 @@ from identities.connectors.contract import (
 from identities.models import GrantVersion, Source
 from reviews.models import Answer, Order, OrderAction
 from reviews.remediation import brake
+from reviews.remediation.overtaking import withdraw_if_overtaken
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
 from reviews.states import OrderState
@@ -159,6 +160,8 @@ def _take(order_id: str, now: datetime) -> Order | None:
         if order is None:
             return None
         if order.state == OrderState.PLANNED:
+            if withdraw_if_overtaken(order, now):
+                return None
             return order if brake.may_pass(order, now) and _send(order, now) else None
         if order.attempts >= MAX_ATTEMPTS:
             _give_up(order, "Every worker that took this order was lost.", now)

@@ -13,8 +13,11 @@ from reviews.campaigns.closing import cancel_campaign, close_due_campaigns
 from reviews.campaigns.due import open_due_campaigns, run_now
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
+from reviews.campaigns.rounds import ask_again
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
 from reviews.decisions import decide, escalate_silent_items, reassign_item, recall, reroute_items_of
+from reviews.models import Brake
+from reviews.remediation.releasing import call_off_brake, release_brake, set_source_budget
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +121,31 @@ def case_escalate(make):
     return lambda: escalate_silent_items(now=make.NOW + timedelta(days=11))
 
 
+def case_ask_again(make):
+    campaign = make.item().campaign
+    close_due_campaigns(now=campaign.deadline_at)
+    campaign.refresh_from_db()
+    return lambda: ask_again(campaign=campaign, actor=make.actor(campaign.manager), now=make.NOW)
+
+
+def case_budget(make):
+    source, admin = make.source(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: set_source_budget(source=source, per_hour=5, reason="x", actor=admin, now=make.NOW)
+
+
+def case_release(make):
+    brake = Brake.objects.create(scope="all", budget=1, tripped_at=make.NOW)
+    first, second = (make.actor(make.person(Role.ADMINISTRATOR)) for _ in range(2))
+    release_brake(brake=brake, reason="x", actor=first, now=make.NOW)
+    return lambda: release_brake(brake=brake, reason="y", actor=second, now=make.NOW)
+
+
+def case_call_off(make):
+    brake = Brake.objects.create(scope="all", budget=1, tripped_at=make.NOW)
+    admin = make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: call_off_brake(brake=brake, reason="x", actor=admin, now=make.NOW)
+
+
 def case_repin(make):
     item = make.item()
     make.change_grant(item.grant, make.NARROWER)
@@ -143,6 +171,10 @@ def case_repin(make):
         (case_recall, "item.recalled"),
         (case_reassign, "item.delegated"),
         (case_reroute, "item.rerouted"),
+        (case_ask_again, "campaign.created"),
+        (case_budget, "brake.budget_set"),
+        (case_release, "brake.released"),
+        (case_call_off, "brake.recalled"),
         (case_escalate, "item.escalated"),
         (case_repin, "item.assigned"),
     ],
