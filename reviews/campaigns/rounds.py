@@ -109,7 +109,7 @@ def list_rounds(campaign: Campaign) -> Sequence[Campaign]:
         .annotate(
             asked=Count("items"),
             decided=Count("items", filter=Q(items__state=ItemState.DECIDED)),
-            by_policy=Count("items", filter=Q(items__state=ItemState.DECIDED) & Exists(_BY_POLICY)),
+            by_policy=Count("items", filter=Q(Exists(_BY_POLICY), items__state=ItemState.DECIDED)),
             silent=Count("items", filter=Q(items__state=ItemState.EXPIRED)),
         )
         .order_by("round")
