@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, remediation
-from reviews.campaigns import closing, due, leavers, mail, opening
+from reviews.campaigns import closing, due, leavers, mail, opening, rounds
 from reviews.notices import alerts, asking, planning, sending
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
@@ -36,6 +36,7 @@ def watch_changes(**kwargs: Any) -> None:
 @shared_task(name="reviews.close_due_campaigns", soft_time_limit=LONG, time_limit=LONG_HARD)
 def close_due_campaigns(**kwargs: Any) -> None:
     closing.close_due_campaigns(now=timezone.now())
+    rounds.start_due_rounds(now=timezone.now())
 
 
 @shared_task(name="reviews.reroute_items", soft_time_limit=LONG, time_limit=LONG_HARD)

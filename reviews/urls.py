@@ -74,6 +74,7 @@ urlpatterns = [
     path("reviews/<uuid:campaign_id>/agreement/", agreement.campaign_agreement, name="campaign_agreement"),
     path("reviews/<uuid:campaign_id>/close/", campaigns.campaign_close, name="campaign_close"),
     path("reviews/<uuid:campaign_id>/release/", campaigns.campaign_release, name="campaign_release"),
+    path("reviews/<uuid:campaign_id>/ask-again/", campaigns.campaign_ask_again, name="campaign_ask_again"),
     path("reviews/<uuid:campaign_id>/cancel/", campaigns.campaign_cancel, name="campaign_cancel"),
     path("orders/", orders.order_list, name="order_list"),
     path("orders/brakes/", brakes.brake_list, name="brake_list"),

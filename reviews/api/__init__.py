@@ -22,6 +22,7 @@ from reviews.api import (
 urlpatterns = [
     path("campaigns/", campaigns.CampaignList.as_view(), name="api_campaigns"),
     path("campaigns/<uuid:campaign_id>/", campaigns.CampaignDetail.as_view(), name="api_campaign"),
+    path("campaigns/<uuid:campaign_id>/rounds/", campaigns.CampaignRounds.as_view(), name="api_campaign_rounds"),
     path("campaigns/<uuid:campaign_id>/progress/", campaigns.CampaignProgress.as_view(), name="api_campaign_progress"),
     path("campaigns/<uuid:campaign_id>/release/", campaigns.CampaignRelease.as_view(), name="api_campaign_release"),
     path("campaign-previews/", previews.CampaignPreviews.as_view(), name="api_campaign_previews"),

@@ -20,6 +20,7 @@ from reviews.api.plans import IDEMPOTENCY_KEY, READ_WRITE, PlanIn, chosen_of, on
 from reviews.api.requests import actor_of, choice, page_of
 from reviews.campaigns.closing import release_campaign
 from reviews.campaigns.launching import LONGEST_NAME, launch_campaign
+from reviews.campaigns.rounds import ask_again, list_rounds
 from reviews.models import Campaign
 from reviews.selectors import access_campaign, campaign_progress, list_campaigns, order_progress
 from reviews.states import CampaignState
@@ -36,8 +37,8 @@ class CampaignOut(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "schedule", "scheduled_for", "scope", "item_kinds", "reviewer_rules"),
-            *("deadline_policy", "manager", "frozen", "created_at", "opened_at", "deadline_at", "closed_at"),
-            *("completed_at", "cancelled_reason"),
+            *("deadline_policy", "manager", "frozen", "first_round", "round", "created_at", "opened_at"),
+            *("deadline_at", "closed_at", "completed_at", "cancelled_reason"),
         ]
 
 
@@ -53,6 +54,19 @@ class CampaignIn(PlanIn):
     """A review that starts now."""
 
     name = serializers.CharField(max_length=LONGEST_NAME)
+
+
+class RoundOut(serializers.ModelSerializer[Campaign]):
+    """One round of a review with its counts. `decided` includes what the deadline's policy answered (`by_policy`)."""
+
+    asked = serializers.IntegerField(read_only=True)
+    decided = serializers.IntegerField(read_only=True)
+    by_policy = serializers.IntegerField(read_only=True)
+    silent = serializers.IntegerField(read_only=True, help_text="Ended without any answer.")
+
+    class Meta:
+        model = Campaign
+        fields = ["id", "round", "name", "state", "deadline_at", "asked", "decided", "by_policy", "silent"]
 
 
 class CampaignList(APIView):
@@ -145,3 +159,25 @@ class CampaignProgress(APIView):
         return Response(
             {"state": campaign.state, "items": campaign_progress(campaign), "orders": order_progress(campaign)}
         )
+
+
+class CampaignRounds(APIView):
+    """`/api/v1/campaigns/{id}/rounds/`"""
+
+    required_scope = {"get": "reviews:read", "post": "reviews:write"}
+
+    @extend_schema(operation_id="campaigns_rounds", responses=RoundOut(many=True))
+    def get(self, request: Request, campaign_id: UUID) -> Response:
+        """Every round of a review with its counts, the first one first. There are at most six."""
+        campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
+        return Response(RoundOut(list_rounds(campaign), many=True).data)
+
+    @extend_schema(operation_id="campaigns_ask_again", request=None, responses={201: CampaignOut})
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """Ask again what stayed unanswered. The token needs `reviews:read` as well.
+
+        409 `asked-again` names the round that exists already.
+        """
+        campaign = access_campaign(actor=actor_of(request), campaign_id=campaign_id)
+        following = ask_again(campaign=campaign, actor=actor_of(request), now=timezone.now())
+        return Response(CampaignOut(following).data, status=201, headers={"ETag": etag_for(following.version)})

@@ -1,6 +1,5 @@
 """What the mails of reviews say: ready to print, plain words. Nothing here sends."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -103,7 +102,7 @@ def _digest(mail: ReviewMail, now: datetime) -> Letter | None:
     )
 
 
-def _waiting_by_review(mail: ReviewMail, now: datetime) -> Sequence[dict[str, Any]]:
+def _waiting_by_review(mail: ReviewMail, now: datetime) -> list[dict[str, Any]]:
     waiting = ReviewItem.objects.filter(
         assignee=mail.person_id,
         state__in=UNDECIDED,
@@ -113,7 +112,7 @@ def _waiting_by_review(mail: ReviewMail, now: datetime) -> Sequence[dict[str, An
     rows = waiting.values("campaign_id", "campaign__name", "campaign__deadline_at").annotate(
         total=Count("pk"), privileged=Count("pk", filter=Q(is_privileged=True))
     )
-    return list(rows.order_by("campaign__deadline_at", "campaign_id"))
+    return [{**row} for row in rows.order_by("campaign__deadline_at", "campaign_id")]
 
 
 def _line(row: dict[str, Any]) -> Line:

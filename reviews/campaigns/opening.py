@@ -40,6 +40,7 @@ from reviews.campaigns.carrying import begin_carrying, carry, write_carried
 from reviews.campaigns.gate import Gate, gate_of, held_for, hold
 from reviews.campaigns.ownership import make_ownership_items
 from reviews.campaigns.reasons import tell_why
+from reviews.campaigns.silent import only_silent
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.asks import ask_first_stage
 from reviews.decisions.items import item_context, item_subject
@@ -108,12 +109,14 @@ def population_of(campaign: Campaign, kind: str, now: datetime) -> QuerySet[Any]
     if kind == ItemKind.GRANT:
         grants = list_population_grants(filters=filters, actor=None, now=now)
         grants = grants.filter(grant__watch_hits__campaign=campaign) if "watch" in campaign.frozen else grants
-        return grants.exclude(grant__source__in=left_out) if left_out else grants
-    if kind == ItemKind.OWNERSHIP:
+        rows: QuerySet[Any] = grants.exclude(grant__source__in=left_out) if left_out else grants
+    elif kind == ItemKind.OWNERSHIP:
         identities = list_population_identities(filters=filters, actor=None, now=now)
-        return identities.exclude(source__in=left_out) if left_out else identities
-    credentials = list_population_credentials(filters=filters, actor=None, now=now)
-    return credentials.exclude(source__in=left_out) if left_out else credentials
+        rows = identities.exclude(source__in=left_out) if left_out else identities
+    else:
+        credentials = list_population_credentials(filters=filters, actor=None, now=now)
+        rows = credentials.exclude(source__in=left_out) if left_out else credentials
+    return only_silent(rows, campaign, kind)
 
 
 def _count_by_source(campaign: Campaign, kind: str, now: datetime) -> Counter[UUID]:

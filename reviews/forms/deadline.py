@@ -112,7 +112,7 @@ class DeadlineSection(PolicySection):
     @property
     def problems(self) -> list[str]:
         """Every mistake in the grid, as sentences that name their cell."""
-        return [problem for problems in self.errors.values() for problem in problems]
+        return [str(problem) for problems in self.errors.values() for problem in problems]
 
     @property
     def graded(self) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -15,6 +15,7 @@ from reviews.forms.freshness import FreshnessSection
 from reviews.forms.remedies import RemediesSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.reviewers import ReviewersSection
+from reviews.forms.rounds import RoundsSection
 from reviews.forms.sections import PolicySection
 from reviews.forms.stages import StagesSection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
@@ -39,6 +40,7 @@ SECTIONS: tuple[type[PolicySection], ...] = (
     DeadlineSection,
     EscalationSection,
     RemindersSection,
+    RoundsSection,
     RemediesSection,
 )
 """In the order in which they stand on the page."""

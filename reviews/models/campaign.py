@@ -18,6 +18,8 @@ class Campaign(models.Model):
     `scheduled_for` is the date of the schedule that it answers; together they are unique, so that two beats, a crash
     and a catch-up still make one campaign. `frozen` keeps, per source, the sync run and freshness that the population
     was taken from. `policy` is the schedule's at the time of drafting.
+    A further `round` asks only what stayed silent in the one before; all of them name the `first_round`, which is null
+    on that one itself.
     `closed_by` names who ended it before its deadline (an audit actor as JSON), null where time did.
     """
 
@@ -37,6 +39,10 @@ class Campaign(models.Model):
     deadline_policy = models.CharField(max_length=30, choices=DeadlinePolicy.choices)
     policy = models.JSONField(default=dict)
     manager = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="managed_campaigns")
+    first_round = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="later_rounds"
+    )
+    round = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(
         max_length=12, choices=[(state, state) for state in CampaignState], default=CampaignState.DRAFT
     )
@@ -56,6 +62,12 @@ class Campaign(models.Model):
                 fields=["schedule", "scheduled_for"],
                 condition=Q(schedule__isnull=False),
                 name="reviews_campaign_once_per_date",
+            ),
+            # However often and by whomever it is asked for, there is one second round, one third …
+            models.UniqueConstraint(fields=["first_round", "round"], name="reviews_campaign_one_of_each_round"),
+            models.CheckConstraint(
+                condition=Q(first_round__isnull=True, round=1) | Q(first_round__isnull=False, round__gt=1),
+                name="reviews_campaign_round_known",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=[state.value for state in CampaignState]),

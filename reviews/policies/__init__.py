@@ -15,6 +15,7 @@ from reviews.policies.freshness import Freshness
 from reviews.policies.remedies import Remedies
 from reviews.policies.reminders import Reminders
 from reviews.policies.reviewers import Reviewers
+from reviews.policies.rounds import Rounds
 from reviews.policies.stages import Stages
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
@@ -27,6 +28,7 @@ TOPICS: dict[str, type[Topic]] = {
     "remedies": Remedies,
     "reminders": Reminders,
     "reviewers": Reviewers,
+    "rounds": Rounds,
     "stages": Stages,
 }
 """By name; the names are members of a schedule's and a campaign's `policy`."""

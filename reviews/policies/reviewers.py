@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from reviews.policies import TOPICS
 from reviews.policies.contract import InvalidPolicy
 
 HIGHEST = 10
@@ -45,6 +44,3 @@ def _is_id(value: Any) -> bool:
         return isinstance(value, str) and str(UUID(value)) == value.lower()
     except ValueError:
         return False
-
-
-TOPICS["reviewers"] = Reviewers

@@ -11,6 +11,7 @@ turns, so that two workers never both see the last free place.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -98,7 +99,7 @@ def budgets_of(order: Order) -> list[Budget]:
     return [*found, Budget(BrakeScope.ALL, settings.ORDER_BUDGET_PER_HOUR, Q())]
 
 
-def per_hour_of_source(source_id: object) -> int:
+def per_hour_of_source(source_id: UUID) -> int:
     """The source's own number, else the setting."""
     own = SourceBudget.objects.filter(source=source_id).values_list("per_hour", flat=True).first()
     return settings.ORDER_BUDGET_PER_SOURCE if own is None else own

@@ -34,6 +34,7 @@ from identities.connectors.settings import BadSettings
 from identities.models import Source
 from reviews.models import Answer, Order, OrderAction, OrderStage
 from reviews.remediation import brake
+from reviews.remediation.overtaking import withdraw_if_overtaken
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
 from reviews.remediation.retrying import current_version, wait_before_retry
@@ -143,6 +144,8 @@ def _take(order_id: str, now: datetime) -> Order | None:
             .first()
         )
         if order is None:
+            return None
+        if order.state == OrderState.PLANNED and withdraw_if_overtaken(order, now):
             return None
         if order.state != OrderState.EXECUTING:
             may_go = not _is_held(order, now) and brake.may_pass(order, now)

@@ -222,7 +222,7 @@ def _withdraw(order: Order, outcome: str, reason: str, actor: Actor, now: dateti
         order, OrderState.RECALLED, now=now, actor=actor, verb=Verb.ORDER_RECALLED, outcome=outcome, reason=reason
     )
     # Silence was not carried out, so the question is open in substance: its manager finds it among the escalated.
-    ReviewItem.objects.filter(pk=order.item_id, escalated_at=None).update(escalated_at=now)
+    ReviewItem.objects.filter(orders=order, escalated_at=None).update(escalated_at=now)
 
 
 def _record(

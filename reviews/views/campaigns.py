@@ -22,10 +22,13 @@ from reviews.campaigns.closing import (
     release_campaign,
     require_campaign_manager,
 )
+from reviews.campaigns.rounds import OVER, ask_again, list_rounds
+from reviews.campaigns.silent import silent_items
 from reviews.forms.campaigns import CancelForm, ReleaseForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import Campaign, ReviewerRule, ReviewItem
+from reviews.policies.rounds import MOST_ROUNDS
 from reviews.policies.stages import Stages
 from reviews.selectors import (
     UNDECIDED,
@@ -118,6 +121,19 @@ def campaign_close(request: PageRequest, campaign_id: UUID) -> HttpResponse:
 
 @require_POST
 @page(roles=MANAGERS)
+def campaign_ask_again(request: PageRequest, campaign_id: UUID) -> HttpResponse:
+    """A further round over what nobody answered."""
+    campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
+    try:
+        following = ask_again(campaign=campaign, actor=request.actor, now=timezone.now())
+    except DomainError as refusal:
+        return _show(request, campaign, refusal=refusal)
+    messages.success(request, "Asking again. The round holds only what stayed unanswered.")
+    return redirect("reviews:campaign_detail", campaign_id=following.pk)
+
+
+@require_POST
+@page(roles=MANAGERS)
 def campaign_cancel(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     """Call a review off, with a reason."""
     campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
@@ -178,6 +194,7 @@ def _show(
         "orders": [(state, count) for state, count in order_progress(campaign).items() if count and state != "total"],
         "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,
         "may_cancel": manages and CampaignState.CANCELLED in moves,
+        **_rounds(campaign, manages),
         "cancel_form": cancel_form or CancelForm(),
         "held": _held(campaign),
         "may_release": manages and _held(campaign) is not None,
@@ -214,6 +231,20 @@ def _progress(campaign: Campaign) -> dict[str, Any]:
         "answered": counts["total"] - counts["undecided"],
         "segments": [Segment(counts[state], LABELS[state], TONES[state]) for state in ItemState if counts[state]],
         "is_moving": campaign.state == CampaignState.CLOSING,
+    }
+
+
+def _rounds(campaign: Campaign, manages: bool) -> dict[str, Any]:
+    """The rounds of this review, and whether it can be asked again from here."""
+    if campaign.state not in OVER and campaign.first_round_id is None:
+        return {"rounds": [], "silent": 0, "may_ask_again": False}
+    rounds = list_rounds(campaign)
+    silent = silent_items(campaign).count() if campaign.state in OVER else 0
+    is_last = rounds[-1].pk == campaign.pk
+    return {
+        "rounds": rounds if len(rounds) > 1 else [],
+        "silent": silent,
+        "may_ask_again": manages and bool(silent) and is_last and campaign.round <= MOST_ROUNDS,
     }
 
 

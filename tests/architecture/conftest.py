@@ -132,6 +132,7 @@ class World:
     stranger: Belongings
     event_id: Any
     brake_id: Any
+    silent: Campaign  # closed, with a question that nobody answered
     link: str
     readable: Source  # one that Remit reads by itself
     held: SyncRun  # waits for a person
@@ -339,6 +340,16 @@ def _remember() -> None:
     write_known_permissions(known_row(digest, Permission.from_json(document)) for digest, document in held.items())
 
 
+def _silent_campaign(manager: User, owner: User) -> Campaign:
+    source = make.make_source()
+    make.make_grant(make.make_identity(source, owner=owner))
+    now = timezone.now()
+    campaign = make.make_campaign(manager=manager, scope=f"source={source.slug}", deadline_at=now + timedelta(days=14))
+    campaign.items.update(state="expired")
+    Campaign.objects.filter(pk=campaign.pk).update(state="closed", closed_at=now)
+    return campaign
+
+
 def build_world() -> World:
     """Everybody, and everything of theirs."""
     stranger = make.make_person(*Role)
@@ -362,6 +373,7 @@ def build_world() -> World:
         theirs,
         AuditEvent.objects.values_list("pk", flat=True).first(),
         Brake.objects.create(scope="all", budget=1, tripped_at=timezone.now()).pk,
+        _silent_campaign(stranger, second),
         make_link(people["owner"], now=timezone.now()),
         make.make_source(kind="postgresql"),
         *_unfinished_runs(),

@@ -68,7 +68,7 @@ def address(operation: Operation, world: World) -> str:
     things = world.stranger
     if str(operation) in ("sources_read", "sources_preview"):
         return operation.path.format(slug=world.readable.slug)
-    values = things.parameters(str(operation)) | {"credential_id": uuid.uuid4()}
+    values = things.parameters(str(operation)) | {"credential_id": uuid.uuid4(), "brake_id": world.brake_id}
     if str(operation) in ("sources_check", "imports_send"):
         values["slug"] = world.kept.source.slug
     if run := {
@@ -79,6 +79,8 @@ def address(operation: Operation, world: World) -> str:
         values |= {"slug": run.source.slug, "run_id": run.pk}
     if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
         values["item_id"] = things.answered.pk
+    if str(operation) == "campaigns_ask_again":
+        values["campaign_id"] = world.silent.pk
     if str(operation) == "grants_ask":
         values["grant_id"] = things.answered.grant_id
     if str(operation) == "campaigns_release":

@@ -15,6 +15,7 @@ from reviews.campaigns.launching import launch_campaign
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.reasoning import approve_interval
 from reviews.campaigns.repinning import repin_item
+from reviews.campaigns.rounds import ask_again
 from reviews.campaigns.schedules import change_schedule, create_schedule, pause_schedule, resume_schedule
 from reviews.continuous import change_watch, create_watch, open_batches
 from reviews.decisions import (
@@ -32,7 +33,8 @@ from reviews.decisions import (
     submit_drafts,
 )
 from reviews.decisions.reassigning import reassign_all_of
-from reviews.models import Campaign, WatchHit
+from reviews.models import Brake, Campaign, WatchHit
+from reviews.remediation.releasing import call_off_brake, release_brake, set_source_budget
 
 pytestmark = pytest.mark.django_db
 
@@ -211,6 +213,31 @@ def case_start_of_absence(make):
     return lambda: apply_delegations(now=make.NOW)
 
 
+def case_ask_again(make):
+    campaign = make.item().campaign
+    close_due_campaigns(now=campaign.deadline_at)
+    campaign.refresh_from_db()
+    return lambda: ask_again(campaign=campaign, actor=make.actor(campaign.manager), now=make.NOW)
+
+
+def case_budget(make):
+    source, admin = make.source(), make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: set_source_budget(source=source, per_hour=5, reason="x", actor=admin, now=make.NOW)
+
+
+def case_release_brake(make):
+    brake = Brake.objects.create(scope="all", budget=1, tripped_at=make.NOW)
+    first, second = (make.actor(make.person(Role.ADMINISTRATOR)) for _ in range(2))
+    release_brake(brake=brake, reason="x", actor=first, now=make.NOW)
+    return lambda: release_brake(brake=brake, reason="y", actor=second, now=make.NOW)
+
+
+def case_call_off_brake(make):
+    brake = Brake.objects.create(scope="all", budget=1, tripped_at=make.NOW)
+    admin = make.actor(make.person(Role.ADMINISTRATOR))
+    return lambda: call_off_brake(brake=brake, reason="x", actor=admin, now=make.NOW)
+
+
 def case_repin(make):
     item = make.item()
     make.change_grant(item.grant, make.NARROWER)
@@ -271,6 +298,10 @@ def case_reply(make):
         (case_name_stand_in, "delegation.created"),
         (case_end_stand_in, "delegation.ended"),
         (case_start_of_absence, "delegation.started"),
+        (case_ask_again, "campaign.created"),
+        (case_budget, "brake.budget_set"),
+        (case_release_brake, "brake.released"),
+        (case_call_off_brake, "brake.recalled"),
         (case_escalate, "item.escalated"),
         (case_repin, "item.assigned"),
         (case_submit, "item.decided"),

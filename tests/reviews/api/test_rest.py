@@ -6,14 +6,16 @@ import pytest
 from django.utils import timezone
 
 from governance.people.access import SCOPES
+from reviews.campaigns.closing import close_due_campaigns
 from reviews.decisions import decide
-from reviews.models import Decision, Order
+from reviews.models import Brake, Decision, Order
 
 pytestmark = pytest.mark.django_db
 LISTS = [
     ("/api/v1/campaigns/", "reviews:read"),
     ("/api/v1/items/", "reviews:read"),
     ("/api/v1/orders/", "orders:read"),
+    ("/api/v1/brakes/", "orders:read"),
     ("/api/v1/schedules/", "reviews:read"),
 ]
 
@@ -151,3 +153,30 @@ def test_lists_cost_a_fixed_number_of_queries(call, make, make_token, client, dj
     client.get(path, headers=headers)
     with django_assert_max_num_queries(5):
         client.get(path, headers=headers)
+
+
+def test_what_stayed_silent_is_asked_again_once(call, make, verbs):
+    make.grant(make.identity(owner=make.person()))
+    campaign = make.campaign()
+    close_due_campaigns(now=campaign.deadline_at)
+    path = f"/api/v1/campaigns/{campaign.pk}/rounds/"
+    assert call("post", path, scopes=SCOPES - {"reviews:write"}).status_code == 403
+    asked = call("post", path)
+    assert (asked.status_code, asked.json()["round"], asked.json()["first_round"]) == (201, 2, str(campaign.pk))
+    again = call("post", path)
+    assert (again.status_code, again.json()["code"], again.json()["campaign"]) == (
+        409, "asked-again", asked.json()["id"],
+    )  # fmt: skip
+    counts = [(row["round"], row["asked"], row["silent"]) for row in call("get", path).json()]
+    assert counts == [(1, 1, 1), (2, 0, 0)]
+
+
+def test_brakes_are_read_and_never_released_by_programs(call, make):
+    brake = Brake.objects.create(scope="source", source=make.source(slug="ledger"), budget=3, tripped_at=make.NOW)
+    path = f"/api/v1/brakes/{brake.pk}/"
+    found = call("get", path)
+    assert (found.json()["source"], found.json()["held"], found["ETag"]) == ("ledger", 0, '"v1"')
+    assert call("post", path).status_code == 405
+    [listed] = call("get", "/api/v1/brakes/", {"state": "held"}).json()["results"]
+    assert listed["id"] == str(brake.pk)
+    assert call("get", "/api/v1/orders/", {"brake": str(brake.pk)}).json()["results"] == []

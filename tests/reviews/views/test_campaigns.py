@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from governance.kernel.actors import Role
+from reviews.campaigns.closing import close_due_campaigns
 from reviews.models import Campaign, ReviewSchedule
 
 pytestmark = pytest.mark.django_db
@@ -262,3 +263,19 @@ def test_nobody_looks_in_without_signing_in(client, db, name):
     response = client.get(reverse(f"reviews:{name}"))
     assert response.status_code == 302
     assert "/accounts/login/" in response["Location"]
+
+
+def test_a_closed_review_is_asked_again_with_one_click(make, manager, browse, page_of):
+    make.grant(make.identity(owner=make.person()))
+    campaign = make.campaign(manager=manager)
+    close_due_campaigns(now=campaign.deadline_at)
+    assert "Ask 1 again" in page_of(manager, "reviews:campaign_detail", campaign.pk)
+    path = reverse("reviews:campaign_ask_again", args=[campaign.pk])
+    response = browse(manager).post(path)
+    second = Campaign.objects.get(round=2)
+    assert response.headers["Location"] == reverse("reviews:campaign_detail", args=[second.pk])
+    assert browse(manager).post(path).status_code == 409
+    text = page_of(manager, "reviews:campaign_detail", campaign.pk)
+    assert "Round 2" in text
+    assert "1 question, 0 decided, 1 silent" in text
+    assert "Ask 1 again" not in text

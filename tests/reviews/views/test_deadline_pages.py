@@ -6,7 +6,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
-from governance.kernel.actors import Role
+from governance.kernel.actors import Role, system_actor
+from reviews.campaigns.closing import close_due_campaigns
+from reviews.campaigns.opening import open_campaign
+from reviews.campaigns.rounds import ask_again
 from reviews.campaigns.schedules import create_schedule
 from reviews.models import ReviewSchedule
 from reviews.policies.deadline import PRESETS, DeadlineTable
@@ -48,7 +51,7 @@ def test_the_grid_is_kept_cell_by_cell_and_shown_again(manager, browse, plan, pa
     table = schedule.policy["deadline"]["table"]
     assert table["standard"]["unused"]["production"] == {"act": "expire", "days": 21}
     assert table["standard"]["unused"]["other"] == {"act": "revoke"}
-    assert "End in 21 days" in page_of(manager, "reviews:schedule_detail", schedule.pk)
+    assert "end in 21 days" in page_of(manager, "reviews:schedule_detail", schedule.pk)
     assert 'value="21"' in page_of(manager, "reviews:schedule_edit", schedule.pk)
 
 
@@ -104,4 +107,28 @@ def test_the_grid_is_accessible_and_fits(site, visit, manager, width, dark):
     assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     if SHOTS:
+        page.screenshot(path=f"{SHOTS}/form-{width}-{'dark' if dark else 'light'}.png", full_page=True)
         page.locator("#policy-deadline").screenshot(path=f"{SHOTS}/grid-{width}-{'dark' if dark else 'light'}.png")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_page_of_a_round_is_accessible_and_fits(site, visit, make, manager, width, dark):
+    for _ in range(3):
+        make.grant(make.identity(owner=make.person(name="Olga Brandt")))
+    first = make.campaign(manager=manager, deadline_policy="graded")
+    close_due_campaigns(now=first.deadline_at)
+    first.refresh_from_db()
+    second = ask_again(campaign=first, actor=make.actor(manager), now=make.NOW)
+    open_campaign(campaign_id=second.pk, actor=system_actor("scheduler"), now=make.NOW)
+    close_due_campaigns(now=second.deadline_at)
+    page = visit(manager, f"/reviews/{second.pk}/", width=width, height=900, dark=dark)
+    page.wait_for_load_state("networkidle")
+    assert page.is_visible("text=Ask 3 again")
+    if SHOTS:
+        page.screenshot(path=f"{SHOTS}/round-{width}-{'dark' if dark else 'light'}.png", full_page=True)
+    page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
+    found = Axe().run(page).response["violations"]
+    assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
