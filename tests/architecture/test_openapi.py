@@ -241,6 +241,17 @@ def test_what_is_written_is_answered_in_the_promised_shape(
 BODIES: dict[str, Any] = {
     "items_verdict": lambda world: {"target": make.NARROWER},
     "grants_verdict": lambda world: {"target": make.NARROWER},
+    "change_windows_create": lambda world: {
+        "name": "Sundays",
+        "rrule": "FREQ=WEEKLY;BYDAY=SU",
+        "starts_at": "2027-01-03T02:00Z",
+        "duration_minutes": 60,
+    },
+    "freezes_create": lambda world: {
+        "reason": "Year end",
+        "starts_at": "2099-12-20T00:00Z",
+        "ends_at": "2100-01-02T00:00Z",
+    },
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
     "syncs_reject": lambda world: {"reason": "A broken export."},
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
