@@ -25,7 +25,7 @@ SCOPES = {"get": "orders:read", "post": "reviews:write", "delete": "reviews:writ
 class ChangeWindowOut(serializers.ModelSerializer[ChangeWindow]):
     """Hours in which orders may run at `source`, or at every source without windows of its own (null)."""
 
-    source: Any = serializers.SlugRelatedField("slug", read_only=True)
+    source: Any = serializers.SlugRelatedField("slug", read_only=True, allow_null=True)
     opens: Any = serializers.SerializerMethodField()
 
     class Meta:
@@ -55,7 +55,7 @@ class ChangeWindowIn(serializers.Serializer[dict[str, Any]]):
 class FreezeOut(serializers.ModelSerializer[Freeze]):
     """No order runs at `source`, or at any (null), from `starts_at` until `ends_at`."""
 
-    source: Any = serializers.SlugRelatedField("slug", read_only=True)
+    source: Any = serializers.SlugRelatedField("slug", read_only=True, allow_null=True)
 
     class Meta:
         model = Freeze

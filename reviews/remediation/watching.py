@@ -68,7 +68,7 @@ def watch(order: Order, *, evidence: dict[str, object], now: datetime, actor: Ac
         now=now,
         actor=actor,
         verb=Verb.ORDER_WATCHED,
-        outcome=f"Locked out. The access is removed on {until:%-d %B %Y, %H:%M} UTC unless somebody protests.",
+        outcome=f"The access is removed on {until:%-d %B %Y, %H:%M} UTC unless somebody protests.",
         evidence=evidence | {"watch": {"locked_at": now.isoformat(), "until": until.isoformat()}},
         execute_after=until,
         leased_until=None,

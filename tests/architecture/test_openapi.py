@@ -254,6 +254,17 @@ BODIES: dict[str, Any] = {
         "fallback_reviewer": world.stranger.watch.fallback_reviewer.email,
     },
     "watches_change": lambda world: {"is_enabled": False},
+    "change_windows_create": lambda world: {
+        "name": "Sundays",
+        "rrule": "FREQ=WEEKLY;BYDAY=SU",
+        "starts_at": "2027-01-03T02:00Z",
+        "duration_minutes": 60,
+    },
+    "freezes_create": lambda world: {
+        "reason": "Year end",
+        "starts_at": "2099-12-20T00:00Z",
+        "ends_at": "2100-01-02T00:00Z",
+    },
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
     "campaigns_create": lambda world: {"name": "Now", "fallback_reviewer": world.stranger.user.email},
     "campaign_previews": lambda world: {

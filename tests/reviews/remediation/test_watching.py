@@ -154,7 +154,8 @@ def test_somebody_who_unlocks_or_removes_by_hand_is_noticed(
     story: Any, governed: Governed, watched: Callable[..., Order]
 ) -> None:
     order = story.carry_out(watched())
-    governed.give(f"ALTER ROLE {governed.app} LOGIN CONNECTION LIMIT -1")
+    with psycopg.connect(governed.admin_url) as admin:
+        admin.execute(f"ALTER ROLE {governed.app} LOGIN CONNECTION LIMIT -1")
     story.read()
     order = story.again(order)
     assert order.state == OrderState.DRIFTED
@@ -180,6 +181,9 @@ def test_use_while_locked_out_is_counted_only_where_a_log_was_read(
     assert uses_since_locked(order) == 1
 
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_auth_members'::regclass"
+
+
 class Killed:
     """A worker process that is stopped by a lock which the test holds at the source, and killed there."""
 
@@ -187,7 +191,11 @@ class Killed:
         self.governed, self.url = governed, url
 
     def run(self, order: Order, at: Any) -> None:
-        with psycopg.connect(self.governed.admin_url) as holder:
+        # The watcher signs in first: signing in reads memberships too.
+        with (
+            psycopg.connect(self.governed.admin_url, autocommit=True) as watcher,
+            psycopg.connect(self.governed.admin_url) as holder,
+        ):
             # Whoever reads or changes roles waits.
             holder.execute("LOCK TABLE pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE")
             process = subprocess.Popen(
@@ -198,7 +206,7 @@ class Killed:
                 text=True,
             )
             deadline = time.monotonic() + 60
-            while not self.governed.waiting():
+            while watcher.execute(WAITING).fetchone() == (0,):
                 assert process.poll() is None and time.monotonic() < deadline, "it did not get there"
                 time.sleep(0.05)
             process.send_signal(signal.SIGKILL)
