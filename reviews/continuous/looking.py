@@ -4,7 +4,7 @@ The first two are facts in some table, and what was noticed once is known by its
 again finds nothing new. Use is looked at once after each reading of a source, against what was dormant before it.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ CROSS JOIN LATERAL (
     ORDER BY w.observed_until - greatest(i.last_seen_at, w.observed_from) DESC
     LIMIT 1
 ) quiet
-WHERE i.source_id = %(source)s AND i.retired_at IS NULL AND quiet.until - quiet.since >= %(shortest)s
+WHERE i.source_id = %(source)s AND i.retired_at IS NULL AND quiet.until - quiet.since >= make_interval(days => %(days)s)
 ON CONFLICT (identity_id) DO UPDATE SET quiet_from = EXCLUDED.quiet_from, quiet_until = EXCLUDED.quiet_until
 -- A day more is worth writing down, an hour is not.
 WHERE EXCLUDED.quiet_until >= t.quiet_until + interval '1 day' OR EXCLUDED.quiet_from <> t.quiet_from
@@ -144,14 +144,14 @@ def _latest_readings() -> dict[UUID, UUID]:
 
 
 def _look_at_source(source: UUID, run: UUID, watches: list[ReviewWatch], now: datetime) -> None:
-    shortest = timedelta(days=min(watch.quiet_days for watch in watches))
+    days = min(watch.quiet_days for watch in watches)
     with transaction.atomic(durable=True):
         cursor = WatchCursor.objects.select_for_update().get(pk=1)
         if cursor.looked.get(str(source)) == str(run):
             return
         _notice_awakened(source, now)
         with connection.cursor() as sql:
-            sql.execute(_NOTE_DORMANT, {"source": source, "shortest": shortest})
+            sql.execute(_NOTE_DORMANT, {"source": source, "days": days})
         cursor.looked = cursor.looked | {str(source): str(run)}
         cursor.save(update_fields=["looked"])
 

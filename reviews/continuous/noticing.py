@@ -114,7 +114,7 @@ def _changed_since_approval(
 
 def _owners_dropped(changes: Sequence[Change]) -> list[Event]:
     """Identities whose source no longer names the person who still is their owner in Remit."""
-    dropped = {}
+    dropped: dict[UUID, str] = {}
     for change in changes:
         was = (change.old or {}).get("owner")
         if change.action == ChangeAction.CHANGED and was and (change.new or {}).get("owner") != was:

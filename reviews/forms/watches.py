@@ -73,7 +73,7 @@ def watch_initial(watch: ReviewWatch | None) -> dict[str, Any]:
         *LIMITS,
     )
     if watch is None:
-        defaults = {name: ReviewWatch._meta.get_field(name).get_default() for name in LIMITS}
+        defaults = {name: getattr(ReviewWatch(), name) for name in LIMITS}
         return defaults | {
             "is_enabled": True,
             "reviewer_rules": [ReviewerRule.OWNER, ReviewerRule.BACKUP],

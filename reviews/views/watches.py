@@ -102,18 +102,11 @@ def watch_switch(request: PageRequest, watch_id: UUID) -> HttpResponse:
 def _list(request: PageRequest, *, refusal: DomainError | None = None) -> HttpResponse:
     watches = list(list_watches(actor=request.actor))
     counts = watch_counts(watches)
-    for watch in watches:
-        rules = [ReviewerRule(rule).label for rule in watch.reviewer_rules]
-        watch.first_asked = (
-            f"{rules[0]}, then {watch.fallback_reviewer}"
-            if len(rules) == 1
-            # type: ignore[attr-defined]
-            else (f"{rules[0]} and {len(rules) - 1} more, then {watch.fallback_reviewer}")
-        )
     unwatched = [trigger for trigger in Trigger if trigger not in {watch.trigger for watch in watches}]
     context = {
         "rows": [
-            (watch, MEANINGS[Trigger(watch.trigger)], counts[watch.pk], _manages(watch, request)) for watch in watches
+            (watch, MEANINGS[Trigger(watch.trigger)], counts[watch.pk], _asked(watch), _manages(watch, request))
+            for watch in watches
         ],
         "unwatched": [(trigger.value, trigger.label, MEANINGS[trigger]) for trigger in unwatched],
         "may_plan": request.actor.has_role(*MANAGERS),
@@ -121,6 +114,12 @@ def _list(request: PageRequest, *, refusal: DomainError | None = None) -> HttpRe
         "refusal": refusal,
     }
     return render_page(request, "reviews/watch_list.html", context, status=refusal.status if refusal else 200)
+
+
+def _asked(watch: ReviewWatch) -> str:
+    first, *more = [ReviewerRule(rule).label for rule in watch.reviewer_rules]
+    others = f" and {len(more)} more" if more else ""
+    return f"{first}{others}, then {watch.fallback_reviewer}"
 
 
 def _form_page(request: PageRequest, form: WatchForm, watch: ReviewWatch | None, status: int = 200) -> HttpResponse:
