@@ -136,7 +136,7 @@ def _candidates(
 def _people_of_rule(rule: str, parties: Parties, desk: Desk) -> Sequence[UUID]:
     if rule in {ReviewerRule.TEAM, Asked.REVIEWERS}:
         return _rotate(parties.team if rule == ReviewerRule.TEAM else desk.reviewers, parties.identity)
-    one = {
+    one: dict[str, UUID | None] = {
         ReviewerRule.OWNER: parties.owner,
         ReviewerRule.BACKUP: parties.backup,
         ReviewerRule.SOURCE_OWNER: parties.source_owner,

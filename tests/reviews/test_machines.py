@@ -156,7 +156,10 @@ class Machine(RuleBasedStateMachine):
     def answer(self, at: int, who: int, how: str, cut: int | None = None, end: str = "exception") -> None:
         """who: 0 is the assignee, then everybody else who is or was asked, then anybody."""
         item = self.item(at)
-        asked = [item.assignee_id, *Ask.objects.filter(item=item).order_by("pk").values_list("person_id", flat=True)]
+        asked = [
+            item.assignee_id,
+            *Ask.objects.filter(item=item).order_by("created_at", "pk").values_list("person_id", flat=True),
+        ]
         person = User.objects.get(pk=asked[who % len(asked)]) if who < 10 else self.person(who + at)
         target = Permission.from_json(self.make.NARROWER) if how == "scope_down" else None
         with Tried(cut, end):
@@ -338,7 +341,7 @@ class Machine(RuleBasedStateMachine):
         return timezone.now() + self.later
 
     def items(self) -> Any:
-        return ReviewItem.objects.filter(campaign=self.campaign).order_by("pk")
+        return ReviewItem.objects.filter(campaign=self.campaign).order_by("grant__external_id")
 
     def item(self, at: int) -> ReviewItem:
         return self.items().select_related("assignee")[at % 4]
@@ -355,7 +358,7 @@ class Machine(RuleBasedStateMachine):
 
     def unsent(self) -> list[Order]:
         moving = [OrderState.PLANNED, OrderState.EXECUTING]
-        return list(Order.objects.filter(item__campaign=self.campaign, state__in=moving).order_by("pk"))
+        return list(Order.objects.filter(item__campaign=self.campaign, state__in=moving).order_by("created_at", "pk"))
 
     def records(self) -> list[dict[str, Any]]:
         found = AuditEvent.objects.filter(subject_kind__in=["item", "order"], occurred_at__gte=self.opened_at)
