@@ -76,7 +76,7 @@ class StagesSection(PolicySection):
         label="How many",
         choices=[(number, str(number)) for number in range(1, MOST_STAGES + 1)],
         coerce=int,
-        empty_value=1,
+        empty_value=None,
         required=False,
         help_text="Behind them, somebody independent decides on privileged access that only its owners have judged.",
     )

@@ -37,7 +37,7 @@ class Strategy(StrEnum):
     label: str
     sentence: str
 
-    def __new__(cls, value: str, label: str, sentence: str) -> "Strategy":
+    def __new__(cls, value: str, label: str = "", sentence: str = "") -> "Strategy":
         member = str.__new__(cls, value)
         member._value_ = value
         member.label, member.sentence = label, sentence
