@@ -21,6 +21,8 @@ from reviews.selectors import with_objects
 
 MOST_COUNTED = 1000
 MOST_CAMPAIGNS = 200
+# As many as one answer can be given to.
+MOST_IN_FOLD = 500
 # A page of folded rows looks into so many campaigns at most; the next page goes on behind them.
 MOST_FOLDED_CAMPAIGNS = 5
 SALT = "remit.queue"
@@ -254,14 +256,14 @@ def _folds(person: UUID | None, wish: Wish, campaign: UUID, values: Sequence[Any
             WHERE f.place < %s)
         SELECT f.rank, f.sameness, f.use_state, f.recommendation, m.counted, m.first FROM f
         CROSS JOIN LATERAL (SELECT count(*) AS counted, (array_agg(id))[1] AS first FROM (
-            SELECT i.id {base} AND {same} ORDER BY {columns}, i.id LIMIT 501) AS part) AS m
+            SELECT i.id {base} AND {same} ORDER BY {columns}, i.id LIMIT {MOST_IN_FOLD + 1}) AS part) AS m
         ORDER BY f.place"""  # noqa: S608 - constants
     of_base = [person, campaign, *given]
     found = _rows(sql, [*of_base, *start, *of_base, size, *of_base])
     return [
-        Fold(campaign, *row[:4], counted=min(row[4], 500), is_more=row[4] > 500, first=row[5])
-        for row in found
-        if row[5]
+        Fold(campaign, rank, sameness, use_state, advice, min(counted, MOST_IN_FOLD), counted > MOST_IN_FOLD, first)
+        for rank, sameness, use_state, advice, counted, first in found
+        if first
     ]
 
 

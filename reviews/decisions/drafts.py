@@ -101,7 +101,7 @@ def save_draft(
                 "until": until,
                 "target": target.to_json() if target else None,
                 "named_person": named_person,
-                "problem": problem[:500],
+                "problem": problem.replace("\x00", "")[:500],
                 "fields": typed,
                 "changed_at": now,
             },

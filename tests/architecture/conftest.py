@@ -595,5 +595,6 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
     "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
     "api_saved_view_detail": lambda my: {"name": "Renamed"},
+    "api_items_decide": lambda my: {"items": [{"id": str(my.item.pk)}], "answer": "approve"},
     "api_item_decisions": lambda my: {"answer": "approve", "reason": "Needed."},
 }

@@ -247,6 +247,11 @@ def test_what_is_written_is_answered_in_the_promised_shape(
 
 
 BODIES: dict[str, Any] = {
+    "items_decide_many": lambda world: {
+        "items": [{"id": str(world.stranger.item.pk)}],
+        "answer": "approve",
+        "dry_run": True,
+    },
     "items_verdict": lambda world: {"target": make.NARROWER},
     "grants_verdict": lambda world: {"target": make.NARROWER},
     "watches_create": lambda world: {

@@ -64,7 +64,7 @@ def test_a_later_draft_replaces_the_earlier_one(make, asked):
 def test_what_was_typed_is_kept_although_it_is_incomplete(make, asked):
     me, items = asked
     typed = {"answer": ["scope_down"], "keep": ["a", "b"], "reason": ["half a sen\x00tence"]}
-    draft = save(make, me, items[0], "scope_down", problem="Something is missing.", fields=typed)
+    draft = save(make, me, items[0], "scope_down", problem="Something\x00 is missing.", fields=typed)
     draft.refresh_from_db()
     assert draft.fields == typed | {"reason": ["half a sentence"]}
 
