@@ -32,7 +32,7 @@ class RowIn(serializers.Serializer[dict[str, Any]]):
 class DecideIn(serializers.Serializer[dict[str, Any]]):
     """The same answer for many questions of one kind. Only answers that need neither a date nor a target."""
 
-    items = RowIn(many=True, min_length=1, max_length=MOST_ITEMS)
+    items = serializers.ListField(child=RowIn(), min_length=1, max_length=MOST_ITEMS)
     answer = serializers.ChoiceField([(each.value, each.label) for each in Answer if each in BULK])
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
     dry_run = serializers.BooleanField(required=False, default=False)
@@ -100,7 +100,7 @@ class ItemsDecide(APIView):
 
 def _told(results: list[BulkResult], *, is_dry: bool) -> dict[str, Any]:
     done = sum(each.ok for each in results)
-    rows = [dict(row) for row in RowOut(results, many=True).data]
+    rows = [dict(RowOut(each).data) for each in results]
     return {"dry_run": is_dry, "answered": done, "refused": len(results) - done, "results": rows}
 
 

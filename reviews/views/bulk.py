@@ -47,9 +47,8 @@ def items_bulk(request: PageRequest) -> HttpResponse:
     """First say what would happen to each row, then do it. `quick` drafts the answer of a single row."""
     if request.POST.get("quick", ""):
         return _quick(request, request.POST["quick"])
-    data = request.POST.copy()
-    if data.get("every"):
-        data["answer"] = data["every"]
+    answer = request.POST.get("every") or request.POST.get("answer", "")
+    data = {"answer": answer, "reason": request.POST.get("reason", "")}
     form, chosen = BulkForm(data), _chosen(request)
     if not form.is_valid() or not chosen.versions:
         messages.info(request, "Choose at least one question and what to answer.")
@@ -103,8 +102,6 @@ def _draft(request: PageRequest, item: ReviewItem, answer: Answer, version: int)
 
 
 def _open(request: PageRequest, item: ReviewItem, answer: str) -> HttpResponse:
-    query = QueryDict(mutable=True)
-    query.update(_query(request))
     kept = kept_query(_query(request))
     url = f"{reverse('reviews:item_detail', args=[item.pk])}?answer={answer}{'&' + kept if kept else ''}#answer"
     if is_fragment(request):
