@@ -9,6 +9,8 @@ from django import forms
 from reviews.forms.schedules import ScheduleForm
 from reviews.models import ItemKind, ReviewerRule
 
+OF_SCHEDULES = ("preset", "rrule", "starts_at", "time_zone", "interval_reason", "version")
+
 
 class LaunchForm(ScheduleForm):
     """Over what, by whom and until when; what a schedule has beside that is left out.
@@ -17,14 +19,13 @@ class LaunchForm(ScheduleForm):
     review.
     """
 
-    preset = None
-    rrule = None
-    starts_at = None
-    time_zone = None
-    interval_reason = None
-    version = None
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in OF_SCHEDULES:
+            del self.fields[name]
 
     def draft(self) -> dict[str, Any]:
         """The valid form as the arguments of `launch_campaign`."""

@@ -8,6 +8,7 @@ from governance import dispatch
 from governance.kernel.actors import Role, system_actor
 from governance.kernel.errors import Forbidden
 from identities.models import Source
+from reviews.campaigns import opening
 from reviews.campaigns.closing import ReasonMissing, release_campaign
 from reviews.campaigns.due import open_due_campaigns
 from reviews.campaigns.gate import NotHeld
@@ -56,6 +57,28 @@ def test_a_source_that_is_left_out_is_named_with_what_is_not_asked(make, world):
     assert campaign.frozen["expected"] == {"grant": 1, "credential": 1}
     assert [source["name"] for source in campaign.frozen["sources"]] == ["Fresh"]
     assert any("Old was left out" in warning for warning in campaign.frozen["warnings"])
+
+
+def test_an_interrupted_opening_goes_on_without_the_source_even_if_it_is_fresh_by_then(make, world, monkeypatch):
+    identity = make.identity(Source.objects.get(name="Fresh"))
+    make.grant(identity)
+    monkeypatch.setattr(opening, "CHUNK", 1)
+    calls, real = [], opening.make_grant_items
+
+    def dies_in_the_second_chunk(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(opening, "make_grant_items", dies_in_the_second_chunk)
+    campaign = make.campaign(is_open=False, policy=rule("leave_out"))
+    with pytest.raises(KeyboardInterrupt):
+        look_again(campaign, make.NOW)
+    Source.objects.update(last_success_at=make.NOW)
+    opened = look_again(campaign, make.NOW + timedelta(minutes=5))
+    assert (opened.state, opened.items.count(), opened.frozen["expected"]) == ("open", 2, {"grant": 2})
+    assert set(opened.items.values_list("identity__source__name", flat=True)) == {"Fresh"}
 
 
 def test_leaving_out_never_empties_a_review_it_waits_instead(make, world):
