@@ -20,9 +20,9 @@ class EscalationSection(PolicySection):
     template = "reviews/_policy_escalation.html"
 
     privileged_percent = _number("Privileged: after % of the time", 99)
-    privileged_days = _number("or after days", LONGEST_DAYS)
+    privileged_days = _number("Privileged: after days", LONGEST_DAYS)
     standard_percent = _number("Others: after % of the time", 99)
-    standard_days = _number("or after days", LONGEST_DAYS)
+    standard_days = _number("Others: after days", LONGEST_DAYS)
 
     def to_policy(self) -> dict[str, Any]:
         """What was filled in; a field that was emptied means never, a form without this section the defaults."""
