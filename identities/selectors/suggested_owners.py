@@ -93,8 +93,8 @@ def suggest_owners(
     for gather in (_named_by_source, _of_teams, _kept_beside, _creators, _of_siblings, _earlier_owners):
         for identity_id, signals in gather(identities).items():
             found[identity_id] += signals
-    for identity_id, signals in (more or {}).items():
-        found[identity_id] += signals
+    for identity_id, known in (more or {}).items():
+        found[identity_id] += known
     people = {signal.person for signals in found.values() for signal in signals}
     here = set(User.objects.filter(pk__in=people, is_active=True, left_at=None).values_list("pk", flat=True))
     return {each.pk: rank(found[each.pk], refusals.get(each.pk, {}), here - {each.owner_id}) for each in identities}

@@ -94,8 +94,10 @@ class DelegationList(APIView):
     def post(self, request: Request) -> Response:
         """Name who answers for somebody. Sent twice, the second is refused (409, `already-away`)."""
         data = checked(DelegationIn, request)
-        people = {name: _person(data.pop(name), name) for name in ("person", "delegate")}
-        delegation = create_delegation(actor=actor_of(request), now=timezone.now(), **people, **data)
+        person, delegate = (_person(data.pop(name), name) for name in ("person", "delegate"))
+        delegation = create_delegation(
+            person=person, delegate=delegate, actor=actor_of(request), now=timezone.now(), **data
+        )
         return Response(DelegationOut(delegation).data, status=201, headers={"ETag": etag_for(delegation.version)})
 
 

@@ -37,7 +37,7 @@ class ReassignRow(serializers.Serializer[dict[str, Any]]):
 class ReassignIn(serializers.Serializer[dict[str, Any]]):
     """Either `items`, or everything that `person` has not answered in `campaign`. People are e-mail addresses."""
 
-    items = ReassignRow(many=True, required=False, max_length=MOST_ROWS)
+    items = serializers.ListField(child=ReassignRow(), required=False, max_length=MOST_ROWS)
     campaign = serializers.UUIDField(required=False)
     person = serializers.EmailField(required=False, max_length=254)
     to = serializers.EmailField(max_length=254)

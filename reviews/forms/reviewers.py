@@ -8,7 +8,7 @@ from django import forms
 from governance.people.models import Team, User
 from reviews.forms.fields import PersonField
 from reviews.forms.sections import PolicySection
-from reviews.policies.reviewers import HIGHEST
+from reviews.policies.reviewers import HIGHEST, Reviewers
 
 
 class ReviewersSection(PolicySection):
@@ -29,6 +29,7 @@ class ReviewersSection(PolicySection):
     )
     levels = forms.IntegerField(
         label="Managers tried",
+        required=False,
         min_value=1,
         max_value=HIGHEST,
         help_text="One above the other, until one is there and may answer.",
@@ -48,5 +49,5 @@ class ReviewersSection(PolicySection):
         return {
             "person": str(data["person"].pk) if data["person"] else None,
             "team": str(data["team"].pk) if data["team"] else None,
-            "levels": data["levels"],
+            "levels": data["levels"] or Reviewers().levels,
         }

@@ -276,7 +276,9 @@ def test_the_rules_are_tried_in_their_order(make, rules, expected):
     grant = make.grant(identity)
     item = make.get_item(make.campaign(reviewer_rules=rules), grant)
     assert item.assignee == people[expected]
-    assert item.resolution == [{"rule": rules[0], "person": str(item.assignee_id), "outcome": "asked", "why": ""}]
+    kept = {"members": [str(people["member"].pk)]} if rules[0] == "team" else {}
+    step = {"rule": rules[0], "person": str(item.assignee_id), "outcome": "asked", "why": ""}
+    assert item.resolution == [step | kept]
 
 
 @db
