@@ -163,11 +163,11 @@ def list_inbox(*, actor: Actor) -> QuerySet[ReviewItem]:
     if person is None:
         return ReviewItem.objects.none()
     return with_objects(
-        ReviewItem.objects.filter(_is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
+        ReviewItem.objects.filter(is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
     ).order_by("-is_privileged", "campaign__deadline_at", "pk")
 
 
-def _is_asked(person: UUID) -> Q:
+def is_asked(person: UUID) -> Q:
     """Whoever answers a question alone, or beside others in its stage."""
     return Q(assignee=person) | Q(pk__in=Ask.objects.filter(person=person, is_released=False).values("item_id"))
 
@@ -250,7 +250,7 @@ def list_decisions(item: ReviewItem, *, actor: Actor | None = None) -> QuerySet[
 def _is_still_asked(item: ReviewItem, person: UUID) -> bool:
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN:
         return False
-    return ReviewItem.objects.filter(_is_asked(person), pk=item.pk).exists()
+    return ReviewItem.objects.filter(is_asked(person), pk=item.pk).exists()
 
 
 def list_orders(*, actor: Actor) -> QuerySet[Order]:

@@ -12,6 +12,7 @@ from governance.people.mail_links import make_link
 from reviews.decisions.items import UNDECIDED
 from reviews.models import Brake, BrakeState, Campaign, MailKind, OrderHold, ReviewItem, ReviewMail
 from reviews.remediation.brake import brake_words
+from reviews.selectors import is_asked
 from reviews.states import CampaignState, ItemState, OrderState
 
 ASKED = (
@@ -76,7 +77,7 @@ def _questions(mail: ReviewMail, campaign: Campaign, now: datetime) -> Letter | 
 
 
 def _waiting_in(campaign: Campaign, mail: ReviewMail) -> dict[str, int]:
-    waiting = ReviewItem.objects.filter(campaign=campaign, assignee=mail.person_id, state__in=UNDECIDED)
+    waiting = ReviewItem.objects.filter(is_asked(mail.person_id), campaign=campaign, state__in=UNDECIDED)
     found: dict[str, int] = waiting.aggregate(total=Count("pk"), privileged=Count("pk", filter=Q(is_privileged=True)))
     return found
 
@@ -104,7 +105,7 @@ def _digest(mail: ReviewMail, now: datetime) -> Letter | None:
 
 def _waiting_by_review(mail: ReviewMail, now: datetime) -> list[dict[str, Any]]:
     waiting = ReviewItem.objects.filter(
-        assignee=mail.person_id,
+        is_asked(mail.person_id),
         state__in=UNDECIDED,
         campaign__state=CampaignState.OPEN,
         campaign__deadline_at__gt=now,

@@ -24,7 +24,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
 from reviews.campaigns.letters import Letter, letter_for
 from reviews.decisions.items import UNDECIDED
-from reviews.models import Campaign, MailKind, ReviewItem, ReviewMail
+from reviews.models import Ask, Campaign, MailKind, ReviewItem, ReviewMail
 from reviews.policies.reminders import Reminders
 from reviews.states import CampaignState
 
@@ -49,12 +49,15 @@ def plan_mail(*, now: datetime) -> None:
     waiting = ReviewItem.objects.filter(
         state__in=UNDECIDED, campaign__state=CampaignState.OPEN, assignee__is_active=True
     )
+    beside = Ask.objects.filter(
+        is_released=False, item__state__in=UNDECIDED, item__campaign__state=CampaignState.OPEN, person__is_active=True
+    )
     with transaction.atomic(durable=True):
-        _add_missing(waiting, MailKind.INVITATION)
-        _add_digests(waiting, now)
+        _add_missing(waiting, beside, MailKind.INVITATION)
+        _add_digests(waiting, beside, now)
 
 
-def _add_digests(waiting: QuerySet[ReviewItem], now: datetime) -> None:
+def _add_digests(waiting: QuerySet[ReviewItem], beside: QuerySet[Ask], now: datetime) -> None:
     """One per person and day, whichever of the reviews is the reason; the mail then names all of them."""
     by_day: dict[str, list[UUID]] = defaultdict(list)
     running = Campaign.objects.filter(state=CampaignState.OPEN, deadline_at__gt=now, opened_at__isnull=False)
@@ -67,10 +70,15 @@ def _add_digests(waiting: QuerySet[ReviewItem], now: datetime) -> None:
         if rules.is_due(opened_at=opened_at, deadline_at=campaign.deadline_at, now=now, zone=zone):
             by_day[now.astimezone(zone).date().isoformat()].append(campaign.pk)
     for day, campaigns in by_day.items():
-        told = ReviewMail.objects.filter(person=OuterRef("assignee"), kind=MailKind.DIGEST, occasion=day)
-        people = waiting.filter(~Exists(told), campaign__in=campaigns).order_by().values_list("assignee_id", flat=True)
+        told = ReviewMail.objects.filter(kind=MailKind.DIGEST, occasion=day).values("person_id")
+        alone = waiting.filter(campaign__in=campaigns).exclude(assignee__in=told).order_by()
+        others = beside.filter(item__campaign__in=campaigns).exclude(person__in=told).order_by()
+        people = {
+            *alone.values_list("assignee_id", flat=True).distinct(),
+            *others.values_list("person_id", flat=True).distinct(),
+        }
         ReviewMail.objects.bulk_create(
-            [ReviewMail(person_id=person, kind=MailKind.DIGEST, occasion=day) for person in people.distinct()],
+            [ReviewMail(person_id=person, kind=MailKind.DIGEST, occasion=day) for person in sorted(people)],
             ignore_conflicts=True,
         )
 
@@ -84,11 +92,17 @@ def _zone_of(campaign: Campaign) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _add_missing(waiting: QuerySet[ReviewItem], kind: MailKind) -> None:
+def _add_missing(waiting: QuerySet[ReviewItem], beside: QuerySet[Ask], kind: MailKind) -> None:
     written = ReviewMail.objects.filter(campaign=OuterRef("campaign"), person=OuterRef("assignee"), kind=kind)
-    pairs = waiting.filter(~Exists(written)).order_by().values_list("campaign_id", "assignee_id").distinct()
+    written_beside = ReviewMail.objects.filter(
+        campaign=OuterRef("item__campaign"), person=OuterRef("person"), kind=kind
+    )
+    pairs = {
+        *waiting.filter(~Exists(written)).order_by().values_list("campaign_id", "assignee_id").distinct(),
+        *beside.filter(~Exists(written_beside)).order_by().values_list("item__campaign_id", "person_id").distinct(),
+    }
     ReviewMail.objects.bulk_create(
-        [ReviewMail(campaign_id=campaign, person_id=person, kind=kind) for campaign, person in pairs],
+        [ReviewMail(campaign_id=campaign, person_id=person, kind=kind) for campaign, person in sorted(pairs)],
         ignore_conflicts=True,
     )
 

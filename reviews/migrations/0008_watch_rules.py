@@ -5,15 +5,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reviews', '0007_people_reviewer_rules'),
+        ("reviews", "0007_people_reviewer_rules"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='reviewwatch',
-            name='reviewer_rules',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('owner', 'Owner of the identity'), ('backup', 'Backup owner'), ('team', 'A member of the owning team'), ('source_owner', 'Owner of the source'), ('manager', 'Manager of the owner'), ('person', 'A named person'), ('group', 'A member of a named team')], max_length=20), size=None),
+            model_name="reviewwatch",
+            name="reviewer_rules",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(
+                    choices=[
+                        ("owner", "Owner of the identity"),
+                        ("backup", "Backup owner"),
+                        ("team", "A member of the owning team"),
+                        ("source_owner", "Owner of the source"),
+                        ("manager", "Manager of the owner"),
+                        ("person", "A named person"),
+                        ("group", "A member of a named team"),
+                    ],
+                    max_length=20,
+                ),
+                size=None,
+            ),
         ),
     ]

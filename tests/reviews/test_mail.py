@@ -5,10 +5,11 @@ import pytest
 from django.core import mail
 
 from governance.audit.models import AuditDetail, AuditEvent
+from governance.kernel.actors import Role
 from reviews.campaigns.closing import close_due_campaigns
 from reviews.campaigns.mail import send_due_mail
 from reviews.decisions import decide
-from reviews.models import ReviewMail
+from reviews.models import Ask, ReviewMail
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +107,14 @@ def test_a_mail_lands_in_a_file_where_no_server_is_set(make, settings, tmp_path)
     send_due_mail(now=make.NOW)
     [written] = tmp_path.iterdir()
     assert "https://remit.example.org/m/" in written.read_text()
+
+
+def test_whoever_is_asked_beside_the_assignee_gets_a_mail_too(make, settings):
+    beside, item = make.person(Role.REVIEWER), make.item()
+    Ask.objects.create(item=item, person=beside, stage=1, round=item.round, is_released=False)
+
+    send_due_mail(now=make.NOW)
+
+    told = ReviewMail.objects.filter(kind="invitation").values_list("person_id", flat=True)
+    assert set(told) == {item.assignee_id, beside.pk}
+    assert {address for message in mail.outbox for address in message.to} >= {beside.email}
