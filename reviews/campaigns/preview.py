@@ -209,21 +209,36 @@ def _privileged_identities() -> QuerySet[GrantVersion, UUID]:
 
 def _questions(campaign: Campaign, kind: str, most: int, now: datetime) -> Iterator[Question]:
     rows = population_of(campaign, kind, now).select_related(None)
-    if kind == ItemKind.GRANT:
-        at = "grant__identity"
-        names = (f"{at}_id", f"{at}__source_id", f"{at}__effective_environment", "grant_id", "is_privileged")
-        found = rows.order_by(f"{at}_id", "grant_id").values_list(*names, "pk", "digest")
-        for *facts, version, digest in found[:most].iterator(chunk_size=CHUNK):
-            yield Question(kind, *facts, version, bytes(digest))
-        return
-    if kind == ItemKind.OWNERSHIP:
-        names = ("pk", "source_id", "effective_environment")
-        for pk, *facts in rows.order_by("pk").values_list(*names)[:most].iterator(CHUNK):
-            yield Question(kind, pk, *facts, pk, False)
-        return
+    yield from _QUESTIONS[ItemKind(kind)](rows, most)
+
+
+def _about_access(rows: QuerySet[Any], most: int) -> Iterator[Question]:
+    at = "grant__identity"
+    names = (f"{at}_id", f"{at}__source_id", f"{at}__effective_environment", "grant_id", "is_privileged")
+    found = rows.order_by(f"{at}_id", "grant_id").values_list(*names, "pk", "digest")[:most]
+    for identity, source, environment, thing, is_privileged, version, digest in found.iterator(chunk_size=CHUNK):
+        yield Question(ItemKind.GRANT, identity, source, environment, thing, is_privileged, version, bytes(digest))
+
+
+def _about_credentials(rows: QuerySet[Any], most: int) -> Iterator[Question]:
     names = ("identity_id", "identity__source_id", "identity__effective_environment", "pk", "last_used_at")
-    for *facts, last_used_at in rows.order_by("identity_id", "pk").values_list(*names)[:most].iterator(CHUNK):
-        yield Question(kind, *facts, False, last_used_at=last_used_at)
+    found = rows.order_by("identity_id", "pk").values_list(*names)[:most]
+    for identity, source, environment, thing, last_used_at in found.iterator(chunk_size=CHUNK):
+        kind = ItemKind.CREDENTIAL
+        yield Question(kind, identity, source, environment, thing, is_privileged=False, last_used_at=last_used_at)
+
+
+def _about_ownership(rows: QuerySet[Any], most: int) -> Iterator[Question]:
+    found = rows.order_by("pk").values_list("pk", "source_id", "effective_environment")[:most]
+    for identity, source, environment in found.iterator(chunk_size=CHUNK):
+        yield Question(ItemKind.OWNERSHIP, identity, source, environment, identity, is_privileged=False)
+
+
+_QUESTIONS: Mapping[ItemKind, Callable[[QuerySet[Any], int], Iterator[Question]]] = {
+    ItemKind.GRANT: _about_access,
+    ItemKind.CREDENTIAL: _about_credentials,
+    ItemKind.OWNERSHIP: _about_ownership,
+}
 
 
 def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: "_Fates") -> None:

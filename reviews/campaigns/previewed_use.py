@@ -62,7 +62,9 @@ class UseJudge:
 
     def _read(self, questions: Sequence[Question]) -> None:
         """The content of each grant, equal contents once."""
-        wanted = {each.digest: each.version for each in questions if each.digest not in self._permissions}
+        wanted = {
+            each.digest: each.version for each in questions if each.version and each.digest not in self._permissions
+        }
         rows = GrantVersion.objects.filter(pk__in=wanted.values()).values_list("digest", "permission")
         self._permissions |= {bytes(digest): Permission.from_json(document) for digest, document in rows}
 

@@ -29,7 +29,7 @@ from reviews.campaigns.preview import Preview
 from reviews.forms.fields import show_refusal
 from reviews.forms.launching import LaunchForm, launch_initial
 from reviews.forms.scopes import ScopeForm, scope_of, with_scope
-from reviews.models import ItemKind
+from reviews.models import Campaign, ItemKind
 from reviews.selectors import access_schedule
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS
@@ -134,7 +134,7 @@ def told(preview: Preview) -> dict[str, Any]:
 
 def _start(request: PageRequest, form: LaunchForm) -> HttpResponse:
     key = form.cleaned_data["key"]
-    once = Once(
+    once: Once[Campaign] = Once(
         client=f"person:{request.user.pk}",
         key=key,
         request_hash=form.digest(),

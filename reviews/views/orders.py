@@ -305,7 +305,7 @@ def _show(
         "settle_form": (settle_form or SettleForm())
         if may_act and OrderState.SETTLED in ORDER_MOVES[OrderState(order.state)]
         else None,
-        "may_call_off": may_be_called_off(order, request.actor),  # type: ignore[attr-defined]
+        "may_call_off": may_be_called_off(order, request.actor),
         "may_retry": may_act and order.state in RETRYABLE,
         "restorations": list(order.restorations.order_by("created_at")),
         "is_moving": order.state in {OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED},
