@@ -112,6 +112,7 @@ class Headline:
         campaign = open_campaign(campaign_id=campaign.pk, actor=actor, now=now)
         panel = Panel(self.clock.now)
         panel.clear(campaign)
+        panel.release()
         self.clock.jump(days=15)
         close_due_campaigns(now=self.clock.now())
         campaign.refresh_from_db()
