@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0010_run_notes"),
-        ("reviews", "0005_continuous_watch"),
+        ("reviews", "0005_watches"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0005_notices_webhooks"),
+        ("reviews", "0007_webhooks"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0006_people_ownership"),
+        ("reviews", "0010_ownership"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -13,7 +13,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0010_run_notes"),
-        ("reviews", "0006_continuous_carrying"),
+        ("reviews", "0011_carrying"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

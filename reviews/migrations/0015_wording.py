@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0005_plan_reasoning"),
+        ("reviews", "0014_interval_reasoning"),
     ]
 
     operations = [

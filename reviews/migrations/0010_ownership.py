@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0010_run_notes"),
-        ("reviews", "0005_stages_asks"),
+        ("reviews", "0009_stages"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

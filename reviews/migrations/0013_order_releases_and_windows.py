@@ -21,7 +21,7 @@ def date_states(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0010_run_notes"),
-        ("reviews", "0005_desk_inbox"),
+        ("reviews", "0012_inbox"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

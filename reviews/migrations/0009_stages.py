@@ -28,7 +28,7 @@ def number_the_stages(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0005_people_delegation"),
+        ("reviews", "0008_delegations"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

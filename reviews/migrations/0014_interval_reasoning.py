@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0005_orders_release_watch_windows"),
+        ("reviews", "0013_order_releases_and_windows"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
