@@ -55,6 +55,7 @@ class DeadlineSection(PolicySection):
     topic = "deadline"
     heading = "At the deadline"
     template = "reviews/_policy_deadline.html"
+    is_always_open = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

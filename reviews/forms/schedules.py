@@ -48,14 +48,15 @@ SECTIONS: tuple[type[PolicySection], ...] = (
 
 def sections_of(data: Any, policy: Mapping[str, Any]) -> list[PolicySection]:
     """One section per topic, filled with what was typed, else with what is kept, else with the defaults."""
-    return [
-        section(
-            data,
-            prefix=section.topic,
-            initial=section.initial_of(TOPICS[section.topic].from_json(policy.get(section.topic, {})).to_json()),
-        )
-        for section in SECTIONS
-    ]
+    return [_section(section, data, policy.get(section.topic, {})) for section in SECTIONS]
+
+
+def _section(section: type[PolicySection], data: Any, kept: Mapping[str, Any]) -> PolicySection:
+    topic = TOPICS[section.topic]
+    complete = topic.from_json(kept).to_json()
+    made = section(data, prefix=section.topic, initial=section.initial_of(complete))
+    made.is_touched = complete != topic.from_json({}).to_json()
+    return made
 
 
 class ScheduleForm(forms.Form):
