@@ -107,8 +107,10 @@ function autosave(form) {
     // Larger bodies may not outlive the page; they were sent a moment after they were typed.
     running = fetch(form.dataset.autosave, { method: "POST", body, keepalive, headers: { "X-Requested-With": "fetch" } })
       .then(async (response) => {
+        // Read in any case: an answer that nobody reads keeps its connection.
+        const words = await response.text();
         if (response.ok && !response.redirected) say("Draft saved");
-        else { changed = true; say(response.status < 500 && !response.redirected ? `Not saved: ${await response.text()}` : "Not saved yet"); }
+        else { changed = true; say(response.status < 500 && !response.redirected ? `Not saved: ${words}` : "Not saved yet"); }
       })
       .catch(() => { changed = true; say("Not saved: the server cannot be reached. It is tried again."); timer = setTimeout(save, 5000); })
       .finally(() => { running = null; });

@@ -49,7 +49,7 @@ def test_a_preview_counts_and_keeps_nothing(call, make, plan):
     make.grant(make.identity(owner=owner))
     make.grant(make.identity(owner=owner), make.PRIVILEGED)
     found = call("post", "/api/v1/campaign-previews/", plan | {"deadline_policy": "revoke"}).json()
-    assert found["counts"] == {"total": 2, "grant": 2, "credential": 0}
+    assert found["counts"] == {"total": 2, "grant": 2, "credential": 0, "ownership": 0}
     assert found["privileged"]["grant"] == 1
     assert found["load"][0] == {"person": owner.email, "items": 2, "privileged": 1, "attests": 1, "decides": 0}
     assert {each["policy"]: each["takes_away"] for each in found["outcomes"]}["revoke"] == 2
