@@ -10,6 +10,7 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OWNER = "tomas.rey@example.org"
 STEWARD = "oskar.holm@example.org"
+SECOND = "ines.albrecht@example.org"
 
 
 def test_approving_changes_nothing_at_the_source(ledger: Any, person: Callable[..., Any]) -> None:
@@ -38,6 +39,11 @@ def test_approving_until_a_date_is_executed_on_that_date(
     reviewer.submit("Until the load tests end.")
     reviewer.open_order()
     assert ledger.may("sandbox_tester", statement)
+    # Privileged access in production is taken away when a second person has released it.
+    second = person().sign_in(SECOND)
+    second.page.goto(reviewer.page.url)
+    second.page.locator("form[action*='/release/'] [name=reason]").fill("The tests are over by then.")
+    second.page.get_by_role("button", name="Release").click()
     _let_the_day_come(remit_tree, reviewer.page.url)
 
     reviewer.page.reload()
