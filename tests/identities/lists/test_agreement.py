@@ -151,7 +151,7 @@ def test_new_since_begins_with_its_day_and_asks_of_whatever_is_listed(population
         new = {g.external_id for g in population.grants if g.first_seen_at >= midnight and g.retired_at is None}
         assert {g.external_id for g in list_grants(actor=SYSTEM, filters=filters, now=now)} == new
         assert {i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)} == {
-            i.name for i in population.identities if i.first_seen_at >= midnight
+            i.name for i in population.identities if i.first_seen_at >= midnight and i.retired_at is None
         }
 
 

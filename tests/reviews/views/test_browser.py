@@ -175,17 +175,26 @@ def test_a_narrowing_is_tried_without_script(scene, visit):
     page.wait_for_selector(".proposal")
 
 
+def _walk_to(page, *words):
+    """Rows of one identity stand in no order that a test could know; the keys go to the one with these words."""
+    for key in ("k", "k", "k", "k", "k", "k", "j", "j", "j", "j", "j", "j"):
+        current = page.query_selector(".is-current")
+        if current is not None and all(word in current.inner_text() for word in words):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"no row with {words}")
+
+
 def test_the_inbox_is_triaged_by_keyboard(scene, visit):
     page = visit(scene.owner, "/inbox/", **DESKTOP)
 
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    assert "etl_nightly" in page.inner_text(".is-current .cell-main")
+    _walk_to(page, "etl_nightly", "table payments")
     page.keyboard.press("a")
     # One was drafted before.
     page.wait_for_selector("#draft-bar:has-text('2 drafted')")
     assert Decision.objects.exclude(item=scene.spare).count() == 0
 
+    _walk_to(page, "etl_nightly", "table payments")
     page.keyboard.press("x")
     assert page.inner_text("[data-selected-count]") == "1"
     page.keyboard.press("A")
