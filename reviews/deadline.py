@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from governance.audit.actions import Verb
 from governance.audit.log import Record, Subject, record_many
-from governance.kernel.actors import system_actor
+from governance.kernel.actors import Actor, system_actor
 from identities.models import Grant, GrantVersion
 from identities.services.review_facts import clear_review
 
@@ -37,16 +37,21 @@ def _expire_chunk(now: datetime) -> int:
             .filter(Q(approved_until__lte=now) | Exists(other_content))
             .order_by("pk")[:CHUNK]
         )
-        record_many([_lapsed(grant, now) for grant in grants])
+        record_many([lapsed(grant, actor=CALENDAR, why=_why(grant, now), now=now) for grant in grants])
         clear_review(grant_ids=[grant.pk for grant in grants])
     return len(grants)
 
 
-def _lapsed(grant: Grant, now: datetime) -> Record:
+def _why(grant: Grant, now: datetime) -> str:
     over = grant.approved_until is not None and grant.approved_until <= now
+    return "date_reached" if over else "access_changed"
+
+
+def lapsed(grant: Grant, *, actor: Actor, why: str, now: datetime) -> Record:
+    """The record of an approval that ends, with what it was; the caller ends it."""
     return Record(
         verb=Verb.APPROVAL_LAPSED,
-        actor=CALENDAR,
+        actor=actor,
         subject=Subject("grant", str(grant.pk)),
         now=now,
         old={
@@ -54,5 +59,5 @@ def _lapsed(grant: Grant, now: datetime) -> Record:
             "digest": bytes(grant.reviewed_digest or b"").hex(),
             "approved_until": grant.approved_until,
         },
-        context={"why": "date_reached" if over else "access_changed", "identity": str(grant.identity_id)},
+        context={"why": why, "identity": str(grant.identity_id)},
     )

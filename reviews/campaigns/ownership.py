@@ -6,7 +6,7 @@ from uuid import UUID
 
 from identities.models import Identity
 from identities.selectors.suggested_owners import Suggestion, suggest_owners
-from reviews.campaigns.snapshot import Frozen, source_facts
+from reviews.campaigns.snapshot import Frozen, seen_of_identity, source_facts
 from reviews.decisions.independence import Parties, about_ownership, parties_of
 from reviews.decisions.ownership import refusals_of
 from reviews.decisions.resolution import Desk, resolve_all
@@ -63,20 +63,12 @@ def is_worth_asking(suggestion: Suggestion) -> bool:
 
 
 def _seen(identity: Identity, suggested: Sequence[Suggestion], now: datetime) -> Frozen:
-    return {
-        "identity": {
-            "id": str(identity.pk),
-            "name": identity.name,
-            "kind": identity.kind,
-            "status": identity.status,
-            "environment": identity.environment_edited or identity.environment,
-            "purpose": identity.purpose_edited or identity.purpose,
-            "source_owner": identity.source_owner,
-            "grants": identity.grant_count,
-            "privileged": identity.privileged_count,
-            "last_used_at": identity.last_seen_at.isoformat() if identity.last_seen_at else None,
-        },
-        "owner": str(identity.owner_id) if identity.owner_id else None,
-        "suggested": [each.to_json() for each in suggested],
-        "taken_at": now.isoformat(),
+    seen = seen_of_identity(identity)
+    seen["identity"] |= {
+        "source_owner": identity.source_owner,
+        "grants": identity.grant_count,
+        "privileged": identity.privileged_count,
+        # Also what logs of its access showed.
+        "last_used_at": identity.last_seen_at.isoformat() if identity.last_seen_at else None,
     }
+    return seen | {"suggested": [each.to_json() for each in suggested], "taken_at": now.isoformat()}

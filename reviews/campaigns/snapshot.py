@@ -167,7 +167,7 @@ def _dossier(
         identity=identity,
         uses=uses,
         windows=windows,
-        seen_identity=_seen_of_identity(identity),
+        seen_identity=seen_of_identity(identity),
         seen_use={
             "uses": _uses(uses),
             "windows": [_window(window) for window in windows],
@@ -233,7 +233,8 @@ def windows_of(
 # --- as it is frozen ----------------------------------------------------------------------------------------------
 
 
-def _seen_of_identity(identity: Identity) -> Frozen:
+def seen_of_identity(identity: Identity) -> Frozen:
+    """What every question about an identity keeps of it."""
     return {
         "identity": {
             "id": str(identity.pk),

@@ -10,14 +10,14 @@ from datetime import datetime
 import structlog
 from django.db import transaction
 
-from governance.audit.actions import Verb
-from governance.audit.log import Record, Subject, record_many
+from governance.audit.log import record_many
 from governance.kernel.actors import system_actor
 from identities.models import Change, ChangeAction, Grant
 from identities.selectors.feed import BadPosition, Position, end_of_feed, position_at, read_feed, read_position
 from identities.services.review_facts import clear_review
 from reviews.campaigns.differences import difference_of_tools
 from reviews.continuous.noticing import events_of, write_hits
+from reviews.deadline import lapsed
 from reviews.models import WatchCursor
 
 logger = structlog.get_logger(__name__)
@@ -87,20 +87,5 @@ def _lapse_changed_tools(changes: Sequence[Change], now: datetime) -> None:
     }
     approved = Grant.objects.select_for_update().filter(pk__in=list(changed), reviewed_at__isnull=False)
     grants = [grant for grant in approved.order_by("pk") if grant.reviewed_at and grant.reviewed_at < changed[grant.pk]]
-    record_many([_lapsed(grant, now) for grant in grants])
+    record_many([lapsed(grant, actor=WATCHER, why="tool_changed", now=now) for grant in grants])
     clear_review(grant_ids=[grant.pk for grant in grants])
-
-
-def _lapsed(grant: Grant, now: datetime) -> Record:
-    return Record(
-        verb=Verb.APPROVAL_LAPSED,
-        actor=WATCHER,
-        subject=Subject("grant", str(grant.pk)),
-        now=now,
-        old={
-            "reviewed_at": grant.reviewed_at,
-            "digest": bytes(grant.reviewed_digest or b"").hex(),
-            "approved_until": grant.approved_until,
-        },
-        context={"why": "tool_changed", "identity": str(grant.identity_id)},
-    )

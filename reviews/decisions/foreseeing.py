@@ -13,11 +13,10 @@ from reviews.decisions.asks import is_heard, require_asked
 from reviews.decisions.deciding import foresee as foresee_in_stages
 from reviews.decisions.independence import Conflict, Parties, SelfReview, is_attestation, parties_of_items
 from reviews.decisions.items import (
-    AccessChanged,
-    Drift,
     NotAssigned,
-    drift_of,
+    current_versions,
     require_assignee,
+    require_no_drift,
     require_open,
     require_undecided,
     require_version,
@@ -58,8 +57,7 @@ def foresee(*, prospects: Sequence[Prospect], actor: Actor, now: datetime) -> li
     )
     known = list(items.values())
     parties = dict(zip((item.pk for item in known), parties_of_items(known), strict=True))
-    grants = [item.grant_id for item in known if item.grant_id]
-    current = {each.grant_id: each for each in GrantVersion.objects.filter(grant__in=grants, seen_until=None)}
+    current = current_versions(known)
     found = []
     for each in prospects:
         item = items.get(each.item_id)
@@ -92,14 +90,7 @@ def _check(
     attests = is_attestation(person, parties, item.resolution)
     if attests and not may_owners_answer(item):
         raise SelfReview("You cannot decide here: you own this identity.", conflict=str(Conflict.OWNER))
-    drift = drift_of(item, current)
-    if drift is Drift.GONE:
-        raise AccessChanged("This no longer exists at the source.", gone=True)
-    if drift is Drift.CHANGED:
-        raise AccessChanged(
-            "This access changed at the source since the review opened. Look at what it is now, then answer.",
-            gone=False,
-        )
+    require_no_drift(item, current)
     return attests if is_simple(item) else _in_stages(prospect, item, actor, now)
 
 

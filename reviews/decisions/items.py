@@ -1,5 +1,6 @@
 """Load and lock items for a use case, and the checks that all of them share."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -125,9 +126,20 @@ def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
     return Drift.CHANGED if _content(current) != _content(pinned) else None
 
 
+def current_versions(items: Iterable[ReviewItem]) -> dict[UUID, GrantVersion]:
+    """What the source shows now of the grants that these items are about, by grant; gone ones are absent. One query."""
+    grants = [item.grant_id for item in items if item.grant_id]
+    return {version.grant_id: version for version in GrantVersion.objects.filter(grant__in=grants, seen_until=None)}
+
+
 def require_unchanged(item: ReviewItem) -> None:
     """Raise AccessChanged unless the source still shows what the item was opened for."""
     current = GrantVersion.objects.filter(grant_id=item.grant_id, seen_until=None).first() if item.grant_id else None
+    require_no_drift(item, current)
+
+
+def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
+    """The same for whoever has read the grant's open version already."""
     drift = drift_of(item, current)
     if drift is Drift.GONE:
         raise AccessChanged("This no longer exists at the source.", gone=True)

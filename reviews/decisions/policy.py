@@ -29,11 +29,12 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
 from governance.kernel.observing import UseState
-from identities.models import GrantVersion, Identity, Usage
+from identities.models import Identity, Usage
 from identities.services.review_facts import end_review_by
 from reviews.decisions.items import (
     UNDECIDED,
     Drift,
+    current_versions,
     drift_of,
     get_item,
     item_context,
@@ -196,8 +197,7 @@ def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
 
 
 def _fates(items: Sequence[ReviewItem]) -> dict[UUID, Fate]:
-    grants = [item.grant_id for item in items if item.grant_id]
-    current = {version.grant_id: version for version in GrantVersion.objects.filter(grant__in=grants, seen_until=None)}
+    current = current_versions(items)
     return {
         item.pk: fate_of(item, drift_of(item, current.get(item.grant_id) if item.grant_id else None)) for item in items
     }
