@@ -39,11 +39,7 @@ def test_approving_until_a_date_is_executed_on_that_date(
     reviewer.submit("Until the load tests end.")
     reviewer.open_order()
     assert ledger.may("sandbox_tester", statement)
-    # Privileged access in production is taken away when a second person has released it.
-    second = person().sign_in(SECOND)
-    second.page.goto(reviewer.page.url)
-    second.page.locator("form[action*='/release/'] [name=reason]").fill("The tests are over by then.")
-    second.page.get_by_role("button", name="Release").click()
+    _release(person, reviewer.page.url, "The tests are over by then.")
     _let_the_day_come(remit_tree, reviewer.page.url)
 
     reviewer.page.reload()
@@ -58,6 +54,8 @@ def test_revoking_says_which_path_remains(ledger: Any, person: Callable[..., Any
     reviewer.choose("revoke")
     reviewer.submit("The report has a copy of its own now.")
     reviewer.open_order()
+    _release(person, reviewer.page.url, "The copy was shown to me.")
+    reviewer.page.reload()
     reviewer.wait_for_state("Still effective")
 
     assert "payments_writer" in reviewer.page.locator("#order-life").inner_text()
@@ -107,6 +105,15 @@ def test_an_owner_attests_from_the_mail_on_a_phone_and_cannot_decide(
     assert orders == 0
     page.goto(f"{remit_tree.base_url}/settings/people/")
     assert page.get_by_text("Add a person").count() == 0
+
+
+def _release(person: Callable[..., Any], order_url: str, reason: str) -> None:
+    """Privileged access in production is taken away when a second person has released it."""
+    second = person().sign_in(SECOND)
+    second.page.goto(order_url)
+    second.page.locator("form[action*='/release/'] [name=reason]").fill(reason)
+    second.page.get_by_role("button", name="Release").click()
+    second.page.get_by_text("Released by a second person").first.wait_for()
 
 
 def _let_the_day_come(tree: Any, order_url: str) -> None:

@@ -80,10 +80,17 @@ def test_a_version_that_is_out_of_date_is_refused_in_its_row(call, three, as_per
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"answer": "scope_down"}, {"items": []}, {"items": [{"id": "x"}]}], ids=["answer", "none", "id"]
+    "wrong", [{"answer": "perhaps"}, {"items": []}, {"items": [{"id": "x"}]}], ids=["answer", "none", "id"]
 )
 def test_a_request_that_makes_no_sense_is_refused_as_a_whole(call, three, as_person, wrong):
     assert call("post", PATH, body(three[1]) | wrong).status_code in (400, 422)
+    assert not Decision.objects.exists()
+
+
+def test_a_narrowing_nobody_recommends_is_refused_in_each_row(call, three, as_person):
+    answer = call("post", PATH, body(three[1][:2], answer="scope_down")).json()
+    assert (answer["answered"], answer["refused"]) == (0, 2)
+    assert {row["code"] for row in answer["results"]} == {"nothing-recommended"}
     assert not Decision.objects.exists()
 
 
