@@ -9,9 +9,13 @@ from governance.kernel.merkle import (
     Frontier,
     consistency_proof,
     inclusion_proof,
+    inclusion_proofs,
     leaf_hash,
+    multiproof,
     node_hash,
     root,
+    root_of_multiproof,
+    tlog_proof,
     verify_consistency,
     verify_inclusion,
 )
@@ -119,3 +123,160 @@ def test_a_frontier_survives_being_stored(size):
 def test_bytes_that_are_no_frontier_are_refused(data):
     with pytest.raises(ValueError, match="frontier"):
         Frontier.from_bytes(data)
+
+
+def recursive_multiproof(leaves: list[bytes], wanted: set[int], start: int = 0) -> list[bytes]:
+    if not wanted & set(range(start, start + len(leaves))):
+        return [recursive_root(leaves)]
+    if len(leaves) == 1:
+        return []
+    middle = 1
+    while middle * 2 < len(leaves):
+        middle *= 2
+    left = recursive_multiproof(leaves[:middle], wanted, start)
+    return left + recursive_multiproof(leaves[middle:], wanted, start + middle)
+
+
+def subproof(leaves: list[bytes], old_size: int, *, whole: bool = True) -> list[bytes]:
+    """SUBPROOF of RFC 9162, word for word."""
+    if old_size == len(leaves):
+        return [] if whole else [recursive_root(leaves)]
+    middle = 1
+    while middle * 2 < len(leaves):
+        middle *= 2
+    if old_size <= middle:
+        return [*subproof(leaves[:middle], old_size, whole=whole), recursive_root(leaves[middle:])]
+    return [*subproof(leaves[middle:], old_size - middle, whole=False), recursive_root(leaves[:middle])]
+
+
+@given(sizes, st.data())
+def test_a_consistency_proof_is_that_of_the_recursive_definition(size, data):
+    old_size = data.draw(st.integers(1, size))
+
+    assert consistency_proof(iter(leaves_of(size)), old_size) == subproof(leaves_of(size), old_size)
+
+
+@pytest.mark.parametrize("old_size", [-4, 0, 8, 2**70])
+def test_no_consistency_with_a_tree_that_was_never_there(old_size):
+    with pytest.raises(ValueError, match="precedes"):
+        consistency_proof(leaves_of(7), old_size)
+
+
+@given(sizes, st.data())
+def test_many_inclusion_proofs_come_from_one_reading(size, data):
+    indices = data.draw(st.sets(st.integers(0, size - 1), max_size=8))
+    leaves = leaves_of(size)
+
+    proofs = inclusion_proofs(iter(leaves), indices)
+
+    assert set(proofs) == indices
+    for index, proof in proofs.items():
+        assert verify_inclusion(leaf=leaves[index], index=index, size=size, proof=proof, expected_root=root(leaves))
+
+
+@pytest.mark.parametrize("index", [-1, 7])
+def test_a_leaf_that_is_not_there_has_no_proof(index):
+    with pytest.raises(IndexError):
+        inclusion_proof(leaves_of(7), index)
+    with pytest.raises(ValueError, match=r"no leaf|count from"):
+        multiproof(leaves_of(7), [index])
+
+
+@given(sizes, st.data())
+def test_a_multiproof_is_that_of_the_recursive_definition_and_gives_the_root(size, data):
+    indices = sorted(data.draw(st.sets(st.integers(0, size - 1))))
+    leaves = leaves_of(size)
+
+    nodes = multiproof(iter(leaves), indices)
+
+    assert nodes == recursive_multiproof(leaves, set(indices))
+    assert root_of_multiproof(size, indices, (leaves[index] for index in indices), nodes) == root(leaves)
+
+
+@given(sizes, st.data())
+def test_a_multiproof_with_one_hash_changed_gives_another_root(size, data):
+    indices = sorted(data.draw(st.sets(st.integers(0, size - 1), min_size=1)))
+    leaves = leaves_of(size)
+    wanted, nodes = [leaves[index] for index in indices], multiproof(leaves, indices)
+    changed = data.draw(st.integers(0, len(wanted) + len(nodes) - 1))
+    hashes = [*wanted, *nodes]
+    hashes[changed] = leaf_hash(b"forged")
+
+    found = root_of_multiproof(size, indices, hashes[: len(wanted)], hashes[len(wanted) :])
+
+    assert found != root(leaves)
+
+
+@given(st.integers(min_value=2, max_value=70), st.data())
+def test_leaves_in_another_order_or_at_other_places_give_another_root(size, data):
+    indices = sorted(data.draw(st.sets(st.integers(0, size - 1), min_size=2)))
+    leaves = leaves_of(size)
+    nodes = multiproof(leaves, indices)
+    wanted = [leaves[index] for index in indices]
+
+    assert root_of_multiproof(size, indices, [wanted[1], wanted[0], *wanted[2:]], nodes) != root(leaves)
+    moved = sorted({(index + 1) % size for index in indices})
+    if moved != indices:
+        assert not _proves_the_same(size, moved, wanted, nodes)
+
+
+def _proves_the_same(size: int, indices: list[int], wanted: list[bytes], nodes: list[bytes]) -> bool:
+    try:
+        return root_of_multiproof(size, indices, wanted, nodes) == root(leaves_of(size))
+    except ValueError:
+        return False
+
+
+@given(sizes, st.data())
+def test_a_multiproof_with_a_hash_too_few_or_too_many_is_refused(size, data):
+    indices = sorted(data.draw(st.sets(st.integers(0, size - 1), min_size=1)))
+    leaves = leaves_of(size)
+    wanted, nodes = [leaves[index] for index in indices], multiproof(leaves, indices)
+
+    with pytest.raises(ValueError, match="more hashes"):
+        root_of_multiproof(size, indices, wanted, [*nodes, bytes(32)])
+    with pytest.raises(ValueError, match="more hashes"):
+        root_of_multiproof(size, indices, [*wanted, bytes(32)], nodes)
+    with pytest.raises(ValueError, match="too few leaves"):
+        root_of_multiproof(size, indices, wanted[1:], nodes)
+    if nodes:
+        with pytest.raises(ValueError, match="too few nodes"):
+            root_of_multiproof(size, indices, wanted, nodes[1:])
+        with pytest.raises(ValueError, match="not 32 bytes"):
+            root_of_multiproof(size, indices, wanted, [nodes[0] + b"!", *nodes[1:]])
+
+
+@pytest.mark.parametrize(
+    ("size", "indices"), [(7, [2, 1]), (7, [2, 2]), (7, [-1]), (7, [7]), (0, [0]), (-1, []), (2**64, [2**64 - 1])]
+)
+def test_a_multiproof_of_impossible_indices_is_refused(size, indices):
+    with pytest.raises(ValueError, match=r"ascend|count from|cannot have"):
+        root_of_multiproof(size, indices, [bytes(32)] * len(indices), [bytes(32)] * 70)
+
+
+@pytest.mark.parametrize("indices", [[2, 1], [2, 2]])
+def test_no_multiproof_is_made_of_indices_out_of_order(indices):
+    with pytest.raises(ValueError, match="ascend"):
+        multiproof(leaves_of(7), indices)
+
+
+def test_a_multiproof_without_indices_is_the_root_alone():
+    assert multiproof(leaves_of(5), []) == [root(leaves_of(5))]
+    assert multiproof([], []) == [EMPTY_ROOT]
+
+
+def test_a_multiproof_of_a_huge_tree_is_walked_along_its_indices_only():
+    assert len(root_of_multiproof(2**63 - 1, [0], [bytes(32)], [bytes(32)] * 63)) == 32
+
+
+def test_the_text_of_a_proof_has_index_path_and_checkpoint():
+    text = tlog_proof(index=2, proof=[bytes(32), b"\xff" * 32], checkpoint="example.com/log\n4\nroot\n\n— a b\n")
+
+    assert text == (
+        "c2sp.org/tlog-proof@v1\n"
+        "index 2\n"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+        "//////////////////////////////////////////8=\n"
+        "\n"
+        "example.com/log\n4\nroot\n\n— a b\n"
+    )
