@@ -172,6 +172,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.reroute_items": 30,
         "reviews.apply_delegations": 30,
         "reviews.escalate_items": 60,
+        "reviews.keep_figures": 60,
+        "reviews.measure_estate": 600,
         "audit.write_due_checkpoint": 30,
     }.items()
 }

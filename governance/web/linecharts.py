@@ -102,14 +102,15 @@ def _drawn(line: Line, end: float) -> SafeString:
 
 
 def _names(lines: Sequence[Line], end: float) -> SafeString:
-    """Each name at the end of its line, moved down where two would meet."""
+    """Each name where its line ends, moved down where two end at one place."""
     ends = []
     for line in lines:
         last = next((place for place in reversed(range(len(line.values))) if line.values[place] is not None), None)
         if last is not None:
-            ends.append((_y(line.values[last] or 0, end), line.name))
-    placed, lowest = [], 0.0
-    for y, name in sorted(ends):
-        lowest = max(y + 4, lowest + _NAME_HEIGHT)
-        placed.append((_RIGHT + 8, lowest, name))
+            ends.append((_x(last, len(line.values)), _y(line.values[last] or 0, end), line.name))
+    placed: list[tuple[float, float, str]] = []
+    lowest: dict[float, float] = {}
+    for x, y, name in sorted(ends):
+        lowest[x] = max(y + 4, lowest.get(x, 0.0) + _NAME_HEIGHT)
+        placed.append((x + 8, lowest[x], name))
     return format_html_join("", '<text class="line-name" x="{}" y="{}">{}</text>', placed)

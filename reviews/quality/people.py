@@ -80,22 +80,23 @@ def people_of(campaign: Campaign, given: Sequence[Given]) -> list[PersonLine]:
 
 
 def teams_of(campaign: Campaign, given: Sequence[Given]) -> list[TeamLine]:
-    """Figures by team of whoever answered; empty where fewer than five people did.
+    """Figures by team of whoever answered; empty where that would be one line of everybody, or of fewer than five.
 
     Somebody in several teams counts in the first by name. Teams of which fewer than five answered are put together, and
     where these are still fewer than five, the next smallest team joins them: no line can be traced to a person, also
     not by taking the other lines from the whole.
     """
     answers = by_person(given)
-    if len(answers) < THRESHOLDS.smallest_group:
-        return []
     members: dict[str, list[UUID]] = defaultdict(list)
     team_of = _teams(answers)
     for person in answers:
         members[team_of.get(person, NO_TEAM)].append(person)
+    groups = _merged(members)
+    if len(answers) < THRESHOLDS.smallest_group or [name for name, _ in groups] == [SMALL]:
+        return []
     known = is_opening_known(campaign)
     lines = []
-    for name, people in _merged(members):
+    for name, people in groups:
         said = [each for person in people for each in answers[person]]
         lines.append(TeamLine(name, len(people), measure(said, is_opening_known=known)))
     return lines

@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.dateparse import parse_datetime
+
 from governance.web.charts import Segment
 from governance.web.linecharts import Line
 from reviews.models import Answer, DeadlinePolicy, ItemKind
@@ -71,6 +73,10 @@ def campaign_context(report: Mapping[str, Any]) -> dict[str, Any]:
         "opened_at": _local(report["campaign"]["opened_at"], zone),
         "deadline_at": _local(report["campaign"]["deadline_at"], zone),
         "closed_at": _local(report["campaign"]["closed_at"], zone),
+        "sources": [
+            source | {"read_at": _local(parse_datetime(source["read_at"] or ""), zone)}
+            for source in report["campaign"]["sources"]
+        ],
         "burn": _burn(report),
         "answer_rows": [
             row | {"kind": ItemKind(row["kind"]).label, "answer": Answer(row["answer"]).label, "by": BY[row["by"]]}
@@ -173,12 +179,14 @@ def quality_words(quality: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pace(fastest: Mapping[str, Any] | None) -> str:
-    """Answers per minute of the fastest stretch."""
+    """Answers per minute of the fastest stretch; how long it took, where it was slow."""
     if fastest is None:
         return "–"
-    if not fastest["ms"]:
-        return "all at one moment"
-    return f"{(fastest['answers'] - 1) * 60_000 / fastest['ms']:.1f} per minute"
+    answers, took = fastest["answers"], fastest["ms"]
+    if not took:
+        return f"{answers} at one moment"
+    rate = (answers - 1) * 60_000 / took
+    return f"{rate:.1f} per minute" if rate >= 1 else f"{answers} in {spell_ms(took)}"
 
 
 def person_rows(lines: Sequence[PersonLine]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What came of a review, as a page to read and to print, and as numbers to take away."""
+"""What came of a review and how the programme stands, as pages to read and to print, and as numbers to take away."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,11 @@ from reviews.quality import quality_of_people
 from reviews.reports.campaign import campaign_report
 from reviews.reports.clock import zone_for
 from reviews.reports.flat import flat
+from reviews.reports.period import CHOICES, NoSuchPeriod, Period, period_of
+from reviews.reports.programme import programme
 from reviews.selectors import access_campaign
 from reviews.states import CampaignState
+from reviews.views.programme_words import programme_context
 from reviews.views.report_words import campaign_context, person_rows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import READERS
@@ -66,6 +69,58 @@ def campaign_people(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     lines = quality_of_people(campaign=campaign, actor=request.actor, now=timezone.now())
     context = {"campaign": campaign, "rows": person_rows(lines)}
     return render_page(request, "reviews/campaign_people.html", context)
+
+
+@require_safe
+@page(roles=READERS)
+def programme_page(request: PageRequest) -> HttpResponse:
+    """The programme over a period, beside the one before. `from` and `to`, or `days` until today; `zone`."""
+    now, problem = timezone.now(), ""
+    try:
+        period = _period(request)
+    except (InvalidRule, NoSuchPeriod) as refusal:
+        problem = refusal.message
+        zone = zone_for("")
+        period = period_of(first="", last="", days="", today=now.astimezone(zone).date(), zone=zone)
+    report = programme(period, actor=request.actor, now=now)
+    context = programme_context(report) | {
+        "problem": problem,
+        "query": request.GET.urlencode() if not problem else "",
+        "choices": CHOICES,
+        "chosen_days": None if request.GET.get("from") or request.GET.get("to") else period.days,
+        "zone": request.GET.get("zone", ""),
+    }
+    return render_page(request, "reviews/programme.html", context, status=422 if problem else 200)
+
+
+@require_safe
+@page(roles=READERS)
+def programme_json(request: PageRequest) -> HttpResponse:
+    """The numbers of the programme's report."""
+    report = programme(_period(request), actor=request.actor, now=timezone.now())
+    response = JsonResponse(report)
+    response["Content-Disposition"] = f'attachment; filename="programme-{report["period"]["last"]}.json"'
+    return response
+
+
+@require_safe
+@page(roles=READERS)  # type: ignore[arg-type] # a stream is a response too
+def programme_csv(request: PageRequest) -> HttpResponseBase:
+    """The same as a spreadsheet: one figure per row."""
+    report = programme(_period(request), actor=request.actor, now=timezone.now())
+    return stream_csv(f"programme-{report['period']['last']}.csv", ("figure", "value"), flat(report))
+
+
+def _period(request: PageRequest) -> Period:
+    asked = request.GET
+    zone = zone_for(asked.get("zone", ""))
+    return period_of(
+        first=asked.get("from", ""),
+        last=asked.get("to", ""),
+        days=asked.get("days", ""),
+        today=timezone.now().astimezone(zone).date(),
+        zone=zone,
+    )
 
 
 def _report_of(request: PageRequest, campaign: Campaign) -> tuple[Mapping[str, Any], str]:

@@ -23,7 +23,7 @@ def test_lines_differ_in_their_dash_and_bear_their_names():
 
 def test_names_at_one_height_do_not_cover_each_other():
     svg = drawn(Line("a", [1, 1]), Line("b", [1, 1], "dashed"))
-    heights = {part.split('"')[0] for part in svg.split('class="line-name" x="604" y="')[1:]}
+    heights = {part.split('"')[0] for part in svg.split('class="line-name" x="604.0" y="')[1:]}
     assert len(heights) == 2
 
 

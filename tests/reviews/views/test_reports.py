@@ -104,3 +104,44 @@ def test_the_page_costs_a_fixed_number_of_queries(running, manager, browse, djan
     client.get(path)
     with django_assert_max_num_queries(22):
         client.get(path)
+
+
+def test_an_empty_programme_teaches_what_will_stand_there(make, page_of):
+    text = page_of(make.person(Role.AUDITOR), "reviews:programme")
+    assert "Nothing to report in this period" in text
+    assert "measured once a day" in text
+
+
+def test_the_programme_opens_with_a_period_of_ones_own_and_says_what_is_no_period(running, make, browse):
+    client = browse(make.person(Role.AUDITOR))
+    path = reverse("reviews:programme")
+    assert "1 under way" in client.get(path).content.decode()
+    assert "not measured in this period" in client.get(path, {"days": "365"}).content.decode()
+    wrong = client.get(path, {"from": "soon"})
+    assert wrong.status_code == 422
+    assert "is not a date" in wrong.content.decode()
+    assert "20 Jan 2026" in client.get(path, {"from": "2026-01-20", "to": "2026-02-20"}).content.decode()
+
+
+def test_the_programmes_numbers_can_be_taken_away(running, make, browse):
+    client = browse(make.person(Role.AUDITOR))
+    numbers = client.get(reverse("reviews:programme_json")).json()
+    sheet = b"".join(client.get(reverse("reviews:programme_csv"))).decode()
+    assert numbers["now"]["running"] == 1
+    assert "now.running,1\r\n" in sheet
+    refused = client.get(reverse("reviews:programme_json"), {"days": "0"})
+    assert refused.status_code == 422
+
+
+def test_reports_are_closed_to_people_who_only_answer_and_the_rail_says_so(make, browse, page_of):
+    reviewer = make.person(Role.REVIEWER)
+    assert browse(reviewer).get(reverse("reviews:programme")).status_code == 403
+    assert "Hidden by your role" in page_of(reviewer, "reviews:inbox")
+
+
+def test_the_programme_costs_a_fixed_number_of_queries(running, make, browse, django_assert_max_num_queries):
+    client = browse(make.person(Role.AUDITOR))
+    path = reverse("reviews:programme")
+    client.get(path)
+    with django_assert_max_num_queries(22):
+        client.get(path)
