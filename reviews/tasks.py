@@ -12,6 +12,8 @@ from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, remediation
 from reviews.campaigns import closing, due, leavers, mail, opening, rounds
 from reviews.notices import alerts, asking, planning, sending
+from reviews.reports import campaign as campaign_reports
+from reviews.reports import estate
 
 # Seconds: the soft limit lets a task end its transaction, the hard one ends the process.
 QUICK, QUICK_HARD = 50, 60
@@ -92,3 +94,13 @@ def send_due_notices(**kwargs: Any) -> None:
 @shared_task(name="reviews.send_notices_to", soft_time_limit=QUICK, time_limit=QUICK_HARD)
 def send_notices_to(*, endpoint_id: str, **kwargs: Any) -> None:
     sending.send_to(endpoint_id=endpoint_id, now=timezone.now())
+
+
+@shared_task(name="reviews.keep_figures", soft_time_limit=LONG, time_limit=LONG_HARD)
+def keep_figures(**kwargs: Any) -> None:
+    campaign_reports.keep_due_figures(now=timezone.now())
+
+
+@shared_task(name="reviews.measure_estate", soft_time_limit=LONG, time_limit=LONG_HARD)
+def measure_estate(**kwargs: Any) -> None:
+    estate.measure_estate(now=timezone.now())

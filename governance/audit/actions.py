@@ -82,6 +82,7 @@ class Verb(StrEnum):
     CAMPAIGN_CLOSED = "campaign.closed", "A campaign closed: its decisions are final."
     CAMPAIGN_COMPLETED = "campaign.completed", "Every order of a campaign is verified or settled by a person."
     CAMPAIGN_CANCELLED = "campaign.cancelled", "A campaign was called off, with a reason."
+    QUALITY_READ = "quality.read", "Somebody read, person by person, how the questions of a campaign were answered."
     WATCH_CREATED = "watch.created", "A rule was written for opening reviews between their dates."
     WATCH_CHANGED = "watch.changed", "A rule for opening reviews between their dates changed."
     ITEM_ASSIGNED = "item.assigned", "A question was given to a reviewer."

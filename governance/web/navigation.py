@@ -32,6 +32,7 @@ PLACES = (
     Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
+    Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),
     Place("Sources", "identities:source_list", "/sources/", "database", "s"),
     Place("Settings", "people:settings", "/settings/", "settings", "e", owns=("/accounts/",)),

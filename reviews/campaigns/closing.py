@@ -213,18 +213,21 @@ def _complete(campaign: Campaign, now: datetime) -> bool:
             context=orders.aggregate(
                 orders=Count("pk"),
                 verified=Count("pk", filter=Q(state=OrderState.VERIFIED)),
-                dated=Count("pk", filter=_is_dated()),
+                dated=Count("pk", filter=is_dated()),
             ),
         )
     return True
 
 
-def _is_dated() -> Q:
-    # By a person, or by the table of the deadline; a rotation's date is not the date of its order.
+def is_dated() -> Q:
+    """Orders that wait for an agreed day: by a person, or by the table of the deadline.
+
+    A rotation's date is not the date of its order.
+    """
     unsent = (OrderState.PLANNED, OrderState.AWAITING_SECOND)
     return Q(decision__until__isnull=False, state__in=unsent, attempts=0) & ~Q(decision__answer=Answer.ROTATE)
 
 
 def _due_orders() -> QuerySet[Order]:
     # Restorations and their repetitions carry no decision and follow the order that they undo.
-    return Order.objects.filter(decision__isnull=False).exclude(_is_dated())
+    return Order.objects.filter(decision__isnull=False).exclude(is_dated())

@@ -7,10 +7,12 @@ from reviews.models.delegation import Delegation
 from reviews.models.draft import Draft
 from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
+from reviews.models.measure import CampaignFigures, EstateMeasure
 from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
+from reviews.models.viewing import Viewing
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 from reviews.models.window import ChangeWindow, Freeze
@@ -23,6 +25,7 @@ __all__ = [
     "BrakeState",
     "BudgetUse",
     "Campaign",
+    "CampaignFigures",
     "Change",
     "ChangeWindow",
     "DeadlinePolicy",
@@ -31,6 +34,7 @@ __all__ = [
     "DeliveryState",
     "DormantIdentity",
     "Draft",
+    "EstateMeasure",
     "Freeze",
     "HitOutcome",
     "IntervalReasoning",
@@ -49,6 +53,7 @@ __all__ = [
     "ReviewerRule",
     "SourceBudget",
     "Trigger",
+    "Viewing",
     "WatchCursor",
     "WatchHit",
     "WebhookDelivery",

@@ -113,6 +113,8 @@ class Order(models.Model):
             ),
             models.Index(fields=["source", "state"], name="reviews_order_to_verify"),
             models.Index(fields=["state", "state_since"], name="reviews_order_by_state"),
+            # What was ordered within a period.
+            models.Index(fields=["created_at"], name="reviews_order_placed"),
         ]
 
     def __str__(self) -> str:

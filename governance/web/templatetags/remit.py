@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from governance.web import charts
+from governance.web import charts, linecharts
 from governance.web.statuses import TONE_ICONS, look_of
 
 register = template.Library()
@@ -111,6 +111,12 @@ def split_bar(used: float = 0, unused: float = 0, unknown: float = 0) -> SafeStr
 
 
 @register.simple_tag
+def segments(parts: Sequence[charts.Segment], label: str = "") -> SafeString:
+    """Parts of a whole as one bar; the words stand beside it in a legend."""
+    return charts.split_bar(parts, label)
+
+
+@register.simple_tag
 def sparkline(values: Sequence[float], label: str) -> SafeString:
     return charts.sparkline(values, label)
 
@@ -118,6 +124,13 @@ def sparkline(values: Sequence[float], label: str) -> SafeString:
 @register.simple_tag
 def bars(rows: Sequence[charts.Segment], label: str) -> SafeString:
     return charts.bars(rows, label)
+
+
+@register.simple_tag
+def line_chart(
+    lines: Sequence[linecharts.Line], labels: Sequence[str], title: str, top: float = 0, unit: str = ""
+) -> SafeString:
+    return linecharts.line_chart(lines, labels, title, top=top, unit=unit)
 
 
 @register.simple_tag
