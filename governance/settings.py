@@ -390,3 +390,7 @@ ORDER_RETRY_MAX_SECONDS = env.int("ORDER_RETRY_MAX_SECONDS", default=900)
 # is called unused.
 REVIEW_MIN_INTERVAL_SECONDS = env.int("REVIEW_MIN_INTERVAL_SECONDS", default=3600)
 REVIEW_MIN_OBSERVED_DAYS = env.int("REVIEW_MIN_OBSERVED_DAYS", default=30)
+# Whether it is noted when a person opens or drafts a question that is theirs, for the numbers on how reviews are done.
+REVIEW_NOTE_VIEWINGS = env.bool("REVIEW_NOTE_VIEWINGS", default=True)
+# The clock on which reports say days and hours, unless the reader asks for another or the schedule has its own.
+REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")

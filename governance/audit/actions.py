@@ -81,6 +81,7 @@ class Verb(StrEnum):
     )
     CAMPAIGN_CLOSED = "campaign.closed", "A campaign closed: its decisions are final."
     CAMPAIGN_COMPLETED = "campaign.completed", "Every order of a campaign is verified or settled by a person."
+    QUALITY_READ = "quality.read", "Somebody read, person by person, how the questions of a campaign were answered."
     CAMPAIGN_CANCELLED = "campaign.cancelled", "A campaign was called off, with a reason."
     CAMPAIGN_ACKNOWLEDGED = "campaign.acknowledged", "Somebody of management acknowledged the final state of a campaign."
     WATCH_CREATED = "watch.created", "A rule was written for opening reviews between their dates."

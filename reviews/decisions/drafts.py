@@ -22,6 +22,7 @@ from reviews.decisions.deciding import decide
 from reviews.decisions.foreseeing import Outlook, Prospect, foresee
 from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
 from reviews.models import Draft, ReviewItem
+from reviews.quality import note_draft
 
 MOST_DRAFTS = 500
 LARGEST = 200_000
@@ -106,6 +107,7 @@ def save_draft(
                 "changed_at": now,
             },
         )
+        note_draft(item_id=item.pk, actor=actor, now=now)
     return draft
 
 

@@ -8,10 +8,12 @@ from reviews.models.draft import Draft
 from reviews.models.evidence import Acknowledgement, EvidencePack, PackedOrder, PackState
 from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
+from reviews.models.measure import CampaignFigures, EstateMeasure
 from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
+from reviews.models.viewing import Viewing
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 from reviews.models.window import ChangeWindow, Freeze
@@ -25,6 +27,7 @@ __all__ = [
     "BrakeState",
     "BudgetUse",
     "Campaign",
+    "CampaignFigures",
     "Change",
     "ChangeWindow",
     "DeadlinePolicy",
@@ -34,6 +37,7 @@ __all__ = [
     "DormantIdentity",
     "Draft",
     "EvidencePack",
+    "EstateMeasure",
     "Freeze",
     "HitOutcome",
     "IntervalReasoning",
@@ -54,6 +58,7 @@ __all__ = [
     "ReviewerRule",
     "SourceBudget",
     "Trigger",
+    "Viewing",
     "WatchCursor",
     "WatchHit",
     "WebhookDelivery",

@@ -21,6 +21,7 @@ from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
 from reviews.models import Answer, Decision, Draft, ItemKind, ReviewItem
+from reviews.quality import note_showing
 from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
@@ -45,6 +46,7 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
     if item.kind == ItemKind.OWNERSHIP:
         query = request.META.get("QUERY_STRING", "")
         return redirect(reverse("reviews:ownership_item", args=[item.pk]) + (f"?{query}" if query else ""))
+    note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
     return show_item(request, item)
 
 

@@ -27,6 +27,7 @@ from reviews.decisions.resolution import RULE_LABELS
 from reviews.forms.answers import ReassignForm
 from reviews.forms.ownership import OwnershipForm
 from reviews.models import Answer, ItemKind, ReviewItem
+from reviews.quality import note_showing
 from reviews.selectors import access_item, explain_resolution, list_decisions
 from reviews.views import workbench
 from reviews.views.following import neighbours
@@ -41,6 +42,7 @@ def ownership_item(request: PageRequest, item_id: UUID) -> HttpResponse:
     if item.kind != ItemKind.OWNERSHIP:
         return redirect("reviews:item_detail", item_id=item.pk)
     if request.method != "POST":
+        note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
         return _show(request, item, given={"answer": request.GET.get("answer", "")[:20]})
     form = OwnershipForm(request.POST)
     if not form.is_valid():

@@ -34,6 +34,7 @@ from reviews.decisions import (
 )
 from reviews.decisions.reassigning import reassign_all_of
 from reviews.models import Brake, Campaign, WatchHit
+from reviews.quality import quality_of_people
 from reviews.remediation.releasing import call_off_brake, release_brake, set_source_budget
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +135,11 @@ def case_ask(make):
 def case_cancel(make):
     campaign = make.item().campaign
     return lambda: cancel_campaign(campaign=campaign, reason="x", actor=make.actor(campaign.manager), now=make.NOW)
+
+
+def case_read_quality(make):
+    campaign = make.item().campaign
+    return lambda: quality_of_people(campaign=campaign, actor=make.actor(campaign.manager), now=make.NOW)
 
 
 def case_close(make):
@@ -286,6 +292,7 @@ def case_reply(make):
         (case_change_watch, "watch.changed"),
         (case_batch, "campaign.created"),
         (case_cancel, "campaign.cancelled"),
+        (case_read_quality, "quality.read"),
         (case_close, "campaign.closed"),
         (case_decide, "item.decided"),
         (case_attest, "item.answered"),
