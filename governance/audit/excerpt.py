@@ -1,4 +1,4 @@
-"""Take a part of the trail out as evidence: chosen events as lines, the proof that all of them are under one checkpoint.
+"""Take a part of the trail out as evidence: chosen events as lines, and the proof that a checkpoint is over them all.
 
 Nothing here holds the part in memory, and everything is read up to a signed size: what happens later changes neither a
 line nor a proof. Only erasing a detail does, and the line then says so.

@@ -10,6 +10,7 @@ from governance.kernel.cells import csv_lines, safe_cell
 
 __all__ = ["csv_lines", "download", "safe_cell", "stream_csv"]
 
+
 def stream_csv(filename: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> StreamingHttpResponse:
     """A download that never holds the whole list in memory. Pass `queryset.iterator()` mapped to tuples."""
     return download(filename, csv_lines(header, rows), content_type="text/csv; charset=utf-8")
