@@ -174,6 +174,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.escalate_items": 60,
         "reviews.keep_figures": 60,
         "reviews.measure_estate": 600,
+        "reviews.build_due_packs": 30,
         "audit.write_due_checkpoint": 30,
     }.items()
 }
@@ -302,6 +303,10 @@ AUDIT_CHECKPOINT_DIR = Path(env.str("AUDIT_CHECKPOINT_DIR", default=str(DATA_DIR
 AUDIT_KEY_FILE = Path(env.str("AUDIT_KEY_FILE", default=str(DATA_DIR / "keys" / "audit-ed25519.pem")))
 AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="remit.local/audit/1")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS", default=300))
+# Where packs of evidence are written; and within how many days after a decision its change should be proved at the
+# source (what a pack calls the limit).
+EVIDENCE_DIR = Path(env.str("EVIDENCE_DIR", default=str(DATA_DIR / "evidence")))
+EVIDENCE_REMEDIATION_DAYS = env.int("EVIDENCE_REMEDIATION_DAYS", default=30)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.

@@ -83,6 +83,7 @@ class Verb(StrEnum):
     CAMPAIGN_COMPLETED = "campaign.completed", "Every order of a campaign is verified or settled by a person."
     CAMPAIGN_CANCELLED = "campaign.cancelled", "A campaign was called off, with a reason."
     QUALITY_READ = "quality.read", "Somebody read, person by person, how the questions of a campaign were answered."
+    CAMPAIGN_ACKNOWLEDGED = "campaign.acknowledged", "A person of management acknowledged how a campaign ended."
     WATCH_CREATED = "watch.created", "A rule was written for opening reviews between their dates."
     WATCH_CHANGED = "watch.changed", "A rule for opening reviews between their dates changed."
     ITEM_ASSIGNED = "item.assigned", "A question was given to a reviewer."
@@ -176,6 +177,10 @@ class Verb(StrEnum):
 
     # mail, evidence, downloads
     MAIL_SENT = "mail.sent", "A message was sent to a person."
+    EVIDENCE_PACK_REQUESTED = "evidence_pack.requested", "Somebody asked for the evidence of a campaign as a file."
+    EVIDENCE_PACK_BUILT = "evidence_pack.built", "The evidence of a campaign was written as a file."
+    EVIDENCE_PACK_FAILED = "evidence_pack.failed", "The evidence of a campaign could not be written."
+    EVIDENCE_PACK_DOWNLOADED = "evidence_pack.downloaded", "Somebody took the evidence of a campaign out as a file."
     AUDIT_EXPORTED = "audit.exported", "Somebody downloaded part of the trail."
     AUDIT_VERIFIED = "audit.verified", "Somebody verified the trail; the result is recorded."
     CHECKPOINT_SIGNED = (

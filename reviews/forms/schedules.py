@@ -17,6 +17,7 @@ from reviews.forms.reminders import RemindersSection
 from reviews.forms.reviewers import ReviewersSection
 from reviews.forms.rounds import RoundsSection
 from reviews.forms.sections import PolicySection
+from reviews.forms.signing import SigningSection
 from reviews.forms.stages import StagesSection
 from reviews.models import DeadlinePolicy, ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies import TOPICS
@@ -42,6 +43,7 @@ SECTIONS: tuple[type[PolicySection], ...] = (
     RemindersSection,
     RoundsSection,
     RemediesSection,
+    SigningSection,
 )
 """In the order in which they stand on the page."""
 

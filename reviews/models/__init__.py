@@ -5,6 +5,7 @@ from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, Order
 from reviews.models.campaign import Campaign
 from reviews.models.delegation import Delegation
 from reviews.models.draft import Draft
+from reviews.models.evidence import Acknowledgement, EvidencePack, PackedOrder, PackState
 from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.measure import CampaignFigures, EstateMeasure
@@ -18,6 +19,7 @@ from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, 
 from reviews.models.window import ChangeWindow, Freeze
 
 __all__ = [
+    "Acknowledgement",
     "Answer",
     "Ask",
     "Brake",
@@ -35,6 +37,7 @@ __all__ = [
     "DormantIdentity",
     "Draft",
     "EstateMeasure",
+    "EvidencePack",
     "Freeze",
     "HitOutcome",
     "IntervalReasoning",
@@ -45,6 +48,8 @@ __all__ = [
     "OrderHold",
     "OrderStage",
     "OrderTicket",
+    "PackState",
+    "PackedOrder",
     "Remark",
     "ReviewItem",
     "ReviewMail",

@@ -16,6 +16,7 @@ from reviews.policies.remedies import Remedies
 from reviews.policies.reminders import Reminders
 from reviews.policies.reviewers import Reviewers
 from reviews.policies.rounds import Rounds
+from reviews.policies.signing import Signing
 from reviews.policies.stages import Stages
 
 __all__ = ["TOPICS", "InvalidPolicy", "Topic", "checked"]
@@ -29,6 +30,7 @@ TOPICS: dict[str, type[Topic]] = {
     "reminders": Reminders,
     "reviewers": Reviewers,
     "rounds": Rounds,
+    "signing": Signing,
     "stages": Stages,
 }
 """By name; the names are members of a schedule's and a campaign's `policy`."""

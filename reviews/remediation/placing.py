@@ -273,6 +273,8 @@ def write_order_audit(
             "restores": str(order.restores_id) if order.restores_id else None,
             "plan": order.plan.get("pre_hash") if order.plan else None,
             "attempt": order.attempts,
+            # The reading that proves it, which the row forgets when the access comes back.
+            "run": str(order.verified_by_run_id) if order.state == OrderState.VERIFIED else None,
         },
     )
 

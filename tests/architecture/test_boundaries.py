@@ -22,6 +22,7 @@ BUSINESS = (
     "reviews/remediation",
     "reviews/models",
     "reviews/notices",
+    "reviews/packs",
     "reviews/recommend.py",
     "reviews/deadline.py",
     "reviews/selectors.py",

@@ -1,0 +1,163 @@
+"""Take a part of the trail out as evidence: chosen events as lines, and the proof that a checkpoint is over them all.
+
+Nothing here holds the part in memory, and everything is read up to a signed size: what happens later changes neither a
+line nor a proof. Only erasing a detail does, and the line then says so.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection
+
+from governance.audit.canonical import rfc3339
+from governance.audit.checkpoint import write_checkpoint
+from governance.audit.keys import load_or_create_key
+from governance.audit.models import AuditCheckpoint
+from governance.audit.notes import Checkpoint, read_checkpoint, sign_note
+from governance.kernel.actors import Actor
+from governance.kernel.errors import Conflict
+
+ROWS_AT_ONCE = 2_000
+SUBJECTS_AT_ONCE = 5_000
+NEWS_LOOKED_AT = 5_000
+
+
+class NothingSigned(Conflict):
+    """No checkpoint of this trail exists, so nothing can be proved to be under one."""
+
+    code = "nothing-signed"
+
+
+class TrailLine(NamedTuple):
+    """One sealed event. `detail`: the text beside the chain, or None; `line`: how it stands in an export."""
+
+    seq: int
+    occurred_at: datetime
+    verb: str
+    subject_kind: str
+    subject_id: str
+    payload: str
+    detail: str | None
+    is_erased: bool
+    line: str
+
+
+def signed_now(*, now: datetime, actor: Actor) -> Checkpoint:
+    """A checkpoint over everything that has committed. Raises CheckpointRefused, KeyUnusable, NothingSigned."""
+    written = write_checkpoint(now=now, actor=actor)
+    if written is not None:
+        return written
+    row = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).order_by("-size").first()
+    if row is None:
+        raise NothingSigned("The trail has not been signed yet.")
+    return read_checkpoint(row.note)
+
+
+def first_checkpoint_over(seq: int, *, origin: str, until: int) -> Checkpoint | None:
+    """The earliest checkpoint that covers this event, of those up to the size `until`."""
+    rows = AuditCheckpoint.objects.filter(origin=origin, size__gte=seq, size__lte=until).order_by("size")
+    row = rows.first()
+    return read_checkpoint(row.note) if row else None
+
+
+def subjects_behind(size: int) -> list[tuple[str, str]] | None:
+    """What the events behind this one are about (kind, id); None when they are too many to look at."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.subject_kind, e.subject_id
+            FROM (SELECT event_id FROM audit_auditlink WHERE seq > %s ORDER BY seq LIMIT %s) l
+            JOIN audit_auditevent e ON e.id = l.event_id
+            """,
+            [size, NEWS_LOOKED_AT],
+        )
+        found = cursor.fetchall()
+    return found if len(found) < NEWS_LOOKED_AT else None
+
+
+def lines_about(subjects: Iterable[tuple[str, str]], *, until: int) -> Iterator[TrailLine]:
+    """Every event up to `until` about one of these subjects (kind, id), in the order of sealing.
+
+    Not inside a transaction that has to see other work meanwhile: a temporary table holds the subjects.
+    """
+    with _subjects(subjects), connection.chunked_cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT l.seq, l.prev_hash, l.entry_hash, e.occurred_at, e.verb, e.subject_kind, e.subject_id, e.payload,
+                   d.salt, d.text, d.erased_at
+            FROM evidence_subject s
+            JOIN audit_auditevent e ON e.subject_id = s.id AND e.subject_kind = s.kind
+            JOIN audit_auditlink l ON l.event_id = e.id
+            LEFT JOIN audit_auditdetail d ON d.event_id = e.id
+            WHERE l.seq <= %s ORDER BY l.seq
+            """,
+            [until],
+        )
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from (_line(*row) for row in rows)
+
+
+@contextmanager
+def _subjects(subjects: Iterable[tuple[str, str]]) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS evidence_subject")
+        cursor.execute("CREATE TEMPORARY TABLE evidence_subject (kind text, id text, PRIMARY KEY (id, kind))")
+        remaining = iter(subjects)
+        while some := list(islice(remaining, SUBJECTS_AT_ONCE)):
+            with cursor.copy("COPY evidence_subject FROM STDIN") as copy:
+                for subject in some:
+                    copy.write_row(subject)
+        cursor.execute("ANALYZE evidence_subject")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS evidence_subject")
+
+
+def _line(
+    seq: int,
+    prev: bytes,
+    entry: bytes,
+    occurred_at: datetime,
+    verb: str,
+    kind: str,
+    subject: str,
+    payload: str,
+    salt: bytes | None,
+    text: str | None,
+    erased_at: datetime | None,
+) -> TrailLine:
+    detail: dict[str, str] | None = None
+    if erased_at is not None:
+        detail = {"erased_at": rfc3339(erased_at)}
+    elif salt is not None and text is not None:
+        detail = {"salt": bytes(salt).hex(), "text": text}
+    facts: dict[str, Any] = {
+        "detail": detail,
+        "entry_hash": bytes(entry).hex(),
+        "payload": payload,
+        "prev_hash": bytes(prev).hex(),
+        "seq": seq,
+    }
+    line = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return TrailLine(seq, occurred_at, verb, kind, subject, payload, text, erased_at is not None, line)
+
+
+def leaves_until(size: int) -> Iterator[bytes]:
+    """The leaf hashes of the first `size` events, in order."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute("SELECT leaf_hash FROM audit_auditlink WHERE seq <= %s ORDER BY seq", [size])
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            for (leaf,) in rows:
+                yield bytes(leaf)
+
+
+def sign_statement(*, name: str, body: str) -> str:
+    """`body` as a note signed by the key that signs checkpoints. Raises KeyUnusable."""
+    return sign_note(name=name, body=body, key=load_or_create_key(settings.AUDIT_KEY_FILE))
