@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from governance.audit.actions import Verb
@@ -16,6 +17,7 @@ LARGEST_SEQ = 2**63 - 1
 # Bounds that keep a page's time the same for a hundred events and for ten million.
 LOOKED_THROUGH = 10_000
 FEW = 2_000
+NOT_DONE = "not_done"
 DESCRIPTIONS = {verb.value: verb.description for verb in Verb}
 
 
@@ -23,8 +25,9 @@ DESCRIPTIONS = {verb.value: verb.description for verb in Verb}
 class TrailRow:
     """One sealed event. `seq` is its place in the chain and the cursor of paging; `hash` its entry hash in hex.
 
-    `description` says the verb in plain words. `reason` and `personal` are empty when there were none or when they
-    were erased (`is_erased`). `old`, `new` and `context` are JSON objects, empty when the event has none.
+    `description` says the verb in plain words, `payload` is the exact text that was hashed. `reason` and `personal` are
+    empty when there were none or when they were erased (`is_erased`). `old`, `new` and `context` are JSON objects,
+    empty when the event has none.
     """
 
     seq: int
@@ -48,19 +51,21 @@ class TrailRow:
     reason: str
     personal: Mapping[str, Any]
     is_erased: bool
+    payload: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrailPage:
-    """Rows, newest first, and the `before` of the next page (None on the last).
+    """Rows, newest first; the `before` of the page with older ones and the `after` of the one with newer (or None).
 
-    is_cut_short: the search stopped after so many events that did not fit, and older ones were not looked at; there
-    may be fewer rows than asked for, even none, and still a `next_before`.
+    is_cut_short: the search stopped after so many events that did not fit, and those beyond were not looked at; there
+    may be fewer rows than asked for, even none, and still a page that follows.
     """
 
     rows: list[TrailRow]
     next_before: int | None
     is_cut_short: bool = False
+    newer_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,8 @@ class TrailFilter:
     """What to look for; empty fields are not applied.
 
     verb: a verb, or a noun ("order") for all of its verbs. since, until: half-open interval of `occurred_at`.
+    outcome: a word of the trail, or NOT_DONE for everything that did not end as it was asked for. reason: words of the
+    free text beside the event; what was erased is not found.
     """
 
     verb: str = ""
@@ -75,6 +82,8 @@ class TrailFilter:
     subject_kind: str = ""
     subject_id: str = ""
     outcome: str = ""
+    request_id: str = ""
+    reason: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -95,18 +104,57 @@ class TrailFilter:
         return {column: values for column, values in wanted.items() if values}
 
 
-def list_events(*, before: int | None = None, limit: int = 50, **wanted: Any) -> TrailPage:
+@dataclass(frozen=True, slots=True)
+class SealingState:
+    """How far the trail is sealed and signed: the newest seal with its event's time, and the newest checkpoint.
+
+    `unsigned` is how many sealed events no checkpoint covers yet.
+    """
+
+    size: int
+    newest_at: datetime | None
+    signed_size: int
+    signed_at: datetime | None
+    note: str
+
+    @property
+    def unsigned(self) -> int:
+        return max(0, self.size - self.signed_size)
+
+
+def sealing_state() -> SealingState:
+    """One query; the same time for any length of trail."""
+    found = _one(
+        """
+        SELECT h.seq, (
+            SELECT e.occurred_at FROM audit_auditlink l JOIN audit_auditevent e ON e.id = l.event_id WHERE l.seq = h.seq
+        ), c.size, c.signed_at, c.note
+        FROM audit_audithead h LEFT JOIN LATERAL (
+            SELECT size, signed_at, note FROM audit_auditcheckpoint WHERE origin = %(origin)s ORDER BY size DESC LIMIT 1
+        ) c ON TRUE
+        """,
+        {"origin": settings.AUDIT_ORIGIN},
+    )
+    if found is None:
+        return SealingState(0, None, 0, None, "")
+    size, newest_at, signed_size, signed_at, note = found
+    return SealingState(size, newest_at, signed_size or 0, signed_at, note or "")
+
+
+def list_events(*, before: int | None = None, after: int | None = None, limit: int = 50, **wanted: Any) -> TrailPage:
     """One page of the trail for people: newest first by time, events of one time newest first by order of writing.
 
-    wanted: the fields of TrailFilter. before: the `seq` of the last row of the page before.
+    wanted: the fields of TrailFilter. before: the `seq` of the last row of the page before; after: that of the first
+    row of the page behind, to go back to what is newer.
 
     One index gives the order and the first condition; further conditions are looked at event by event, so at most
     LOOKED_THROUGH events are read however rare the combination and however long the trail.
     """
     limit = max(1, min(limit, LARGEST_PAGE))
     wanted_events = TrailFilter(**wanted)
-    column, values, scan = _scan(wanted_events, before)
-    order = _order(column)
+    is_newer = after is not None
+    column, values, scan = _scan(wanted_events, after if is_newer else before, is_newer=is_newer)
+    order, way = _order(column, is_newer=is_newer), "ASC" if is_newer else "DESC"
     rest, rest_values = _rest(wanted_events, column)
     rows = _fetch(
         f"""
@@ -115,18 +163,32 @@ def list_events(*, before: int | None = None, limit: int = 50, **wanted: Any) ->
             SELECT found.* FROM unnest(%(values)s::text[]) AS wanted (value) CROSS JOIN LATERAL (
                 SELECT e.* FROM ({scan} LIMIT %(looked_through)s) e
                 WHERE {rest} {order} LIMIT %(limit)s
-            ) found ORDER BY found.occurred_at DESC, found.ordinal DESC LIMIT %(limit)s
+            ) found ORDER BY found.occurred_at {way}, found.ordinal {way} LIMIT %(limit)s
         ) e
         JOIN audit_auditlink l ON l.event_id = e.id
         LEFT JOIN audit_auditdetail d ON d.event_id = e.id
-        ORDER BY e.occurred_at DESC, e.ordinal DESC
+        ORDER BY e.occurred_at {way}, e.ordinal {way}
         """,  # noqa: S608 - only literals of this module are put together
         values | rest_values | {"limit": limit + 1, "looked_through": LOOKED_THROUGH if rest_values else None},
     )
-    if len(rows) > limit:
-        return TrailPage(rows[:limit], rows[limit - 1].seq)
-    end = _end_of_scan(scan, values) if rest_values else None
-    return TrailPage(rows, end, is_cut_short=end is not None)
+    end = None
+    if len(rows) <= limit and rest_values:
+        end = _end_of_scan(scan, values, way)
+    beyond = rows[limit - 1].seq if len(rows) > limit else end
+    shown = rows[:limit]
+    if is_newer and not shown and end is None:
+        return list_events(limit=limit, **wanted)
+    if is_newer:
+        shown.reverse()
+        return TrailPage(shown, shown[-1].seq if shown else after, end is not None, newer_after=beyond)
+    newer = (shown[0].seq if shown else before) if before is not None else None
+    return TrailPage(shown, beyond, is_cut_short=end is not None, newer_after=newer)
+
+
+def conditions_of(wanted: TrailFilter) -> tuple[str, dict[str, Any]]:
+    """The filter as SQL about an event `e` and the values in it, for whoever reads the trail in another order."""
+    rest, values = _rest(wanted, "")
+    return " AND ".join([rest, *_times(wanted)]), values | {"since": wanted.since, "until": wanted.until}
 
 
 def list_sealed(*, before: int | None = None, limit: int = 50, **wanted: Any) -> TrailPage:
@@ -138,9 +200,8 @@ def list_sealed(*, before: int | None = None, limit: int = 50, **wanted: Any) ->
     limit = max(1, min(limit, LARGEST_PAGE))
     wanted_events = TrailFilter(**wanted)
     before = before if before is not None else LARGEST_SEQ
-    column, values, scan = _scan(wanted_events, None)
-    rest, rest_values = _rest(wanted_events, "")
-    rest = " AND ".join([rest, *_times(wanted_events)])
+    column, values, scan = _scan(wanted_events, None, is_newer=False)
+    rest, rest_values = conditions_of(wanted_events)
     is_filtered = rest != "TRUE"
     window = f"WHERE seq < {int(before)} ORDER BY seq DESC LIMIT {LOOKED_THROUGH if is_filtered else limit + 1}"
     source = f"(SELECT * FROM audit_auditlink {window}) l"  # noqa: S608 - checked integers
@@ -177,28 +238,33 @@ def get_event(event_id: UUID) -> TrailRow | None:
     return rows[0] if rows else None
 
 
-def _scan(wanted: TrailFilter, before: int | None) -> tuple[str, dict[str, Any], str]:
-    """The column whose index is read ("" for the index of time), the values, and the SELECT, newest first."""
+def _scan(wanted: TrailFilter, edge: int | None, *, is_newer: bool) -> tuple[str, dict[str, Any], str]:
+    """The column whose index is read ("" for the index of time), the values, and the SELECT away from `edge`.
+
+    It goes from new to old, or the other way round when what is newer is wanted.
+    """
     column, wanted_values = next(iter(wanted.of_columns().items()), ("", [""]))
     values: dict[str, Any] = {"values": wanted_values, "since": wanted.since, "until": wanted.until}
     conditions = [f"e.{column} BETWEEN wanted.value AND wanted.value"] if column else []
     conditions += ["e.occurred_at >= %(since)s"] * bool(wanted.since) + ["e.occurred_at < %(until)s"] * bool(
         wanted.until
     )
-    if place := _place_of(before):
-        conditions.append("(e.occurred_at, e.ordinal) < (%(at)s, %(ordinal)s)")
+    if place := _place_of(edge):
+        conditions.append(f"(e.occurred_at, e.ordinal) {'>' if is_newer else '<'} (%(at)s, %(ordinal)s)")
         values |= {"at": place[0], "ordinal": place[1]}
     where = " AND ".join(conditions) or "TRUE"
-    return column, values, f"SELECT e.* FROM audit_auditevent e WHERE {where} {_order(column)}"  # noqa: S608
+    order = _order(column, is_newer=is_newer)
+    return column, values, f"SELECT e.* FROM audit_auditevent e WHERE {where} {order}"  # noqa: S608
 
 
-def _order(column: str) -> str:
-    """Newest first within one value of the column.
+def _order(column: str, *, is_newer: bool) -> str:
+    """Newest first within one value of the column, or oldest first on the way to what is newer.
 
     The value is asked for as a range, so that the planner takes the column in the order for real. With an equality it
     drops it, may read the index of time instead, and passes by a million events to find one.
     """
-    return f"ORDER BY {f'e.{column} DESC, ' * bool(column)}e.occurred_at DESC, e.ordinal DESC"
+    way = "ASC" if is_newer else "DESC"
+    return f"ORDER BY {f'e.{column} {way}, ' * bool(column)}e.occurred_at {way}, e.ordinal {way}"
 
 
 def _times(wanted: TrailFilter) -> list[str]:
@@ -212,8 +278,19 @@ def _rest(wanted: TrailFilter, scanned: str) -> tuple[str, dict[str, Any]]:
     conditions = [f"e.{column} = ANY (%({column})s)" for column in columns]
     values: dict[str, Any] = dict(columns)
     if wanted.outcome:
-        conditions.append("e.payload::jsonb ->> 'outcome' = %(outcome)s")
-        values["outcome"] = wanted.outcome
+        sign = "<>" if wanted.outcome == NOT_DONE else "="
+        conditions.append(f"e.payload::jsonb ->> 'outcome' {sign} %(outcome)s")
+        values["outcome"] = "success" if wanted.outcome == NOT_DONE else wanted.outcome
+    if wanted.request_id:
+        # The text is looked at first: reading every payload as JSON would cost many times as much.
+        conditions.append("strpos(e.payload, %(request_id)s) > 0 AND e.payload::jsonb ->> 'request' = %(request_id)s")
+        values["request_id"] = wanted.request_id
+    if wanted.reason:
+        conditions.append(
+            "EXISTS (SELECT FROM audit_auditdetail said WHERE said.event_id = e.id"
+            " AND strpos(lower(said.text::jsonb ->> 'reason'), lower(%(reason)s)) > 0)"
+        )
+        values["reason"] = wanted.reason
     return " AND ".join(conditions) or "TRUE", values
 
 
@@ -228,13 +305,13 @@ def _place_of(seq: int | None) -> tuple[datetime, int] | None:
     )
 
 
-def _end_of_scan(scan: str, values: dict[str, Any]) -> int | None:
+def _end_of_scan(scan: str, values: dict[str, Any], way: str) -> int | None:
     """The seal of the last event that was looked at; None when the scan came to its end."""
     found = _one(
         f"""
         SELECT l.seq FROM unnest(%(values)s::text[]) AS wanted (value)
         CROSS JOIN LATERAL ({scan} OFFSET %(skipped)s LIMIT 1) e JOIN audit_auditlink l ON l.event_id = e.id
-        ORDER BY e.occurred_at DESC, e.ordinal DESC LIMIT 1
+        ORDER BY e.occurred_at {way}, e.ordinal {way} LIMIT 1
         """,  # noqa: S608 - only literals of this module are put together
         values | {"skipped": LOOKED_THROUGH - 1},
     )
@@ -297,4 +374,5 @@ def _row(
         reason=detail.get("reason", ""),
         personal=detail.get("personal", {}),
         is_erased=erased_at is not None,
+        payload=payload,
     )

@@ -11,11 +11,10 @@ from rest_framework.views import APIView
 
 from governance.audit.actions import Verb
 from governance.audit.selectors import LARGEST_PAGE, list_sealed
-from governance.web.parameters import InvalidParameter, require_known_parameters
+from governance.console.trail_filter import TEXT_PARAMETERS, bounded_parameter, number_parameter
+from governance.web.parameters import require_known_parameters
 
-TEXTS = ("verb", "subject_kind", "subject", "actor")
 NUMBERS = ("before", "limit")
-LARGEST_NUMBER = 2**62
 
 
 class AuditEventOut(serializers.Serializer[Any]):
@@ -59,35 +58,25 @@ class AuditEventList(APIView):
         operation_id="audit_events_page",
         responses=AuditPageOut,
         parameters=[
-            OpenApiParameter("verb", str, description="A verb, or a noun (`order`) for all of its verbs."),
-            OpenApiParameter("subject_kind", str, description="Only events about objects of this kind."),
-            OpenApiParameter("subject", str, description="Only events about the object with this id."),
-            OpenApiParameter("actor", str, description="Only events of the actor with this id."),
+            *(OpenApiParameter(name, str, description=text) for name, text in TEXT_PARAMETERS.items()),
             OpenApiParameter("before", int, description="Only events with a smaller `seq`."),
             OpenApiParameter("limit", int, description=f"Rows per page, 1 to {LARGEST_PAGE}; 100 by default."),
         ],
     )
     def get(self, request: Request) -> Response:
         """The trail, newest seal first."""
-        require_known_parameters(request, {*TEXTS, *NUMBERS})
-        texts = {name: request.query_params.get(name, "")[:200] for name in TEXTS}
+        require_known_parameters(request, {*TEXT_PARAMETERS, *NUMBERS})
+        texts = {name: request.query_params.get(name, "")[:200] for name in TEXT_PARAMETERS}
         page = list_sealed(
             verb=texts["verb"],
             actor_id=texts["actor"],
             subject_kind=texts["subject_kind"],
             subject_id=texts["subject"],
-            before=_number(request, "before", None, LARGEST_NUMBER),
-            limit=_number(request, "limit", 100, LARGEST_PAGE) or 100,
+            request_id=texts["request"],
+            outcome=texts["outcome"],
+            before=number_parameter(request, "before", None),
+            limit=bounded_parameter(request, "limit", 100, 1, LARGEST_PAGE) or 100,
         )
         here = request.build_absolute_uri()
         older = replace_query_param(here, "before", page.next_before) if page.next_before else None
         return Response({"next": older, "results": AuditEventOut(page.rows, many=True).data})
-
-
-def _number(request: Request, name: str, default: int | None, largest: int) -> int | None:
-    text = request.query_params.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and 1 <= int(text) <= largest):
-        raise InvalidParameter(f"{name} must be a whole number from 1 to {largest}.")
-    return int(text)

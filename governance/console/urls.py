@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.console import health, overview, trail, views
+from governance.console import audit_export, health, overview, trail, views
 
 app_name = "console"
 urlpatterns = [
@@ -11,6 +11,9 @@ urlpatterns = [
     path("styleguide/", views.styleguide, name="styleguide"),
     path("audit/", trail.audit_trail, name="audit_trail"),
     path("audit/events/<uuid:event_id>/", trail.audit_event, name="audit_event"),
+    path("audit/events/<uuid:event_id>/proof/", trail.audit_event_proof, name="audit_event_proof"),
+    path("audit/events/<uuid:event_id>/payload/", trail.audit_event_payload, name="audit_event_payload"),
+    path("audit/export/", audit_export.audit_export, name="audit_export"),
     path("audit/of/<slug:kind>/<str:subject_id>/", trail.audit_of, name="audit_of"),
     path("docs/problems", views.problems, name="problems"),
     path("healthz", health.healthz, name="healthz"),

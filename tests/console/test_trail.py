@@ -1,16 +1,24 @@
 """The trail as pages: what happened, found by what, who, about what and when."""
 
 import uuid
+from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from governance.audit.actions import Verb
+from governance.audit.checkpoint import write_checkpoint
+from governance.audit.log import Subject, record
+from governance.audit.notes import read_checkpoint
 from governance.audit.selectors import list_events
-from governance.kernel.actors import Role
+from governance.kernel.actors import Actor, Role, system_actor
+from governance.kernel.merkle import leaf_hash, verify_inclusion
 from tests.reviews import conftest as make
 
 pytestmark = pytest.mark.django_db
@@ -26,8 +34,32 @@ def story(decided_item: Any, seal: Any) -> Any:
 
 
 @pytest.fixture
+def checkpoints(settings: Any, tmp_path: Any) -> None:
+    """A folder and a key for this test alone."""
+    settings.AUDIT_CHECKPOINT_DIR = tmp_path / "checkpoints"
+    settings.AUDIT_KEY_FILE = tmp_path / "keys" / "audit.pem"
+
+
+@pytest.fixture
 def auditor(signed_in: Callable[..., Client]) -> Client:
     return signed_in(make.make_person(Role.AUDITOR))
+
+
+@pytest.fixture
+def make_event(admin_actor: Actor) -> Callable[..., Any]:
+    """One event by an administrator, with what the test wants to find."""
+
+    def make_it(*, request_id: str = "", **facts: Any) -> Any:
+        with transaction.atomic():
+            return record(
+                verb=Verb.TEAM_CHANGED,
+                actor=replace(admin_actor, request_id=request_id),
+                subject=Subject("team", str(uuid.uuid4())),
+                now=timezone.now(),
+                **facts,
+            )
+
+    return make_it
 
 
 def verbs_shown(response: Any) -> set[str]:
@@ -131,6 +163,44 @@ def test_older_pages_follow_without_gap_or_repetition(auditor: Client, decided_i
     assert seen == everything
 
 
+def test_the_way_back_to_newer_pages_shows_the_same_rows(auditor: Client, decided_item: Any, seal: Any) -> None:
+    for _ in range(20):
+        decided_item(make.make_person(Role.OWNER))
+    seal()
+    first = auditor.get("/audit/")
+    second = auditor.get(f"/audit/{first.context['way'].older}")
+
+    back = auditor.get(f"/audit/{second.context['way'].newer}")
+
+    def shown(response: Any) -> list[int]:
+        return [event.row.seq for event in response.context["events"]]
+
+    assert shown(back) == shown(first) and not first.context["way"].newer
+    assert shown(auditor.get(f"/audit/{back.context['way'].older}")) == shown(second)
+    assert auditor.get(f"/audit/?after={max(shown(first))}").context["way"].newer == ""
+
+
+def test_words_of_a_reason_a_request_and_what_was_not_done_are_found(
+    auditor: Client, story: Any, seal: Any, make_event: Callable[..., Any]
+) -> None:
+    refused = make_event(outcome="refused", reason="Ask Bo first", request_id="req-00000042")
+    seal()
+
+    for filters in ({"outcome": "not_done"}, {"reason": "ask bo"}, {"request": "req-00000042"}):
+        response = auditor.get("/audit/", filters)
+        assert [event.row.event_id for event in response.context["events"]] == [refused], filters
+    assert auditor.get("/audit/", {"outcome": "not_done", "reason": "no longer"}).context["events"] == []
+
+
+def test_one_person_and_one_object_together_narrow_to_both(auditor: Client, story: Any) -> None:
+    by_both = {"actor": story.assignee.email, "subject_kind": "item", "subject": str(story.pk)}
+
+    events = auditor.get("/audit/", by_both).context["events"]
+
+    assert {(event.row.subject_id, event.who) for event in events} == {(str(story.pk), "Ada Ochieng")}
+    assert auditor.get("/audit/", by_both | {"subject": str(uuid.uuid4())}).context["events"] == []
+
+
 def test_an_event_shows_what_was_sealed(auditor: Client, story: Any) -> None:
     (row,) = list_events(verb="item.decided").rows
 
@@ -139,6 +209,46 @@ def test_an_event_shows_what_was_sealed(auditor: Client, story: Any) -> None:
     assert row.hash in page
     assert "item.decided" in page and "Nobody calls it." in page
     assert auditor.get(f"/audit/events/{uuid.uuid4()}/").status_code == 404
+
+
+def test_the_proof_of_an_event_leads_from_its_sealed_text_to_the_signed_root(
+    auditor: Client, story: Any, checkpoints: Any
+) -> None:
+    (row,) = list_events(verb="item.decided").rows
+    assert auditor.get(f"/audit/events/{row.event_id}/proof/").status_code == 409
+    write_checkpoint(now=timezone.now(), actor=system_actor("test"))
+
+    text = auditor.get(f"/audit/events/{row.event_id}/proof/").content.decode()
+    payload = auditor.get(f"/audit/events/{row.event_id}/payload/").content
+
+    head, _, note = text.partition("\n\n")
+    first, index, *path = head.split("\n")
+    signed = read_checkpoint(note)
+    assert (first, index) == ("c2sp.org/tlog-proof@v1", f"index {row.seq - 1}")
+    assert verify_inclusion(
+        leaf=leaf_hash(payload),
+        index=row.seq - 1,
+        size=signed.size,
+        proof=[b64decode(node) for node in path],
+        expected_root=signed.root,
+    )
+    page = auditor.get(f"/audit/events/{row.event_id}/").content.decode()
+    assert "Verify yourself" in page and f"/audit/events/{row.event_id}/proof/" in page
+
+
+def test_the_trail_says_how_far_it_is_sealed_and_signed(
+    auditor: Client, story: Any, checkpoints: Any, seal: Any, make_event: Callable[..., Any]
+) -> None:
+    assert "No checkpoint has been signed yet" in auditor.get("/audit/").content.decode()
+    signed = write_checkpoint(now=timezone.now(), actor=system_actor("test"))
+    make_event()
+    seal()
+
+    page = auditor.get("/audit/")
+
+    assert signed and page.context["sealing"].signed_size == signed.size
+    assert page.context["sealing"].unsigned == 2  # the record of the signing, and one more
+    assert "2 events pending" in page.content.decode() and signed.note in page.content.decode()
 
 
 def test_the_panel_of_an_object_holds_its_events_only(auditor: Client, story: Any) -> None:
@@ -161,7 +271,7 @@ def test_reviewers_read_about_what_they_review_and_not_about_people(
     client = signed_in(make.make_person(Role.REVIEWER))
 
     assert client.get(f"/audit/of/item/{story.pk}/").context["may_read"]
-    assert not client.get(f"/audit/of/user/{story.assignee.pk}/").context["may_read"]
+    assert not client.get(f"/audit/of/person/{story.assignee.pk}/").context["may_read"]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(

@@ -1,0 +1,100 @@
+"""What may be asked of the trail, by the page's form and by the API's parameters."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from rest_framework.request import Request
+
+from governance.audit.actions import Verb
+from governance.audit.selectors import NOT_DONE
+from governance.console.trail_objects import KINDS
+from governance.people.models import User
+from governance.web.parameters import InvalidParameter
+
+LARGEST_NUMBER = 2**62
+OUTCOMES = (("", "Any outcome"), ("success", "Done"), (NOT_DONE, "Only refused or failed"))
+TEXT_PARAMETERS = {
+    "verb": "A verb, or a noun (`order`) for all of its verbs.",
+    "subject_kind": "Only events about objects of this kind.",
+    "subject": "Only events about the object with this id.",
+    "actor": "Only events of the actor with this id.",
+    "request": "Only events of the request with this id.",
+    "outcome": f"`success`, another word of the trail, or `{NOT_DONE}` for everything but success.",
+}
+
+
+class TrailForm(forms.Form):
+    """What to look for; every field is optional."""
+
+    verb = forms.ChoiceField(required=False, label="What happened")
+    subject_kind = forms.ChoiceField(required=False, label="About")
+    actor = forms.CharField(required=False, label="Who", max_length=254)
+    outcome = forms.ChoiceField(required=False, label="Outcome", choices=OUTCOMES)
+    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    reason = forms.CharField(required=False, label="Reason says", max_length=200)
+    request = forms.CharField(required=False, label="Request id", max_length=64)
+    subject = forms.CharField(required=False, label="Object id", max_length=80)
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
+    after = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        nouns = sorted({verb.value.split(".")[0] for verb in Verb})
+        self.fields["verb"].choices = [  # type: ignore[attr-defined]
+            ("", "Anything"),
+            *[(noun, f"Anything about {noun}") for noun in nouns],
+            *[(verb.value, verb.description) for verb in Verb],
+        ]
+        self.fields["subject_kind"].choices = [  # type: ignore[attr-defined]
+            ("", "Any object"),
+            *[(kind.name, kind.label) for kind in KINDS.values()],
+        ]
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether one of the fields that most people never need is filled."""
+        return any(self.data.get(name) for name in ("reason", "request", "subject"))
+
+
+def criteria(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the selectors' TrailFilter that a valid form means."""
+    return {
+        "verb": given["verb"],
+        "actor_id": _actor_id(given["actor"]),
+        "subject_kind": given["subject_kind"],
+        "subject_id": given["subject"],
+        "outcome": given["outcome"],
+        "request_id": given["request"],
+        "reason": given["reason"],
+        "since": _midnight(given["since"]),
+        "until": _midnight(given["until"] + timedelta(days=1)) if given["until"] else None,
+    }
+
+
+def number_parameter(request: Request, name: str, default: int | None, *, smallest: int = 1) -> int | None:
+    """A whole number of the API's query. Raises InvalidParameter."""
+    return bounded_parameter(request, name, default, smallest, LARGEST_NUMBER)
+
+
+def bounded_parameter(request: Request, name: str, default: int | None, smallest: int, largest: int) -> int | None:
+    """The same within bounds of its own."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and smallest <= int(text) <= largest):
+        raise InvalidParameter(f"{name} must be a whole number from {smallest} to {largest}.")
+    return int(text)
+
+
+def _actor_id(text: str) -> str:
+    """A person by address; programs by the id that the trail shows. An unknown address matches nothing."""
+    if "@" not in text:
+        return text
+    person = User.objects.filter(email__iexact=text).first()
+    return str(person.pk) if person else "nobody"
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min, UTC) if day else None
