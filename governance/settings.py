@@ -300,6 +300,7 @@ AUDIT_CHECKPOINT_DIR = Path(env.str("AUDIT_CHECKPOINT_DIR", default=str(DATA_DIR
 AUDIT_KEY_FILE = Path(env.str("AUDIT_KEY_FILE", default=str(DATA_DIR / "keys" / "audit-ed25519.pem")))
 AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="remit.local/audit/1")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS", default=300))
+AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.
