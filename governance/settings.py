@@ -307,6 +307,7 @@ AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS"
 # source (what a pack calls the limit).
 EVIDENCE_DIR = Path(env.str("EVIDENCE_DIR", default=str(DATA_DIR / "evidence")))
 EVIDENCE_REMEDIATION_DAYS = env.int("EVIDENCE_REMEDIATION_DAYS", default=30)
+AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.

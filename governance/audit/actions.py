@@ -187,6 +187,22 @@ class Verb(StrEnum):
         "checkpoint.signed",
         "A signed checkpoint of the trail was written outside the database.",
     )
+    EPOCH_BEGUN = (
+        "epoch.begun",
+        "The trail goes on under a new name; the record keeps the last checkpoint of the old one.",
+    )
+    DECISION_LOG_SEALED = (
+        "decision_log.sealed",
+        "New lines of the decision log were chained; the record keeps their Merkle root.",
+    )
+    CHECKPOINT_PLACE_FAILED = (
+        "checkpoint.place_failed",
+        "A place outside does not take checkpoints any more; it is tried again until it does.",
+    )
+    CHECKPOINT_PLACE_RECOVERED = (
+        "checkpoint.place_recovered",
+        "A place outside that had failed takes checkpoints again.",
+    )
     DETAIL_ERASED = (
         "detail.erased",
         "Free text or personal data beside the trail was erased; the proof still holds.",

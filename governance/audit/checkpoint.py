@@ -2,7 +2,8 @@
 
 A checkpoint continues the tree of the one before, so its cost follows the new rows. What is signed is always an
 extension of what was signed before: when the database holds less than, or something else than, the newest checkpoint
-says, signing is refused. That is how a tampered trail and a restored backup show; docs/audit.md says what to do then.
+says, when the folder of checkpoints is gone, or when a later epoch has begun outside, signing is refused. That is how a
+tampered trail and a restored backup show; docs/audit.md says what to do then.
 
 Signing is itself recorded (`checkpoint.signed`), and such a record alone is no reason to sign again; otherwise a
 quiet system's trail would grow for ever.
@@ -21,6 +22,7 @@ from django.db import connection, transaction
 from governance.audit import outside
 from governance.audit.actions import Verb
 from governance.audit.keys import load_or_create_key
+from governance.audit.lineage import Epoch, current_epoch, epochs_outside
 from governance.audit.log import Subject, record
 from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink
 from governance.audit.notes import BadNote, Checkpoint, open_checkpoint, sign_checkpoint, verifier_key
@@ -51,10 +53,10 @@ def write_checkpoint(*, now: datetime, actor: Actor) -> Checkpoint | None:
     """
     key = load_or_create_key(settings.AUDIT_KEY_FILE)
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING_LOCK])
+        take_signing_lock()
+        epoch = current_epoch()
         size = AuditHead.objects.values_list("seq", flat=True).get()
-        base = _newest_signed(key.public_key())
+        base = _newest_signed(epoch, key.public_key())
         if base and base.size > size:
             raise CheckpointRefused(
                 f"A checkpoint of {base.size} events was signed, but the database holds {size}: rows are missing, "
@@ -66,7 +68,7 @@ def write_checkpoint(*, now: datetime, actor: Actor) -> Checkpoint | None:
         if not _has_news(after=frontier.size):
             return None
         frontier = _extend(frontier, size)
-        checkpoint = sign_checkpoint(origin=settings.AUDIT_ORIGIN, size=size, root=frontier.root, key=key)
+        checkpoint = sign_checkpoint(origin=epoch.origin, size=size, root=frontier.root, key=key)
         _keep(checkpoint, frontier, now)
         record(
             verb=Verb.CHECKPOINT_SIGNED,
@@ -78,29 +80,40 @@ def write_checkpoint(*, now: datetime, actor: Actor) -> Checkpoint | None:
         # Inside the transaction: a row without its file would claim a proof that nobody holds. The other way round,
         # a file without its row, is true all the same and is adopted next time.
         try:
-            outside.write_file(
-                settings.AUDIT_CHECKPOINT_DIR, checkpoint, verifier_key(checkpoint.origin, key.public_key())
-            )
+            outside.write_file(epoch.folder, checkpoint, verifier_key(checkpoint.origin, key.public_key()))
         except OSError as error:
-            raise CheckpointRefused(
-                f"The checkpoint cannot be written to {settings.AUDIT_CHECKPOINT_DIR}: {error}."
-            ) from error
+            raise CheckpointRefused(f"The checkpoint cannot be written to {epoch.folder}: {error}.") from error
     return checkpoint
 
 
 def write_due_checkpoint(*, now: datetime, actor: Actor) -> Checkpoint | None:
-    """`write_checkpoint`, unless the last one is younger than the interval of the settings."""
-    last = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).order_by("-size").first()
+    """`write_checkpoint`, when the settings' time has passed since the last one, or their number of events."""
+    last = AuditCheckpoint.objects.filter(origin=current_epoch().origin).order_by("-size").first()
     if last and now - last.signed_at < settings.AUDIT_CHECKPOINT_INTERVAL - TICK:
-        return None
+        size = AuditHead.objects.values_list("seq", flat=True).get()
+        if size - last.size < settings.AUDIT_CHECKPOINT_EVENTS:
+            return None
     return write_checkpoint(now=now, actor=actor)
 
 
-def _newest_signed(public_key: Ed25519PublicKey) -> Checkpoint | None:
-    """The largest checkpoint of this log, from the folder outside or from the database, its signature verified."""
+def take_signing_lock() -> None:
+    """Until the transaction ends, nobody else signs or begins an epoch."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING_LOCK])
+
+
+def _newest_signed(epoch: Epoch, public_key: Ed25519PublicKey) -> Checkpoint | None:
+    """The largest checkpoint of this epoch, from the folder outside or from the database, its signature verified."""
     found: list[Checkpoint] = []
-    files = outside.list_files(settings.AUDIT_CHECKPOINT_DIR)
-    row = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).order_by("-size").first()
+    _refuse_later_epoch(epoch)
+    files = outside.list_files(epoch.folder)
+    row = AuditCheckpoint.objects.filter(origin=epoch.origin).order_by("-size").first()
+    if row and not files:
+        raise CheckpointRefused(
+            f"A checkpoint of {row.size} events was signed, but the folder {epoch.folder} holds none: it was moved, "
+            "emptied, or not mounted. Bring it back; when it is lost for good, begin a new epoch.",
+            signed_size=row.size,
+        )
     try:
         if files:
             found.append(outside.open_file(files[-1][1], public_key))
@@ -109,12 +122,23 @@ def _newest_signed(public_key: Ed25519PublicKey) -> Checkpoint | None:
     except BadNote as error:
         raise CheckpointRefused(f"The newest checkpoint cannot be trusted: {error}.") from error
     for checkpoint in found:
-        if checkpoint.origin != settings.AUDIT_ORIGIN:
+        if checkpoint.origin != epoch.origin:
             raise CheckpointRefused(
-                f"{settings.AUDIT_CHECKPOINT_DIR} holds checkpoints of {checkpoint.origin}, this log is "
-                f"{settings.AUDIT_ORIGIN}. Give every log a folder of its own."
+                f"{epoch.folder} holds checkpoints of {checkpoint.origin}, this log is "
+                f"{epoch.origin}. Give every log a folder of its own."
             )
     return max(found, key=lambda checkpoint: checkpoint.size, default=None)
+
+
+def _refuse_later_epoch(epoch: Epoch) -> None:
+    newest = max((found.number for found in epochs_outside()), default=epoch.number)
+    if newest > epoch.number:
+        raise CheckpointRefused(
+            f"Epoch {newest} has begun outside, but the database is in epoch {epoch.number}: an older state was "
+            "restored. Begin a new epoch.",
+            epoch=epoch.number,
+            epoch_outside=newest,
+        )
 
 
 def _frontier_at(base: Checkpoint, now: datetime) -> Frontier:
@@ -157,6 +181,13 @@ def _has_news(*, after: int) -> bool:
 
 def _extend(frontier: Frontier, size: int) -> Frontier:
     """The tree with the rows up to `size` appended; hashes are made anew from the payloads."""
+    for grown in grow(frontier, size):
+        frontier = grown
+    return frontier
+
+
+def grow(frontier: Frontier, size: int) -> Iterator[Frontier]:
+    """The trees after each further row up to `size`. Raises CheckpointRefused at a row that is missing or changed."""
     for row in read_sealed(after=frontier.size, until=size):
         if row.seq != frontier.size + 1 or row.payload is None:
             raise CheckpointRefused(f"Event {frontier.size + 1} of the trail is missing.", seq=frontier.size + 1)
@@ -164,9 +195,9 @@ def _extend(frontier: Frontier, size: int) -> Frontier:
         if leaf != row.leaf_hash:
             raise CheckpointRefused(f"Event {row.seq} of the trail was changed.", seq=row.seq)
         frontier = frontier.append(leaf)
+        yield frontier
     if frontier.size != size:
         raise CheckpointRefused(f"Event {frontier.size + 1} of the trail is missing.", seq=frontier.size + 1)
-    return frontier
 
 
 class SealedPayload(NamedTuple):

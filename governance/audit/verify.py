@@ -20,6 +20,7 @@ from django.db import connection
 from governance.audit import outside, triggers
 from governance.audit.canonical import rfc3339
 from governance.audit.keys import load_or_create_key
+from governance.audit.lineage import Epoch, begun_records, current_epoch, epochs_outside
 from governance.audit.log import commitment
 from governance.audit.models import AuditCheckpoint, AuditHead
 from governance.audit.notes import BadNote, Checkpoint
@@ -100,34 +101,65 @@ def verify(*, public_key: Ed25519PublicKey | None = None, from_checkpoint: bool 
     from_checkpoint: start behind the newest checkpoint that the database can continue, instead of at the first
     row. Fast, and blind to changes of older rows.
     """
-    report = Report(origin=settings.AUDIT_ORIGIN)
+    epoch = current_epoch()
+    report = Report(origin=epoch.origin)
     for sentence in triggers.broken_guards():
         report.add("guard", f"{sentence[0].upper()}{sentence[1:]}.")
     head = AuditHead.objects.filter(id=1).first()
     if head is None:
         report.add("head", "The row that says where the chain ends is gone.")
         return report
-    checkpoints = _open_checkpoints(public_key or load_or_create_key(settings.AUDIT_KEY_FILE).public_key(), report)
-    _read_rows(report, head, checkpoints, _start(checkpoints, report) if from_checkpoint else Frontier())
+    key = public_key or load_or_create_key(settings.AUDIT_KEY_FILE).public_key()
+    checkpoints = _open_checkpoints(epoch, key, report)
+    start = _start(epoch, checkpoints, report) if from_checkpoint else Frontier()
+    _read_rows(report, head, [*checkpoints.values(), *_of_earlier_epochs(epoch, key, report)], start)
     _find_unsealed(report)
     return report
 
 
-def _open_checkpoints(public_key: Ed25519PublicKey, report: Report) -> dict[int, Checkpoint]:
-    """The checkpoints outside, by size. Bad files are problems: somebody may have put them there."""
+def _of_earlier_epochs(epoch: Epoch, public_key: Ed25519PublicKey, report: Report) -> list[Checkpoint]:
+    """The checkpoints of earlier epochs that the trail must still fit; what a restore lost is said, not expected."""
+    records = begun_records()
+    fits = {fit["origin"]: fit for fit in records[-1]["context"]["fits"]} if records else {}
+    for fit in fits.values():
+        report.notices.append(
+            f"Epoch {fit['origin']} was signed to event {fit['signed_to']}; its checkpoints fit this database to event "
+            f"{fit['fits_to']} (said when {epoch.origin} began)."
+        )
+    found: list[Checkpoint] = []
+    for earlier in epochs_outside():
+        if earlier.number > epoch.number:
+            report.add(
+                "epoch",
+                f"Epoch {earlier.number} has begun outside, but the database is in epoch {epoch.number}: an older "
+                "state was restored.",
+            )
+        if earlier.number >= epoch.number or earlier.origin not in fits:
+            continue
+        files = [path for size, path in outside.list_files(earlier.folder) if size <= fits[earlier.origin]["fits_to"]]
+        for path in files:
+            try:
+                found.append(outside.open_file(path, public_key))
+            except BadNote:
+                report.notices.append(f"{path.name} of {earlier.origin} is not signed by this key, so not compared.")
+    return found
+
+
+def _open_checkpoints(epoch: Epoch, public_key: Ed25519PublicKey, report: Report) -> dict[int, Checkpoint]:
+    """The checkpoints of this epoch outside, by size. Bad files are problems: somebody may have put them there."""
     checkpoints: dict[int, Checkpoint] = {}
-    for size, path in outside.list_files(settings.AUDIT_CHECKPOINT_DIR):
+    for size, path in outside.list_files(epoch.folder):
         try:
             checkpoint = outside.open_file(path, public_key)
         except BadNote as error:
             report.add("checkpoint", f"Checkpoint file {path.name} cannot be trusted: {error}.", size)
             continue
-        if checkpoint.origin != settings.AUDIT_ORIGIN:
+        if checkpoint.origin != epoch.origin:
             report.add("checkpoint", f"Checkpoint file {path.name} belongs to another log, {checkpoint.origin}.", size)
             continue
         checkpoints[size] = checkpoint
     report.newest_checkpoint = max(checkpoints, default=None)
-    signed = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).values_list("size", flat=True)
+    signed = AuditCheckpoint.objects.filter(origin=epoch.origin).values_list("size", flat=True)
     if missing := sorted(set(signed) - set(checkpoints)):
         report.notices.append(
             f"{len(missing)} signed checkpoints are not in the folder outside, the newest of size {missing[-1]}."
@@ -139,9 +171,9 @@ def _open_checkpoints(public_key: Ed25519PublicKey, report: Report) -> dict[int,
     return checkpoints
 
 
-def _start(checkpoints: dict[int, Checkpoint], report: Report) -> Frontier:
+def _start(epoch: Epoch, checkpoints: dict[int, Checkpoint], report: Report) -> Frontier:
     """The tree at the newest checkpoint whose tree the database still holds, proved by its signed root."""
-    rows = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN, size__in=checkpoints).order_by("-size")
+    rows = AuditCheckpoint.objects.filter(origin=epoch.origin, size__in=checkpoints).order_by("-size")
     for row in rows:
         frontier = _frontier(bytes(row.frontier))
         if frontier and frontier.size == row.size and frontier.root == checkpoints[row.size].root:
@@ -158,8 +190,11 @@ def _frontier(data: bytes) -> Frontier | None:
         return None
 
 
-def _read_rows(report: Report, head: AuditHead, checkpoints: dict[int, Checkpoint], frontier: Frontier) -> None:
+def _read_rows(report: Report, head: AuditHead, checkpoints: list[Checkpoint], frontier: Frontier) -> None:
     """Walk the chain from the frontier to its end and compare every checkpoint on the way."""
+    by_size: dict[int, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        by_size.setdefault(checkpoint.size, []).append(checkpoint)
     start = frontier.size
     previous = _entry_hash(start) if start else START
     expected = start + 1
@@ -172,12 +207,13 @@ def _read_rows(report: Report, head: AuditHead, checkpoints: dict[int, Checkpoin
         previous, expected = row.entry_hash, row.seq + 1
         report.events_read += 1
         frontier = frontier.append(_leaf(row))
-        _compare(report, checkpoints.get(row.seq), frontier)
+        for checkpoint in by_size.get(row.seq, ()):
+            _compare(report, checkpoint, frontier)
     report.size, report.head, report.root = expected - 1, previous.hex(), frontier.root.hex()
     # Rows that committed while this was reading are ahead of the head read before; fewer rows are a loss.
     if report.size < head.seq or (report.size == head.seq and previous != bytes(head.entry_hash)):
         report.add("head", f"The chain should end with link {head.seq} but ends differently.", report.size)
-    for size in checkpoints:
+    for size in sorted(by_size):
         if size > report.size:
             report.add("cut", f"A checkpoint of {size} events was signed; only {report.size} are left.", report.size)
 
@@ -234,9 +270,7 @@ def _check_detail(report: Report, row: Row, promised: str | None) -> None:
         report.add("detail", f"The detail of event {row.seq} was changed.", row.seq, row.event_id)
 
 
-def _compare(report: Report, checkpoint: Checkpoint | None, frontier: Frontier) -> None:
-    if checkpoint is None:
-        return
+def _compare(report: Report, checkpoint: Checkpoint, frontier: Frontier) -> None:
     if frontier.size == checkpoint.size and frontier.root == checkpoint.root:
         report.checkpoints_matched += 1
     else:
