@@ -14,6 +14,7 @@ from typing import Any
 import environ
 import structlog
 from csp.constants import NONE, SELF
+from psycopg import IsolationLevel
 from psycopg.conninfo import make_conninfo
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -103,6 +104,9 @@ DATABASES: dict[str, Any] = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# The seal of the audit trail needs it (docs/audit.md), so no setting of the server or the role decides. At this level
+# commits wait for each other and never fail because of each other.
+DATABASES["default"].setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Counters of throttled callers and signs of life are shared by all processes; the default of 300 rows would evict them.
 CACHES = {
@@ -173,6 +177,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.apply_delegations": 30,
         "reviews.escalate_items": 60,
         "audit.write_due_checkpoint": 30,
+        "audit.send_checkpoints": 30,
+        "audit.seal_stream": 5,
     }.items()
 }
 
@@ -300,6 +306,9 @@ AUDIT_CHECKPOINT_DIR = Path(env.str("AUDIT_CHECKPOINT_DIR", default=str(DATA_DIR
 AUDIT_KEY_FILE = Path(env.str("AUDIT_KEY_FILE", default=str(DATA_DIR / "keys" / "audit-ed25519.pem")))
 AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="remit.local/audit/1")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS", default=300))
+# Further places that each checkpoint is sent to (docs/audit.md), and who must own the trail's tables.
+AUDIT_CHECKPOINT_PLACES: list[str] = env.str("AUDIT_CHECKPOINT_PLACES", default="").split()
+AUDIT_TABLE_OWNER = env.str("AUDIT_TABLE_OWNER", default="")
 AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
