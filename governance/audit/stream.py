@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from governance.audit.actions import Verb
 from governance.audit.canonical import canonical
 from governance.audit.log import Subject, new_id, record
+from governance.audit.retry import once_more
 from governance.audit.stream_triggers import MOST_PER_BATCH
 from governance.kernel.actors import Actor
 from governance.kernel.merkle import root
@@ -92,6 +93,7 @@ def append(lines: Iterable[Line]) -> list[UUID]:
     return ids
 
 
+@once_more
 def seal_pending(*, now: datetime, actor: Actor) -> Batch | None:
     """Chain the next committed lines, at most MOST_PER_BATCH, and record the batch; None when none is waiting.
 

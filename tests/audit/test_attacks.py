@@ -183,6 +183,7 @@ def test_switched_off_triggers_are_found_while_they_are_off(trail: list[UUID], w
         ("UPDATE audit_auditdetail SET text = '{{}}'", "detail"),
         ("DELETE FROM audit_auditdetail", "detail"),
         ("UPDATE audit_audithead SET seq = 5", "head"),
+        ("UPDATE audit_audithead SET seq = 99", "head"),
         ("DELETE FROM audit_audithead", "head"),
         (
             "INSERT INTO audit_auditevent (id, occurred_at, verb, actor_kind, actor_id, subject_kind, subject_id, "
@@ -240,13 +241,16 @@ def test_an_old_backup_is_found_and_goes_on_only_as_a_new_epoch(
         write_checkpoint(now=now, actor=SIGNER)
         _point_to(backup)
 
-        make_event()
         assert codes() == {"cut"}
-        with pytest.raises(CheckpointRefused, match="older state was restored"):
+        with pytest.raises(CheckpointRefused, match="3 events was signed, but the database holds 2"):
+            write_checkpoint(now=now, actor=SIGNER)
+        make_event()
+        assert codes() == {"root"}
+        with pytest.raises(CheckpointRefused, match="first 3 events are not the ones that were signed"):
             write_checkpoint(now=now, actor=SIGNER)
         begun = begin_epoch(actor=SIGNER, now=now, reason="Monday's backup was restored.")
 
-        assert [(fit.fits_to, fit.signed_to) for fit in begun.fits] == [(1, 4)]
+        assert [(fit.fits_to, fit.signed_to) for fit in begun.fits] == [(1, 3)]
         assert verify().is_intact
         assert AuditEvent.objects.count() == 5
     finally:

@@ -345,8 +345,9 @@ def case_task_done(make):
 
 
 def case_settle(make):
-    order, me = task(make)
-    return lambda: settle_order(order=order, reason="It goes next week.", actor=me, now=make.NOW)
+    order, _ = task(make)
+    boss = make.actor(make.person(Role.CAMPAIGN_MANAGER))
+    return lambda: settle_order(order=order, reason="It goes next week.", actor=boss, now=make.NOW)
 
 
 def case_recall_order(make):
@@ -461,7 +462,7 @@ def case_sign_brake(make):
         (case_lapse, "approval.lapsed"),
         (case_mail, "mail.sent"),
         (case_release_order, "order.approved"),
-        (case_refuse_order, "order.refused"),
+        (case_refuse_order, "item.recalled order.refused"),
         (case_task, "item.decided order.task_opened"),
         (case_task_done, "order.task_done"),
         (case_settle, "order.settled"),
