@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_task_publish, beat_init
+from celery.signals import after_task_publish, beat_init, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "governance.settings")
 
@@ -22,6 +22,15 @@ def record_beat(**kwargs: Any) -> None:
 
     close_old_connections()  # nothing else in beat notices that the database was restarted
     health.record_heartbeat("beat")
+
+
+@worker_init.connect
+@beat_init.connect
+def look_at_the_guards(**kwargs: Any) -> None:
+    """Worker and beat say at their start when the database no longer guards the audit trail."""
+    from governance.audit.checks import report_drift
+
+    report_drift()
 
 
 @beat_init.connect

@@ -14,6 +14,7 @@ from typing import Any
 import environ
 import structlog
 from csp.constants import NONE, SELF
+from psycopg import IsolationLevel
 from psycopg.conninfo import make_conninfo
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -103,6 +104,9 @@ DATABASES: dict[str, Any] = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# The seal of the audit trail needs it (docs/audit.md), so no setting of the server or the role decides. At this level
+# commits wait for each other and never fail because of each other.
+DATABASES["default"].setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Counters of throttled callers and signs of life are shared by all processes; the default of 300 rows would evict them.
 CACHES = {
@@ -176,6 +180,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.measure_estate": 600,
         "reviews.build_due_packs": 30,
         "audit.write_due_checkpoint": 30,
+        "audit.send_checkpoints": 30,
+        "audit.seal_stream": 5,
     }.items()
 }
 
@@ -307,6 +313,9 @@ AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS"
 # source (what a pack calls the limit).
 EVIDENCE_DIR = Path(env.str("EVIDENCE_DIR", default=str(DATA_DIR / "evidence")))
 EVIDENCE_REMEDIATION_DAYS = env.int("EVIDENCE_REMEDIATION_DAYS", default=30)
+# Further places that each checkpoint is sent to (docs/audit.md), and who must own the trail's tables.
+AUDIT_CHECKPOINT_PLACES: list[str] = env.str("AUDIT_CHECKPOINT_PLACES", default="").split()
+AUDIT_TABLE_OWNER = env.str("AUDIT_TABLE_OWNER", default="")
 AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.plugins.queues",
     "tests.plugins.redis_lists",
     "tests.plugins.tree",
+    "tests.plugins.writer",
 ]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")

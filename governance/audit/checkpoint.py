@@ -26,6 +26,7 @@ from governance.audit.lineage import Epoch, current_epoch, epochs_outside
 from governance.audit.log import Subject, record
 from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink
 from governance.audit.notes import BadNote, Checkpoint, open_checkpoint, sign_checkpoint, verifier_key
+from governance.audit.retry import once_more
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
 from governance.kernel.merkle import Frontier, leaf_hash
@@ -45,6 +46,7 @@ class CheckpointRefused(DomainError):
     title = "The audit trail was not signed"
 
 
+@once_more
 def write_checkpoint(*, now: datetime, actor: Actor) -> Checkpoint | None:
     """Sign the trail as committed so far, write the file, record it; None when there is nothing new to sign.
 

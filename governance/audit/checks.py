@@ -1,13 +1,47 @@
-"""A system check: the database still guards the trail. Runs with `check --database default` and before `migrate`."""
+"""Does the database still guard the trail? Asked by `check --database default`, before `migrate`, at every start, by
+`/readyz`.
+
+A deployment (`manage.py prepare`) is refused while a guard is broken. A program that starts is not: somebody has to be
+able to look at the trail and verify it. It logs each problem as an error, and `/readyz` answers 503 until it is mended,
+so that no balancer sends people there.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+from django.conf import settings
 from django.core.checks import Error, Tags, register
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from governance.audit import triggers
+from governance.audit import drift, triggers
+
+logger = structlog.get_logger(__name__)
+
+
+def find_drift() -> list[str]:
+    """What is not as it was set up, one sentence each; empty also while a migration of the trail waits.
+
+    Where `AUDIT_TABLE_OWNER` says that the programs only write, being able to switch guards off counts as well.
+    """
+    if triggers.EVENT not in connection.introspection.table_names() or _awaits_migration():
+        return []
+    return [*drift.broken_guards(), *(drift.open_doors() if settings.AUDIT_TABLE_OWNER else ())]
+
+
+def report_drift() -> list[str]:
+    """At the start of a program: log what drifted. A database that does not answer is not this function's matter."""
+    try:
+        problems = find_drift()
+    except DatabaseError:
+        logger.warning("audit.guards_unknown", exc_info=True)
+        return []
+    finally:
+        connection.close()  # programs fork after this
+    for sentence in problems:
+        logger.error("audit.guard_broken", message=f"Audit trail: {sentence}. Verify the trail, then mend the guard.")
+    return problems
 
 
 @register(Tags.database)
@@ -25,7 +59,7 @@ def check_guards(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
             hint="Somebody changed the database's own rules. Verify the trail, then install the guards again.",
             id="audit.E001",
         )
-        for sentence in triggers.broken_guards()
+        for sentence in drift.broken_guards()
     ]
 
 

@@ -157,7 +157,7 @@ def _rows(entry: Record) -> tuple[EventRow, DetailRow | None]:
         raise UnknownVerb(f"{entry.verb!r} is not a verb of the trail")
     if entry.outcome != "success" and not OUTCOME.fullmatch(entry.outcome):
         raise ValueError(f"{entry.outcome!r} is not an outcome: use one lower-case word")
-    event_id, at, verb = _new_id(), rfc3339(entry.now), entry.verb.value
+    event_id, at, verb = new_id(), rfc3339(entry.now), entry.verb.value
     actor, subject = entry.actor, entry.subject
     actor_kind, actor_id, subject_id = str(actor.kind), str(actor.id), str(subject.id)
     detail = _detail(event_id, entry)
@@ -179,7 +179,7 @@ def _rows(entry: Record) -> tuple[EventRow, DetailRow | None]:
     return row, detail
 
 
-def _new_id() -> UUID:
+def new_id() -> UUID:
     """A UUID of version 7 (RFC 9562): in order of time, so that indexes of a long trail grow at their end only."""
     number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(secrets.token_bytes(10))
     return UUID(int=number & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)

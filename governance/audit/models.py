@@ -120,3 +120,23 @@ class AuditDetail(models.Model):
 
     def __str__(self) -> str:
         return f"detail of {self.event_id}"
+
+
+class AuditPlace(models.Model):
+    """What a further place outside (an object store, a log server, an address) has taken of the checkpoints so far.
+
+    key: a hash of the place's address in the settings, which may hold a secret. One of `kept_at` and `failed_at` may
+    be empty; `failure` says what went wrong last and is empty while the place works.
+    """
+
+    key = models.CharField(primary_key=True, max_length=64)
+    origin = models.CharField(max_length=200, default="")
+    size = models.BigIntegerField(default=0)
+    kept_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, default="")
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.key} at {self.size}"

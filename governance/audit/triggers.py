@@ -17,74 +17,28 @@ transaction, and a firing does not need the row. So a row that is found there al
 A migration installs what stands here. Whoever changes it adds a migration that installs it again.
 """
 
-from dataclasses import dataclass
-
-from django.db import connection
+from governance.audit import stream_triggers
+from governance.audit.guard_parts import (
+    BEFORE,
+    BY_A_CLIENT,
+    DELETE,
+    FOREIGN,
+    INSERT,
+    ONLY_ERASURE,
+    ONLY_SEALING,
+    OWN_TRANSACTION,
+    REFUSE_CHANGE,
+    REPLICATED,
+    ROW,
+    TRUNCATE,
+    UPDATE,
+    Function,
+    Trigger,
+)
 
 EVENT, LINK, HEAD = "audit_auditevent", "audit_auditlink", "audit_audithead"
 CHECKPOINT, DETAIL = "audit_auditcheckpoint", "audit_auditdetail"
 PENDING = "audit_pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function in the schema of the trail's tables. `body` is compared with the database's own copy."""
-
-    name: str
-    body: str
-    signature: str = "() RETURNS trigger LANGUAGE plpgsql"
-    parameters: str = ""
-
-    def create(self) -> str:
-        return f"CREATE OR REPLACE FUNCTION {self.name}{self.signature} AS $body${self.body}$body$;"
-
-    def drop(self) -> str:
-        return f"DROP FUNCTION IF EXISTS {self.name}({self.parameters});"
-
-
-REFUSE_CHANGE = Function(
-    "audit_refuse_change",
-    """
-BEGIN
-    RAISE EXCEPTION 'the audit trail is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-# Runs only when its trigger's condition holds. A condition costs a tenth of a call, and links are written in bulk.
-ONLY_SEALING = Function(
-    "audit_only_sealing",
-    """
-BEGIN
-    RAISE EXCEPTION 'only sealing at commit writes %: % is refused', TG_TABLE_NAME, TG_OP
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-OWN_TRANSACTION = Function(
-    "audit_own_transaction",
-    """
-BEGIN
-    RAISE EXCEPTION 'a row of % claims to belong to another transaction', TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-ONLY_ERASURE = Function(
-    "audit_only_erasure",
-    """
-BEGIN
-    IF OLD.erased_at IS NOT NULL OR NEW.event_id <> OLD.event_id OR NEW.erased_at IS NULL THEN
-        RAISE EXCEPTION 'a detail of the audit trail can only be erased, not changed'
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    RETURN NEW;
-END
-""",
-)
 
 # 0x636861696e2e763100 is "chain.v1" and a NUL: it keeps these hashes apart from those of the tree.
 CHAIN_STEP = Function(
@@ -154,43 +108,18 @@ END
     "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER",
 )
 
-FUNCTIONS = (REFUSE_CHANGE, ONLY_SEALING, OWN_TRANSACTION, ONLY_ERASURE, CHAIN_STEP, CALL_SEAL, SEAL)
-
-# Bits of pg_trigger.tgtype.
-ROW, BEFORE, INSERT, DELETE, UPDATE, TRUNCATE = 1, 2, 4, 8, 16, 32
-WORDS = {INSERT: "INSERT", DELETE: "DELETE", UPDATE: "UPDATE", TRUNCATE: "TRUNCATE"}
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """One trigger: `kind` is the sum of the bits above; `condition` is its WHEN, both as PostgreSQL tells them."""
-
-    name: str
-    table: str
-    kind: int
-    function: Function
-    is_deferred: bool = False
-    condition: str = ""
-
-    def create(self) -> str:
-        moment = "BEFORE" if self.kind & BEFORE else "AFTER"
-        events = " OR ".join(word for bit, word in WORDS.items() if self.kind & bit)
-        level = "ROW" if self.kind & ROW else "STATEMENT"
-        constraint = "CONSTRAINT " if self.is_deferred else ""
-        deferred = "DEFERRABLE INITIALLY DEFERRED " if self.is_deferred else ""
-        condition = f"WHEN {self.condition} " if self.condition else ""
-        return (
-            f"CREATE {constraint}TRIGGER {self.name} {moment} {events} ON {self.table} {deferred}"
-            f"FOR EACH {level} {condition}EXECUTE FUNCTION {self.function.name}();\n"
-            f"ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name};"
-        )
-
-
-# Depth 0 is a statement of a client; the statements of the sealing triggers run deeper.
-BY_A_CLIENT = "((pg_trigger_depth() = 0))"
-FOREIGN = "((new.xact <> pg_current_xact_id()))"
-# Rows applied by logical replication fire row triggers only.
-REPLICATED = "((current_setting('session_replication_role'::text) = 'replica'::text))"
+FUNCTIONS = (
+    REFUSE_CHANGE,
+    ONLY_SEALING,
+    OWN_TRANSACTION,
+    ONLY_ERASURE,
+    CHAIN_STEP,
+    CALL_SEAL,
+    SEAL,
+    stream_triggers.SEAL,
+)
+# These run with their owner's rights, so nobody else's schema may come into their name look-up.
+DEFINERS = (CALL_SEAL, SEAL, stream_triggers.SEAL)
 
 TRIGGERS = (
     Trigger("audit_event_seal", EVENT, INSERT, CALL_SEAL),
@@ -214,6 +143,7 @@ TRIGGERS = (
     Trigger("audit_detail_only_erasure", DETAIL, ROW | BEFORE | UPDATE, ONLY_ERASURE),
     Trigger("audit_detail_no_delete", DETAIL, ROW | BEFORE | DELETE, REFUSE_CHANGE),
     Trigger("audit_detail_no_truncate", DETAIL, BEFORE | TRUNCATE, REFUSE_CHANGE),
+    *stream_triggers.TRIGGERS,
 )
 
 COLUMNS = """
@@ -250,13 +180,14 @@ CREATE OR REPLACE AGGREGATE audit_chain(start bytea, seq bigint, payload_hash by
     (SFUNC = audit_chain_step, STYPE = bytea);
 """
 
-# These functions run with their owner's rights, so nobody else's schema may come into their name look-up.
-FIX_SEARCH_PATH = """
+FIX_SEARCH_PATH = "".join(
+    f"""
 DO $$ BEGIN
-    EXECUTE format('ALTER FUNCTION audit_seal() SET search_path = pg_catalog, %1$I, pg_temp;'
-                   'ALTER FUNCTION audit_call_seal() SET search_path = pg_catalog, %1$I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION {function.name}() SET search_path = pg_catalog, %1$I, pg_temp', current_schema());
 END $$;
 """
+    for function in DEFINERS
+)
 
 
 def install_sql() -> str:
@@ -264,7 +195,9 @@ def install_sql() -> str:
     functions = [function.create() for function in FUNCTIONS]
     replaced = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
     triggers = [trigger.create() for trigger in TRIGGERS]
-    return "\n".join([PENDING_TABLE, *functions, AGGREGATE, FIX_SEARCH_PATH, *replaced, *triggers])
+    return "\n".join(
+        [PENDING_TABLE, stream_triggers.TABLES, *functions, AGGREGATE, FIX_SEARCH_PATH, *replaced, *triggers]
+    )
 
 
 def remove_sql() -> str:
@@ -272,46 +205,5 @@ def remove_sql() -> str:
     triggers = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
     aggregate = "DROP AGGREGATE IF EXISTS audit_chain(bytea, bigint, bytea);"
     functions = [function.drop() for function in reversed(FUNCTIONS)]
-    return "\n".join([*triggers, aggregate, *functions, f"DROP TABLE IF EXISTS {PENDING};"])
-
-
-def broken_guards() -> list[str]:
-    """What is missing, switched off or altered, one sentence each; empty when every guard stands."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT t.tgrelid::regclass::text, t.tgname, t.tgtype, t.tgenabled,
-                   coalesce(substring(pg_get_triggerdef(t.oid) FROM ' WHEN (.*) EXECUTE FUNCTION '), ''),
-                   t.tgdeferrable AND t.tginitdeferred, p.proname, p.prosrc
-            FROM unnest(%s::text[]) AS guarded (name)
-            JOIN pg_trigger t ON t.tgrelid = to_regclass(guarded.name)
-            JOIN pg_proc p ON p.oid = t.tgfoid
-            WHERE NOT t.tgisinternal
-            """,
-            [sorted({trigger.table for trigger in TRIGGERS})],
-        )
-        found = {(table, name): tuple(rest) for table, name, *rest in cursor.fetchall()}
-        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [CHAIN_STEP.name])
-        chain_steps = [body for (body,) in cursor.fetchall()]
-    problems = [problem for trigger in TRIGGERS if (problem := _problem(trigger, found))]
-    if chain_steps != [CHAIN_STEP.body]:
-        problems.append(f"function {CHAIN_STEP.name} is not the one that was installed")
-    return problems
-
-
-def guards_intact() -> bool:
-    """Whether the database still refuses changes to the trail and seals new rows."""
-    return not broken_guards()
-
-
-def _problem(trigger: Trigger, found: dict[tuple[str, str], tuple[object, ...]]) -> str:
-    state = found.get((trigger.table, trigger.name))
-    if state is None:
-        return f"trigger {trigger.name} on {trigger.table} is missing"
-    kind, enabled, condition, is_deferred, function, body = state
-    if enabled != "A":
-        return f"trigger {trigger.name} on {trigger.table} is switched off or not ENABLE ALWAYS"
-    expected = (trigger.kind, trigger.condition, trigger.is_deferred, trigger.function.name, trigger.function.body)
-    if (kind, condition, is_deferred, function, body) != expected:
-        return f"trigger {trigger.name} on {trigger.table} is not the one that was installed"
-    return ""
+    tables = f"DROP TABLE IF EXISTS {', '.join([PENDING, *stream_triggers.NAMES])};"
+    return "\n".join([*triggers, aggregate, *functions, tables])

@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.db import connection
 
-from governance.audit import outside, triggers
+from governance.audit import drift, outside
 from governance.audit.canonical import rfc3339
 from governance.audit.keys import load_or_create_key
 from governance.audit.lineage import Epoch, begun_records, current_epoch, epochs_outside
 from governance.audit.log import commitment
 from governance.audit.models import AuditCheckpoint, AuditHead
 from governance.audit.notes import BadNote, Checkpoint
+from governance.audit.verify_stream import check_stream
 from governance.kernel.merkle import HASH_SIZE, Frontier, leaf_hash
 
 ROWS_PER_READ = 2000
@@ -54,6 +55,8 @@ class Report:
     details_erased: int = 0
     checkpoints_matched: int = 0
     newest_checkpoint: int | None = None
+    lines_sealed: int = 0
+    lines_pending: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -103,7 +106,7 @@ def verify(*, public_key: Ed25519PublicKey | None = None, from_checkpoint: bool 
     """
     epoch = current_epoch()
     report = Report(origin=epoch.origin)
-    for sentence in triggers.broken_guards():
+    for sentence in drift.broken_guards():
         report.add("guard", f"{sentence[0].upper()}{sentence[1:]}.")
     head = AuditHead.objects.filter(id=1).first()
     if head is None:
@@ -114,6 +117,7 @@ def verify(*, public_key: Ed25519PublicKey | None = None, from_checkpoint: bool 
     start = _start(epoch, checkpoints, report) if from_checkpoint else Frontier()
     _read_rows(report, head, [*checkpoints.values(), *_of_earlier_epochs(epoch, key, report)], start)
     _find_unsealed(report)
+    check_stream(report, newest_only=from_checkpoint)
     return report
 
 
@@ -210,8 +214,10 @@ def _read_rows(report: Report, head: AuditHead, checkpoints: list[Checkpoint], f
         for checkpoint in by_size.get(row.seq, ()):
             _compare(report, checkpoint, frontier)
     report.size, report.head, report.root = expected - 1, previous.hex(), frontier.root.hex()
-    # Rows that committed while this was reading are ahead of the head read before; fewer rows are a loss.
-    if report.size < head.seq or (report.size == head.seq and previous != bytes(head.entry_hash)):
+    # Rows that committed while this was reading are ahead of the head read before; fewer rows are a loss. And the head
+    # read now is not behind what was read.
+    has_end = AuditHead.objects.filter(id=1, seq__gte=report.size).exists()
+    if report.size < head.seq or not has_end or (report.size == head.seq and previous != bytes(head.entry_hash)):
         report.add("head", f"The chain should end with link {head.seq} but ends differently.", report.size)
     for size in sorted(by_size):
         if size > report.size:

@@ -1,8 +1,9 @@
 """Health for operators: is the process alive, and could it do its work now?
 
-`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat and the migrations, and
-answers within about two seconds per question even when they do not: an orchestrator must get an answer, not a
-time-out. Neither shows more than an age or a sentence, because both are open to everybody who can reach the port.
+`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat, the migrations and the
+guards of the trail, and answers within about two seconds per question even when they do not: an orchestrator must get
+an answer, not a time-out. Neither shows more than an age or a sentence, because both are open to everybody who can
+reach the port.
 """
 
 import threading
@@ -21,6 +22,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from governance.audit.checks import find_drift
 
 HEARTBEATS = ("worker", "beat")
 HEARTBEAT_LIMIT = timedelta(seconds=30)
@@ -70,7 +73,7 @@ def run_checks() -> dict[str, Check]:
     checks = {"database": database, "broker": check_broker()}
     if not database.ok:
         unknown = Check(False, "not known while the database does not answer")
-        return checks | dict.fromkeys(("worker", "beat", "migrations"), unknown)
+        return checks | dict.fromkeys(("worker", "beat", "migrations", "trail"), unknown)
     return checks | check_records()
 
 
@@ -116,10 +119,10 @@ def check_records() -> dict[str, Check]:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL statement_timeout = '1500ms'")
             heartbeats = {name: _check_heartbeat(name) for name in HEARTBEATS}
-            return heartbeats | {"migrations": _check_migrations()}
+            return heartbeats | {"migrations": _check_migrations(), "trail": _check_trail()}
     except Exception as error:
         failed = Check(False, f"cannot be read ({type(error).__name__})")
-        return dict.fromkeys((*HEARTBEATS, "migrations"), failed)
+        return dict.fromkeys((*HEARTBEATS, "migrations", "trail"), failed)
 
 
 def _check_heartbeat(name: str) -> Check:
@@ -135,6 +138,12 @@ def _check_migrations() -> Check:
     executor = MigrationExecutor(connection)
     waiting = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     return Check(not waiting, f"{waiting} waiting: run `manage.py prepare`" if waiting else "all applied")
+
+
+def _check_trail() -> Check:
+    drifted = len(find_drift())
+    detail = f"{drifted} guards of the audit trail are not as installed: run `manage.py check --database default`"
+    return Check(not drifted, detail if drifted else "guarded")
 
 
 def _reach_broker() -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
-from governance.audit import triggers
+from governance.audit import drift, triggers
 from governance.audit.models import AuditDetail, AuditEvent, AuditLink
 from governance.kernel.actors import Actor
 
@@ -91,8 +91,8 @@ def test_the_orm_is_refused_too(db: None, make_event: MakeEvent) -> None:
 
 
 def test_installed_guards_are_intact(db: None) -> None:
-    assert triggers.broken_guards() == []
-    assert triggers.guards_intact()
+    assert drift.broken_guards() == []
+    assert drift.guards_intact()
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_guard_that_was_tampered_with_is_found(db: None, statement: str, found
     with connection.cursor() as cursor:
         cursor.execute(statement)
 
-    assert not triggers.guards_intact()
-    assert any(found in sentence for sentence in triggers.broken_guards())
+    assert not drift.guards_intact()
+    assert any(found in sentence for sentence in drift.broken_guards())
 
 
 def test_the_system_check_speaks_of_a_broken_guard(db: None) -> None:
@@ -172,7 +172,7 @@ def test_installing_the_guards_again_mends_them(db: None, damage: str) -> None:
         cursor.execute(damage)
         cursor.execute(triggers.install_sql())
 
-    assert triggers.guards_intact()
+    assert drift.guards_intact()
 
 
 def test_nothing_in_the_trail_has_a_foreign_key(db: None, actor: Actor) -> None:

@@ -28,6 +28,7 @@ from tests.bench.measures import (
 from tests.bench.place import Place
 from tests.bench.proofs import measure_proofs
 from tests.bench.report import Row
+from tests.bench.streams import measure_stream
 from tests.bench.verifying import measure_verifying
 
 OUTPUT = Path(".bench")
@@ -65,6 +66,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
     ),
+    (measure_stream, ("audit_stream_rows_per_s",)),
     (measure_desk, ("workbench_size_independence", "bulk_decide_per_s", "campaign_close_100k_s")),
     (
         measure_headline,

@@ -290,6 +290,13 @@ def bulk_audit(campaign: str, number: int, rounds: int) -> dict[str, Any]:
     return {**found, "rows": len(read)}
 
 
+def fill_stream(seconds: float, rounds: int) -> dict[str, Any]:
+    """See `tests.bench.streams.fill`."""
+    from tests.bench.streams import fill
+
+    return fill(seconds, rounds)
+
+
 def as_of(number: int, rounds: int) -> dict[str, Any]:
     """Milliseconds of reading an identity's access as of an earlier moment, and as it is now, in turns.
 

@@ -69,6 +69,7 @@ TARGETS = {
     "audit_overhead_percent": Target("value", "max", 25),
     "audit_bulk_rows_per_s": Target("ratio", "min", 0.5),
     "audit_verify_over_sha256": Target("ratio", "min", 0.4),
+    "audit_stream_rows_per_s": Target("ratio", "min", 0.5),
     "bulk_decide_per_s": Target("value", "min", 5_000),
     "workbench_size_independence": Target("ratio", "max", 1.3),
     "campaign_close_100k_s": None,

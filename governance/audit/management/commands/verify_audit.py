@@ -42,6 +42,8 @@ class Command(BaseCommand):
         write(f"Log          {report.origin}")
         write(f"Events       {report.size}, read from number {report.read_from}")
         write(f"Checkpoints  {report.checkpoints_matched} matched, newest {report.newest_checkpoint or 'none'}")
+        if report.lines_sealed or report.lines_pending:
+            write(f"Decisions    sealed through #{report.lines_sealed}; {report.lines_pending} pending")
         if report.details_erased:
             write(f"Erased       {report.details_erased} details, their events are still proved")
         write(f"Tree root    {report.root}")
