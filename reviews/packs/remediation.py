@@ -15,7 +15,7 @@ HEADER = (
     *("reading_is_later", "within_limit", "hours_to_proof", "outcome", "still_effective", "ticket", "restores"),
 )
 _FIELDS = (
-    *("order", "order__item", "order__decision", "order__source__name", "order__item__identity_name"),
+    *("order", "order__item", "order__decision", "order__item__source_name", "order__item__identity_name"),
     *("order__item__seen__label", "order__item__seen__credential", "order__action", "order__created_at"),
     *("order__decision__decided_at", "order__decision__until", "order__restores", "facts"),
 )
@@ -45,7 +45,7 @@ def _rows(pin: Pin, tally: Tally) -> Iterator[tuple[Any, ...]]:
         if facts["state"] not in NOTHING_OWED | {"verified"}:
             tally.show("unfinished", identity, access, action, facts["state"], facts["outcome"])
         yield (
-            *(row.order, row.order__item, row.order__decision, row.order__source__name, identity, access, action),
+            *(row.order, row.order__item, row.order__decision, row.order__item__source_name, identity, access, action),
             *(facts["state"], when(row.order__created_at), when(due)),
             *(pin.name_of(facts["second_by"]), when(facts["second_at"]), facts["summary"] or facts["instructions"]),
             *(_steps(facts), facts["pre_hash"], "; ".join(facts["side_effects"] or ()), yes(facts["irreversible"])),

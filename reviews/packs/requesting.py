@@ -48,8 +48,9 @@ def request_pack(
 ) -> EvidencePack:
     """Ask for the evidence of a review that has ended. A worker pins it to a checkpoint and writes the file.
 
-    is_queued: False when the caller builds it at once. once: what the sender calls this request; sent again, it raises AlreadyDone. A pack of the same review that waits
-    for its worker is returned instead of another one. Raises Forbidden, NotOver, AlreadyDone, KeyReused.
+    is_queued: False when the caller builds it at once. once: what the sender calls this request; sent again, it raises
+    AlreadyDone. A pack of the same review that waits for its worker is returned instead of another one. Raises
+    Forbidden, NotOver, AlreadyDone, KeyReused.
     """
     require_may_take_out(actor)
     with transaction.atomic(durable=True):
