@@ -65,11 +65,12 @@ def test_no_module_is_a_grab_bag() -> None:
 
 
 def test_no_module_grows_past_what_a_person_reads_at_once() -> None:
-    # The boundary is where the code must be split by use case, not a style preference.
+    # The boundary is where the code must be split by use case, not a style preference. The verifier is handed to people
+    # outside, who copy one file.
     long = {
         str(path.relative_to(ROOT)): lines
         for path in python_files("governance", "identities", "reviews")
-        if "migrations" not in path.parts and (lines := len(path.read_text().splitlines())) > 450
+        if not {"migrations", "standalone"} & set(path.parts) and (lines := len(path.read_text().splitlines())) > 450
     }
 
     assert long == {}

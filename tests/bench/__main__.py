@@ -28,6 +28,7 @@ from tests.bench.measures import (
 from tests.bench.place import Place
 from tests.bench.proofs import measure_proofs
 from tests.bench.report import Row
+from tests.bench.verifying import measure_verifying
 
 OUTPUT = Path(".bench")
 # In this order: the sync group leaves the database that the others read; the campaign's writes come last.
@@ -59,6 +60,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     (measure_import, ("import_100k_statements_s",)),
     (measure_push, ("push_create_over_drf", "push_unchanged_over_drf")),
     (measure_proofs, ("proof_p50_ms", "proof_p99_ms", "right_size_per_s")),
+    (measure_verifying, ("audit_verify_over_sha256",)),
     (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),

@@ -68,6 +68,7 @@ TARGETS = {
     "campaign_open_over_copy": Target("ratio", "min", 0.05),
     "audit_overhead_percent": Target("value", "max", 25),
     "audit_bulk_rows_per_s": Target("ratio", "min", 0.5),
+    "audit_verify_over_sha256": Target("ratio", "min", 0.4),
     "bulk_decide_per_s": Target("value", "min", 5_000),
     "workbench_size_independence": Target("ratio", "max", 1.3),
     "campaign_close_100k_s": None,
