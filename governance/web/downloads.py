@@ -1,13 +1,28 @@
-"""Files that are kept packed: handed on as they are to whoever can unpack them, otherwise unpacked piece by piece."""
+"""Files as downloads, piece by piece; what is kept packed is handed on as it is to whoever can unpack it."""
 
 import gzip
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 
 PIECE = 256 * 1024
+
+
+def file_download(path: Path, filename: str, *, content_type: str) -> StreamingHttpResponse:
+    """A download of a file, opened when the first piece is asked for. `filename` is one that we made."""
+    response = StreamingHttpResponse(_pieces(path), content_type=content_type)
+    response["Content-Length"] = str(path.stat().st_size)
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def packed_ndjson(filename: str, packed: bytes, *, accept_encoding: str) -> HttpResponseBase:

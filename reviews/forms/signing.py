@@ -27,4 +27,4 @@ class AcknowledgeForm(forms.Form):
     """The statement that somebody signs."""
 
     statement = forms.CharField(label="Statement", max_length=4000, widget=forms.Textarea(attrs={"rows": 5}))
-    state_digest = forms.CharField(widget=forms.HiddenInput, required=False, max_length=64)
+    seen = forms.CharField(widget=forms.HiddenInput, required=False, max_length=16)

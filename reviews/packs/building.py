@@ -167,10 +167,10 @@ def _pack_into(path: Path, pinned: Pin, progress: "_Progress") -> str:
             archive.add(name, progress.through(name, lines(pinned, tally)))
             if name == "audit-log.jsonl":
                 tally.frozen_before = frozen_before(pinned, tally)
-        for name, lines in policies(pinned, tally).items():
-            archive.add(name, lines)
-        for name, text in single_proofs(pinned, tally).items():
-            archive.add(name, [text])
+        for name, text in policies(pinned, tally).items():
+            archive.add(name, text)
+        for name, proof in single_proofs(pinned, tally).items():
+            archive.add(name, [proof])
         archive.add("report.html", report_html(pinned, tally))
         archive.add("VERIFY.md", verify_md(pinned, tally))
         program = verifier_program()

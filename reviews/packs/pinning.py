@@ -32,6 +32,7 @@ from reviews.models import (
     ReviewMail,
 )
 from reviews.policies import TOPICS
+from reviews.policies.deadline import table_of
 from reviews.selectors import reasoning_of
 
 # Orders may move between the signature and the snapshot; then both are made again.
@@ -86,7 +87,7 @@ def _keep(pack: EvidencePack, checkpoint: Checkpoint, now: datetime) -> None:
     pack.frozen = {
         "campaign": _campaign(campaign),
         "schedule": _schedule(campaign),
-        "policy": {name: topic.from_json(campaign.policy.get(name, {})).to_json() for name, topic in TOPICS.items()},
+        "policy": _policy(campaign),
         "sources": _sources(campaign),
         "mail": dict(campaign_mail(campaign)),
         "acknowledgements": [_acknowledgement(each) for each in campaign.acknowledgements.order_by("signed_at", "pk")],
@@ -119,6 +120,12 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "closed_by": campaign.closed_by,
         "cancelled_reason": campaign.cancelled_reason,
     }
+
+
+def _policy(campaign: Campaign) -> dict[str, Any]:
+    """Every topic of the review's rules written out, defaults included."""
+    rules = {name: topic.from_json(campaign.policy.get(name, {})).to_json() for name, topic in TOPICS.items()}
+    return rules | {"deadline": table_of(campaign.deadline_policy, campaign.policy).to_json()}
 
 
 def _schedule(campaign: Campaign) -> dict[str, Any] | None:

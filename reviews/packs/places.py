@@ -25,6 +25,11 @@ def file_of(pack: EvidencePack) -> Path:
     return Path(settings.EVIDENCE_DIR) / f"{pack.pk}.zip"
 
 
+def file_name(pack: EvidencePack) -> str:
+    """What the file is called where somebody keeps it: which review, as of which checkpoint."""
+    return f"remit-evidence-{str(pack.campaign_id)[:8]}-{pack.size}.zip"
+
+
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
     """A place to write that becomes `target` when all went well. Raises FolderUnusable.

@@ -12,10 +12,10 @@ HEADER = (
     *("order", "item", "decision", "source", "identity", "access", "action", "state", "ordered_at", "due_at"),
     *("released_by", "released_at", "plan", "steps", "plan_hash", "side_effects", "cannot_be_undone", "executed_at"),
     *("executed_by", "attempts", "proved_at", "proved_by_run", "run_began_at", "run_observed_at", "run_is_complete"),
-    *("is_later_than_the_change", "within_limit", "hours_to_proof", "outcome", "still_effective", "ticket", "restores"),
+    *("reading_is_later", "within_limit", "hours_to_proof", "outcome", "still_effective", "ticket", "restores"),
 )
 _FIELDS = (
-    *("order", "order__item", "order__decision", "order__source__name", "order__item__identity_name"),
+    *("order", "order__item", "order__decision", "order__item__source_name", "order__item__identity_name"),
     *("order__item__seen__label", "order__item__seen__credential", "order__action", "order__created_at"),
     *("order__decision__decided_at", "order__decision__until", "order__restores", "facts"),
 )
@@ -45,12 +45,12 @@ def _rows(pin: Pin, tally: Tally) -> Iterator[tuple[Any, ...]]:
         if facts["state"] not in NOTHING_OWED | {"verified"}:
             tally.show("unfinished", identity, access, action, facts["state"], facts["outcome"])
         yield (
-            *(row.order, row.order__item, row.order__decision, row.order__source__name, identity, access, action),
+            *(row.order, row.order__item, row.order__decision, row.order__item__source_name, identity, access, action),
             *(facts["state"], when(row.order__created_at), when(due)),
             *(pin.name_of(facts["second_by"]), when(facts["second_at"]), facts["summary"] or facts["instructions"]),
             *(_steps(facts), facts["pre_hash"], "; ".join(facts["side_effects"] or ()), yes(facts["irreversible"])),
             *(when(facts["applied_at"] or facts["task_reported_at"]), _executed_by(pin, facts), facts["attempts"]),
-            *_reading(facts, proved),
+            *_reading(facts, proved, row.order__created_at),
             *(verdict, _hours(decided_at, proved), facts["outcome"], _paths(facts), facts["ticket"]),
             row.order__restores,
         )
@@ -76,12 +76,15 @@ def _within(facts: dict[str, Any], proved: datetime | None, due: datetime, now: 
     return "no" if now > due else "not yet due"
 
 
-def _reading(facts: dict[str, Any], proved: datetime | None) -> tuple[Any, ...]:
-    """The reading that proves it, and whether it began after the change: only then does it speak about it."""
+def _reading(facts: dict[str, Any], proved: datetime | None, ordered_at: datetime) -> tuple[Any, ...]:
+    """The reading that proves it, and whether it is later than the change: only then does it speak about it.
+
+    When nobody said when the source was changed, it has to be later than the order.
+    """
     if proved is None:
         return ("", "", "", "", "", "")
-    changed = facts["applied_at"] or facts["task_reported_at"]
-    later = yes(when(facts["run_observed_at"]) > when(changed)) if changed and facts["run_observed_at"] else ""
+    changed = facts["applied_at"] or facts["task_reported_at"] or ordered_at
+    later = yes(when(facts["run_observed_at"]) > when(changed)) if facts["run_observed_at"] else ""
     began, observed = when(facts["run_started_at"]), when(facts["run_observed_at"])
     return (when(proved), facts["run"], began, observed, yes(facts["run_is_complete"]), later)
 
@@ -93,7 +96,9 @@ def _hours(decided_at: datetime, proved: datetime | None) -> int | str:
 def _executed_by(pin: Pin, facts: dict[str, Any]) -> str:
     if facts["applied_at"]:
         return "Remit (system:executor)"
-    return pin.name_of(facts["task_reported_by"])
+    if facts["task_reported_by"]:
+        return pin.name_of(facts["task_reported_by"])
+    return "not known; found done at the source" if facts["state"] == "verified" else ""
 
 
 def _steps(facts: dict[str, Any]) -> str:

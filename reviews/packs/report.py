@@ -117,18 +117,20 @@ def _charts(pin: Pin, tally: Tally) -> SafeString:
         Part(tally.within_limit["not applicable"], "withdrawn or let rest", "unknown"),
     ]
     independence = [
-        Part(tally.independence["passed"], "decided by somebody independent", "good"),
+        Part(tally.independence["independent"], "decided by somebody independent", "good"),
+        Part(tally.independence["owner, access not privileged"], "decided by the owner, not privileged", "calm"),
+        Part(tally.independence["policy"], "by the rules for silence", "warn"),
         Part(tally.independence["testimony"], "testimony", "calm"),
-        Part(tally.independence["passed on"], "passed on", "calm"),
-        Part(tally.independence["by policy"], "by the rules", "warn"),
         Part(tally.independence["violated"], "not independent", "bad"),
-        Part(tally.independence["not answered"], "nobody answered", "unknown"),
+        Part(tally.independence["nobody answered"], "nobody answered", "unknown"),
     ]
     return format_html(
         "<h2>In pictures</h2>{}{}{}{}{}",
         bar("How the questions ended", ended, "Each question once; all answers stand in decisions.csv."),
         bar("Was the use of the access known?", known, "Not observable is never taken for unused."),
-        bar("Who answered", independence, "Each answer once, and each question without one; reviewers.csv."),
+        bar(
+            "Who answered", independence, "Each answer that stands once, and each question without any; reviewers.csv."
+        ),
         bar("The changes at the sources", _order_parts(tally.orders), "As of the checkpoint; remediation.csv."),
         bar("Proved in time", limit),
     )

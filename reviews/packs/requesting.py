@@ -1,7 +1,7 @@
 """Ask for the evidence of a review, see which packs there are, and take one out."""
 
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, NotFound
 from governance.people.access import require_role
 from identities.services.request_keys import Once, remember, require_new
@@ -39,12 +39,18 @@ class PackNotReady(Conflict):
 
 
 def request_pack(
-    *, campaign: Campaign, actor: Actor, now: datetime, once: Once[EvidencePack] | None = None
+    *,
+    campaign: Campaign,
+    actor: Actor,
+    now: datetime,
+    once: Once[EvidencePack] | None = None,
+    is_queued: bool = True,
 ) -> EvidencePack:
     """Ask for the evidence of a review that has ended. A worker pins it to a checkpoint and writes the file.
 
-    once: what the sender calls this request; sent again, it raises AlreadyDone. A pack of the same review that waits
-    for its worker is returned instead of another one. Raises Forbidden, NotOver, AlreadyDone, KeyReused.
+    is_queued: False when the caller builds it at once. once: what the sender calls this request; sent again, it raises
+    AlreadyDone. A pack of the same review that waits for its worker is returned instead of another one. Raises
+    Forbidden, NotOver, AlreadyDone, KeyReused.
     """
     require_may_take_out(actor)
     with transaction.atomic(durable=True):
@@ -54,7 +60,8 @@ def request_pack(
         if locked.state not in OVER:
             raise NotOver(f"“{locked.name}” is {locked.state}. Its evidence can be packed when it has ended.")
         pack = locked.packs.filter(state=PackState.WAITING, size=None).first() or _write(locked, actor, now)
-        dispatch.after_commit("reviews.build_pack", pack_id=str(pack.pk))
+        if is_queued:
+            dispatch.after_commit("reviews.build_pack", pack_id=str(pack.pk))
         if once is not None:
             remember(once, pack, now=now)
     return pack
@@ -63,6 +70,20 @@ def request_pack(
 def require_may_take_out(actor: Actor) -> None:
     """Whoever runs or audits reviews; tokens with `audit:read`, because a pack holds the trail. Raises Forbidden."""
     require_role(actor, *MAY_TAKE_OUT, scope=SCOPE)
+
+
+def access_review(*, actor: Actor, campaign_id: UUID | str) -> Campaign:
+    """The review whose evidence the actor may take out, or NotFound: a program that reads the trail reads all of them.
+
+    Raises Forbidden.
+    """
+    require_may_take_out(actor)
+    if actor.kind is not ActorKind.API_CLIENT:
+        return access_campaign(actor=actor, campaign_id=campaign_id)
+    campaign = Campaign.objects.select_related("schedule", "manager").filter(pk=campaign_id).first()
+    if campaign is None:
+        raise NotFound("There is no such review.")
+    return campaign
 
 
 def _write(campaign: Campaign, actor: Actor, now: datetime) -> EvidencePack:
@@ -82,7 +103,7 @@ def _write(campaign: Campaign, actor: Actor, now: datetime) -> EvidencePack:
 
 
 def list_packs(*, campaign: Campaign, actor: Actor) -> QuerySet[EvidencePack]:
-    """The packs of a review, newest first. The caller has reached the review through `access_campaign`."""
+    """The packs of a review, newest first. The caller has reached the review through `access_review`."""
     require_may_take_out(actor)
     return campaign.packs.select_related("campaign").defer("frozen").order_by("-requested_at", "-pk")
 
@@ -93,11 +114,11 @@ def access_pack(*, actor: Actor, pack_id: UUID | str) -> EvidencePack:
     pack = EvidencePack.objects.select_related("campaign").defer("frozen").filter(pk=pack_id).first()
     if pack is None:
         raise NotFound("There is no such pack, or it is not yours to see.")
-    access_campaign(actor=actor, campaign_id=pack.campaign_id)
+    access_review(actor=actor, campaign_id=pack.campaign_id)
     return pack
 
 
-def take_out(*, pack: EvidencePack, actor: Actor, now: datetime) -> Any:
+def take_out(*, pack: EvidencePack, actor: Actor, now: datetime) -> Path:
     """Record that the actor takes the file out, and return its path. Call it before the first byte leaves.
 
     A file that was lost is asked for again: it comes out the same. Raises Forbidden, PackNotReady.

@@ -17,11 +17,12 @@ HEADER = (
 )
 FALLBACK = frozenset({"fallback", "campaign_manager", "anyone", "nobody"})
 HANDED_ON = frozenset({"delegated", "named", "stand_in"})
+PASSING_ON = frozenset({"not_mine", "dont_know"})
 REACHED = frozenset({"asked", "away"})
 _FIELDS = (
     *("pk", "source_name", "identity_name", "seen__label", "seen__credential", "is_privileged", "resolution"),
     *("assignee", "seen__owner", "decisions__pk", "decisions__answer", "decisions__decided_by"),
-    *("decisions__decided_by_policy", "decisions__is_attestation"),
+    *("decisions__decided_by_policy", "decisions__is_attestation", "decisions__recalls", "decisions__recalled_by__pk"),
 )
 Step = Mapping[str, Any]
 
@@ -40,8 +41,8 @@ def _rows(pin: Pin, tally: Tally) -> Iterator[tuple[Any, ...]]:
         step, chain = _asked_by(asked, steps), _stands_for(asked, steps)
         owner = row.seen__owner
         is_owner = bool(owner) and owner in {asked, *chain}
-        role = _role(row.decisions__pk, person, row.decisions__is_attestation)
-        verdict = _verdict(role, row.is_privileged and is_owner, row.decisions__answer)
+        role = _role(row)
+        verdict = _verdict(role, is_owner, row.is_privileged)
         tally.independence[verdict] += 1
         yield (
             *(row.pk, row.source_name, row.identity_name, access_of(row.seen__label, row.seen__credential)),
@@ -54,25 +55,28 @@ def _rows(pin: Pin, tally: Tally) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _role(decision: Any, person: Any, testifies: bool | None) -> str:
-    if decision is None:
+def _role(row: Any) -> str:
+    if row.decisions__pk is None:
         return "nobody answered"
-    if person is None:
+    if row.decisions__recalls is not None or row.decisions__recalled_by__pk is not None:
+        return "taken back"
+    if row.decisions__decided_by is None:
         return "policy"
-    return "testimony" if testifies else "decision"
-
-
-def _verdict(role: str, is_own: bool, answer: str | None) -> str:
-    """What the evidence says about independence; an owner may testify about privileged access and not decide on it."""
-    if role == "nobody answered":
-        return "not answered"
-    if role == "policy":
-        return "by policy"
-    if answer in {"not_mine", "dont_know"}:
+    if row.decisions__answer in PASSING_ON:
         return "passed on"
-    if role == "testimony":
-        return "testimony"
-    return "violated" if is_own else "passed"
+    return "testimony" if row.decisions__is_attestation else "decision"
+
+
+def _verdict(role: str, is_owner: bool, is_privileged: bool) -> str:
+    """What the evidence says about independence: an owner may testify about privileged access, not decide on it.
+
+    Of other access an owner's answer stands, where the review asks owners; the file says so in each row.
+    """
+    if role != "decision":
+        return role
+    if not is_owner:
+        return "independent"
+    return "violated" if is_privileged else "owner, access not privileged"
 
 
 def _asked_by(person: str, steps: Sequence[Step]) -> Step:

@@ -51,6 +51,7 @@ from reviews.models import (
     ChangeWindow,
     Decision,
     Delegation,
+    EvidencePack,
     Freeze,
     Order,
     Remark,
@@ -61,6 +62,7 @@ from reviews.models import (
     WebhookEndpoint,
 )
 from reviews.notices.keys import fingerprint_of, new_salt, secret_of
+from reviews.packs.places import file_of
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -91,6 +93,7 @@ class Belongings:
     remark: Remark
     window: ChangeWindow
     freeze: Freeze
+    pack: EvidencePack
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -119,6 +122,7 @@ class Belongings:
             "remark_id": self.remark.pk,
             "window_id": self.window.pk,
             "freeze_id": self.freeze.pk,
+            "pack_id": self.pack.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
@@ -313,8 +317,26 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         remark,
         ChangeWindow.objects.create(source=source, **_window(), created_by=user),
         Freeze.objects.create(source=source, **_freeze(), created_by=user),
+        _pack(campaign),
         absence,
     )
+
+
+def _pack(campaign: Campaign) -> EvidencePack:
+    """A pack that is ready, and a file in its place; and a signature on the review's result."""
+    now, owner = timezone.now(), campaign.manager
+    pinned: dict[str, Any] = {"origin": "test", "size": 1, "root": bytes(32), "note": "note", "pinned_at": now}
+    pack = EvidencePack.objects.create(
+        campaign=campaign, requested_by={}, requested_at=now, state="ready", ready_at=now, file_size=4,
+        sha256="0" * 64, **pinned,
+    )  # fmt: skip
+    place = file_of(pack)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"pack")
+    campaign.acknowledgements.create(
+        signed_by=owner, signed_name=str(owner), statement="Seen.", state_digest="0" * 64, numbers={}, signed_at=now
+    )
+    return pack
 
 
 def _delivery(user: User) -> WebhookDelivery:
@@ -564,6 +586,7 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:watch_switch": lambda my: {"to": "off", "version": my.watch.version},
     "api_watches": lambda my: {"trigger": "reappeared", "fallback_reviewer": my.watch.fallback_reviewer.email},
     "api_watch": lambda my: {"days_to_answer": 5},
+    "reviews:campaign_acknowledge": lambda my: {"statement": "I have seen it."},
     "reviews:campaign_cancel": lambda my: {"reason": "Not needed."},
     "reviews:brake_budget": lambda my: {"source": my.source.slug, "per_hour": 5, "reason": "It is fragile."},
     "reviews:brake_release": lambda my: {"release-reason": "It is right."},

@@ -79,7 +79,7 @@ def address(operation: Operation, world: World) -> str:
         values |= {"slug": run.source.slug, "run_id": run.pk}
     if operation.path.startswith("/api/v1/items/{item_id}/decisions"):
         values["item_id"] = things.answered.pk
-    if str(operation) == "campaigns_ask_again":
+    if str(operation) in ("campaigns_ask_again", "packs_request"):
         values["campaign_id"] = world.silent.pk
     if str(operation) == "grants_ask":
         values["grant_id"] = things.answered.grant_id
