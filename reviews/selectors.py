@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import NotFound
@@ -15,6 +15,7 @@ from reviews.models import (
     Brake,
     BrakeState,
     Campaign,
+    DeadlinePolicy,
     Decision,
     Delegation,
     HitOutcome,
@@ -138,6 +139,20 @@ def campaign_progress(campaign: Campaign) -> dict[str, int]:
         **counts, total=Count("pk"), escalated=Count("pk", filter=Q(escalated_at__isnull=False))
     )
     return found | {"undecided": sum(found[state] for state in UNDECIDED)}
+
+
+def answered_by_deadline() -> QuerySet[Decision]:
+    """For `Exists` on items: the answers that stand because the deadline's policy gave them, and no person."""
+    spoken = Decision.objects.filter(item=OuterRef("pk"), decided_by_policy__in=DeadlinePolicy.values)
+    return spoken.filter(recalls=None, recalled_by=None)
+
+
+def count_by_deadline(campaign: Campaign) -> int:
+    """How many questions the deadline's policy decided; one query, none before the policy may speak."""
+    if campaign.state not in {CampaignState.CLOSING, CampaignState.CLOSED, CampaignState.COMPLETED}:
+        return 0
+    decided = ReviewItem.objects.filter(campaign=campaign, state=ItemState.DECIDED)
+    return decided.filter(Exists(answered_by_deadline())).count()
 
 
 def opening_progress(campaign: Campaign) -> dict[str, int]:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -33,7 +33,9 @@ from reviews.policies.stages import Stages
 from reviews.selectors import (
     UNDECIDED,
     access_campaign,
+    answered_by_deadline,
     campaign_progress,
+    count_by_deadline,
     list_campaigns,
     list_items,
     list_schedules,
@@ -225,11 +227,18 @@ def _held(campaign: Campaign) -> dict[str, Any] | None:
 def _progress(campaign: Campaign) -> dict[str, Any]:
     if campaign.state in {CampaignState.DRAFT, CampaignState.OPENING}:
         return {"opening": opening_progress(campaign), "is_moving": True}
-    counts = campaign_progress(campaign)
+    counts, by_deadline = campaign_progress(campaign), count_by_deadline(campaign)
+    segments = [Segment(counts[state], LABELS[state], TONES[state]) for state in ItemState if counts[state]]
+    if by_deadline:
+        # What a person answered and what silence came to are two different things.
+        segments = [each for each in segments if each.label != LABELS[ItemState.DECIDED]]
+        segments.insert(0, Segment(by_deadline, "by the deadline policy", "warn"))
+        segments.insert(0, Segment(counts[ItemState.DECIDED] - by_deadline, "decided", TONES[ItemState.DECIDED]))
     return {
         "counts": counts,
-        "answered": counts["total"] - counts["undecided"],
-        "segments": [Segment(counts[state], LABELS[state], TONES[state]) for state in ItemState if counts[state]],
+        "asked": counts["total"] - counts[ItemState.CANCELLED],
+        "answered": counts[ItemState.DECIDED] - by_deadline,
+        "segments": segments,
         "is_moving": campaign.state == CampaignState.CLOSING,
     }
 
@@ -253,10 +262,14 @@ def _load(campaign: Campaign) -> list[dict[str, Any]]:
     counted = (
         ReviewItem.objects.filter(campaign=campaign)
         .values("assignee_id", "assignee__name", "assignee__email")
-        .annotate(total=Count("pk"), undecided=Count("pk", filter=Q(state__in=UNDECIDED)))
+        .annotate(
+            total=Count("pk", filter=~Q(state=ItemState.CANCELLED)),
+            undecided=Count("pk", filter=Q(state__in=UNDECIDED)),
+            answered=Count("pk", filter=Q(~Exists(answered_by_deadline()), state=ItemState.DECIDED)),
+        )
         .order_by("-undecided", "assignee__name", "assignee_id")
     )
-    return [row | {"answered": row["total"] - row["undecided"]} for row in counted[:50]]
+    return list(counted[:50])
 
 
 def _chosen(request: PageRequest) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Orders as pages: what is to change at the sources, what happened, and what a person can still do about it."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,9 @@ VIEWS: dict[str, tuple[str, tuple[OrderState, ...] | None]] = {
     "all": ("All", ()),
 }
 DOERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
+# A page that shows how an order moves looks often; one that waits for people or for a date, at a calm pace.
+SOON = timedelta(minutes=5)
+MOVING_PACE, CALM_PACE = "3s", "20s"
 
 
 @require_safe
@@ -308,8 +312,10 @@ def _show(
         "may_call_off": may_be_called_off(order, request.actor),
         "may_retry": may_act and order.state in RETRYABLE,
         "restorations": list(order.restorations.order_by("created_at")),
-        "is_moving": order.state in {OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED},
+        "pace": _pace(order, hold, timezone.now()),
     }
+    has_moved_on = _has_moved_on(request, order)
+    context |= _news_of(request, order, context, has_moved_on=has_moved_on)
     response = render_page(
         request,
         "reviews/order_detail.html",
@@ -317,10 +323,41 @@ def _show(
         fragment="reviews/_order_life.html",
         status=refusal.status if refusal else status,
     )
-    if is_fragment(request) and not context["is_moving"]:
-        # It has come to rest: the page around the fragment now offers other things.
+    if has_moved_on and not context["moved_on"] and context["pace"] != MOVING_PACE:
+        # The page around the fragment now offers other things. Where somebody may be writing, they are told instead.
         response["HX-Refresh"] = "true"
     return response
+
+
+def _pace(order: Order, hold: Hold | None, now: datetime) -> str:
+    """How often the page looks at the order again; empty where it has ended."""
+    if order.state in SETTLED_ORDERS:
+        return ""
+    is_due_soon = order.state == OrderState.PLANNED and hold is None and order.execute_after - now < SOON
+    is_moving = is_due_soon or order.state in {OrderState.EXECUTING, OrderState.APPLIED}
+    return MOVING_PACE if is_moving else CALM_PACE
+
+
+def _news_of(request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
+def _has_moved_on(request: PageRequest, order: Order) -> bool:
+    """Whether the order is another than the one that the page, which asks for news of it, was made for."""
+    return is_fragment(request) and request.GET.get("seen", "") != f"{order.state}.{order.version}"
 
 
 def _is_restorable(order: Order) -> bool:

@@ -18,7 +18,7 @@ from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
-from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of
+from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of, standing_votes
 from reviews.models import Answer, Decision, ItemKind, Order, ReviewItem
 from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions
@@ -84,11 +84,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the person looking may do with the question. refusal: why they may not answer at all."""
+    """What the person looking may do with the question. refusal: why they may not answer at all.
+
+    votes: several people answer in this stage, so that what this one says is not yet the outcome.
+    """
 
     may_answer: bool
     attests: bool
     refusal: str
+    votes: bool = False
+
+    @property
+    def verb(self) -> str:
+        """What the button does, in its own words."""
+        return "Attest" if self.attests else "Give your vote" if self.votes else "Decide"
 
 
 def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
@@ -191,7 +200,8 @@ def standing_of(item: ReviewItem, actor: Actor) -> Standing:
     """Whether this person is asked, and whether their answer only attests."""
     if item.state not in UNDECIDED or item.campaign.state != CampaignState.OPEN or actor.person_id is None:
         return Standing(False, False, "")
-    if actor.person_id not in others_waiting(item, None):
+    asked = others_waiting(item, None)
+    if actor.person_id not in asked:
         return Standing(False, False, f"This question is assigned to {item.assignee}.")
     try:
         attests = is_attestation(actor.person_id, parties_of_item(item), item.resolution)
@@ -199,7 +209,12 @@ def standing_of(item: ReviewItem, actor: Actor) -> Standing:
         return Standing(False, False, refusal.message)
     if attests and not may_owners_answer(item):
         return Standing(False, True, "You own this identity, so somebody independent decides.")
-    return Standing(True, attests, "")
+    return Standing(True, attests, "", votes=len(asked) > 1 or _others_were_heard(item))
+
+
+def _others_were_heard(item: ReviewItem) -> bool:
+    """Whether somebody gave their vote in the present stage before."""
+    return stages_of(item.campaign).at(item.stage).people > 1 and bool(standing_votes(item))
 
 
 def decider_of(item: ReviewItem) -> str:
