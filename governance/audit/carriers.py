@@ -34,9 +34,12 @@ class Undelivered(Exception):
 class Carrier(Protocol):
     """One further place. wants_all: it gets every checkpoint, not the newest alone; pause: one at most so often."""
 
-    label: str
-    wants_all: bool
-    pause: timedelta
+    @property
+    def label(self) -> str: ...
+    @property
+    def wants_all(self) -> bool: ...
+    @property
+    def pause(self) -> timedelta: ...
 
     def send(self, checkpoint: Checkpoint, now: datetime) -> None:
         """Hand the checkpoint over. Raises Undelivered."""

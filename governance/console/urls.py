@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.console import audit_export, health, overview, trail, views
+from governance.console import audit_export, health, overview, seals, trail, views
 
 app_name = "console"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("theme/", views.set_theme, name="theme"),
     path("styleguide/", views.styleguide, name="styleguide"),
     path("audit/", trail.audit_trail, name="audit_trail"),
+    path("audit/seals/", seals.audit_seals, name="audit_seals"),
     path("audit/events/<uuid:event_id>/", trail.audit_event, name="audit_event"),
     path("audit/events/<uuid:event_id>/proof/", trail.audit_event_proof, name="audit_event_proof"),
     path("audit/events/<uuid:event_id>/payload/", trail.audit_event_payload, name="audit_event_payload"),

@@ -1,30 +1,26 @@
-"""One writer of the trail as a process of its own: `python -m tests.audit.writers SECONDS NAME`.
+"""One writer of the trail, for a process of its own that may be killed at any moment."""
 
-Every event that was committed is said on standard output at once, so that whoever kills this process knows which ones
-it had been promised.
-"""
-
-import sys
+import os
 import time
+from pathlib import Path
 
-import django
+from django.db import transaction
+from django.utils import timezone
+
+from governance.audit.actions import Verb
+from governance.audit.log import Subject, record
+from governance.audit.stream import Line, append
+from governance.kernel.actors import system_actor
 
 
-def main() -> None:
-    """Record events, one to three a transaction, until the time is over."""
-    django.setup()
-    from django.db import transaction
-    from django.utils import timezone
+def write(seconds: float, name: str, promises: Path) -> None:
+    """Record events, one to three a transaction, and a line of the decision log each time, until the time is over.
 
-    from governance.audit.actions import Verb
-    from governance.audit.log import Subject, record
-    from governance.audit.stream import Line, append
-    from governance.kernel.actors import system_actor
-
-    seconds, name = float(sys.argv[1]), sys.argv[2]
+    The ids of what has committed are written into `promises` at once, one transaction a line, so that whoever kills
+    this process knows what it had been promised.
+    """
     actor, number = system_actor(name), 0
-    print("ready", flush=True)
-    sys.stdin.readline()
+    descriptor = os.open(promises, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         with transaction.atomic(durable=True):
@@ -40,9 +36,5 @@ def main() -> None:
                 for part in range(1 + number % 3)
             ]
         append([Line(timezone.now(), "decision", {"writer": name, "n": number})])
-        print(*written, flush=True)
+        os.write(descriptor, (" ".join(map(str, written)) + "\n").encode())
         number += 1
-
-
-if __name__ == "__main__":
-    main()

@@ -20,6 +20,7 @@ PLACES = (
     "/reviews/schedules/new/",
     "/orders/",
     "/audit/",
+    "/audit/seals/",
     "/sources/",
     "/sources/ledger/",
     "/settings/",
