@@ -300,6 +300,9 @@ AUDIT_CHECKPOINT_DIR = Path(env.str("AUDIT_CHECKPOINT_DIR", default=str(DATA_DIR
 AUDIT_KEY_FILE = Path(env.str("AUDIT_KEY_FILE", default=str(DATA_DIR / "keys" / "audit-ed25519.pem")))
 AUDIT_ORIGIN = env.str("AUDIT_ORIGIN", default="remit.local/audit/1")
 AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS", default=300))
+# Months after which events may be archived and their contents removed; 0 keeps them for ever, 12 is the least.
+AUDIT_RETENTION_MONTHS = env.int("AUDIT_RETENTION_MONTHS", default=0)
+AUDIT_ARCHIVE_DIR = Path(env.str("AUDIT_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.

@@ -31,11 +31,16 @@ class Checkpoint:
     note: str
 
 
+def sign_note(*, name: str, body: str, key: Ed25519PrivateKey) -> str:
+    """The signed note over `body`, which ends with a line feed; `name` says whose key it is."""
+    signature = base64.b64encode(_key_id(name, key.public_key()) + key.sign(body.encode())).decode()
+    return f"{body}\n{SIGNATURE_MARK}{name} {signature}\n"
+
+
 def sign_checkpoint(*, origin: str, size: int, root: bytes, key: Ed25519PrivateKey) -> Checkpoint:
     """The checkpoint signed by `key` under the name `origin`."""
     body = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
-    signature = base64.b64encode(_key_id(origin, key.public_key()) + key.sign(body.encode())).decode()
-    return Checkpoint(origin, size, root, f"{body}\n{SIGNATURE_MARK}{origin} {signature}\n")
+    return Checkpoint(origin, size, root, sign_note(name=origin, body=body, key=key))
 
 
 def open_checkpoint(note: str, public_key: Ed25519PublicKey) -> Checkpoint:
