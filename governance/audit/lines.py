@@ -10,10 +10,21 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Max
 
 from governance.audit.canonical import rfc3339
+from governance.audit.models import AuditRetirement
+from governance.kernel.errors import DomainError
 
 ROWS_PER_READ = 2000
+
+
+class EventMissing(DomainError):
+    """An event that was sealed is not in the database and was not retired either."""
+
+    code = "event-missing"
+    status = 500
+    title = "The trail is not whole"
 
 
 class SealedRow(NamedTuple):
@@ -33,13 +44,17 @@ class SealedRow(NamedTuple):
 def trail_lines(*, after: int = 0, until: int | None = None) -> Iterator[tuple[SealedRow, str]]:
     """Rows with `after < seq <= until` and their lines, in order, a few thousand rows in memory at a time.
 
-    Links never change, so no snapshot is needed; a detail that is erased meanwhile is told as erased.
+    Links never change, so no snapshot is needed; a detail that is erased meanwhile is told as erased. Raises
+    EventMissing rather than telling an event that somebody removed as one that was retired.
     """
+    retired = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"] or 0
     while until is None or after < until:
         rows = _read(after, until)
         if not rows:
             return
         for row in rows:
+            if row.payload is None and row.seq > retired:
+                raise EventMissing(f"Event {row.seq} is gone and was never retired. Run manage.py verify_audit.")
             yield row, line_of(row)
         after = rows[-1].seq
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from governance.audit.lines import trail_lines
+from governance.audit.lines import EventMissing, trail_lines
 
 
 class Command(BaseCommand):
@@ -23,6 +23,8 @@ class Command(BaseCommand):
                 for _, line in trail_lines():
                     file.write(line)
                     events += 1
+        except EventMissing as error:
+            raise CommandError(error.message) from error
         except OSError as error:
             raise CommandError(f"{options['file']} cannot be written: {error.strerror}.") from error
         self.stdout.write(f"{events} events written to {options['file']}.")
