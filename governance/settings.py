@@ -317,6 +317,9 @@ EVIDENCE_REMEDIATION_DAYS = env.int("EVIDENCE_REMEDIATION_DAYS", default=30)
 AUDIT_CHECKPOINT_PLACES: list[str] = env.str("AUDIT_CHECKPOINT_PLACES", default="").split()
 AUDIT_TABLE_OWNER = env.str("AUDIT_TABLE_OWNER", default="")
 AUDIT_CHECKPOINT_EVENTS = env.int("AUDIT_CHECKPOINT_EVENTS", default=1000)
+# Months after which events may be archived and their contents removed; 0 keeps them for ever, 12 is the least.
+AUDIT_RETENTION_MONTHS = env.int("AUDIT_RETENTION_MONTHS", default=0)
+AUDIT_ARCHIVE_DIR = Path(env.str("AUDIT_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.

@@ -16,9 +16,9 @@ from governance.audit.guard_parts import Trigger
 from governance.audit.triggers import CHAIN_STEP, DEFINERS, TRIGGERS
 
 TABLES = sorted({trigger.table for trigger in TRIGGERS})
-# What a role that is not the owner may hold. UPDATE of details is erasure, which a trigger narrows down.
+# What a role that is not the owner may hold. UPDATE erases details and lifts holds; triggers narrow both down.
 GRANTABLE = {"SELECT", "INSERT"}
-ERASABLE = {"audit_auditdetail": {"UPDATE"}}
+ERASABLE = {"audit_auditdetail": {"UPDATE"}, "audit_legalhold": {"UPDATE"}}
 # Written by triggers with the owner's rights alone.
 NEVER_INSERTED = {"audit_auditlink", "audit_audithead", "audit_pending", "audit_streamlink"}
 

@@ -17,7 +17,7 @@ transaction, and a firing does not need the row. So a row that is found there al
 A migration installs what stands here. Whoever changes it adds a migration that installs it again.
 """
 
-from governance.audit import stream_triggers
+from governance.audit import retirement_triggers, stream_triggers
 from governance.audit.guard_parts import (
     BEFORE,
     BY_A_CLIENT,
@@ -117,15 +117,17 @@ FUNCTIONS = (
     CALL_SEAL,
     SEAL,
     stream_triggers.SEAL,
+    *retirement_triggers.FUNCTIONS,
 )
 # These run with their owner's rights, so nobody else's schema may come into their name look-up.
-DEFINERS = (CALL_SEAL, SEAL, stream_triggers.SEAL)
+DEFINERS = (CALL_SEAL, SEAL, stream_triggers.SEAL, *retirement_triggers.DEFINERS)
 
 TRIGGERS = (
     Trigger("audit_event_seal", EVENT, INSERT, CALL_SEAL),
     Trigger("audit_event_seal_replicated", EVENT, ROW | INSERT, CALL_SEAL, condition=REPLICATED),
     Trigger("audit_event_own_transaction", EVENT, ROW | INSERT, OWN_TRANSACTION, condition=FOREIGN),
-    Trigger("audit_event_no_change", EVENT, ROW | BEFORE | UPDATE | DELETE, REFUSE_CHANGE),
+    Trigger("audit_event_no_change", EVENT, ROW | BEFORE | UPDATE, REFUSE_CHANGE),
+    Trigger("audit_event_only_retirement", EVENT, ROW | BEFORE | DELETE, retirement_triggers.ONLY_RETIRED_EVENTS),
     Trigger("audit_event_no_truncate", EVENT, BEFORE | TRUNCATE, REFUSE_CHANGE),
     Trigger("audit_pending_seal", PENDING, ROW | INSERT, SEAL, is_deferred=True),
     Trigger("audit_pending_sealing_only", PENDING, ROW | BEFORE | INSERT | DELETE, ONLY_SEALING, condition=BY_A_CLIENT),
@@ -141,9 +143,10 @@ TRIGGERS = (
     Trigger("audit_checkpoint_no_change", CHECKPOINT, ROW | BEFORE | UPDATE | DELETE, REFUSE_CHANGE),
     Trigger("audit_checkpoint_no_truncate", CHECKPOINT, BEFORE | TRUNCATE, REFUSE_CHANGE),
     Trigger("audit_detail_only_erasure", DETAIL, ROW | BEFORE | UPDATE, ONLY_ERASURE),
-    Trigger("audit_detail_no_delete", DETAIL, ROW | BEFORE | DELETE, REFUSE_CHANGE),
+    Trigger("audit_detail_only_retirement", DETAIL, ROW | BEFORE | DELETE, retirement_triggers.ONLY_RETIRED_DETAILS),
     Trigger("audit_detail_no_truncate", DETAIL, BEFORE | TRUNCATE, REFUSE_CHANGE),
     *stream_triggers.TRIGGERS,
+    *retirement_triggers.TRIGGERS,
 )
 
 COLUMNS = """
@@ -189,14 +192,27 @@ END $$;
     for function in DEFINERS
 )
 
+# Triggers of earlier versions under names that are no longer used.
+FORMER = ((DETAIL, "audit_detail_no_delete"),)
+
 
 def install_sql() -> str:
     """Functions and triggers, for a migration. Needs no superuser, only the owner of the tables."""
     functions = [function.create() for function in FUNCTIONS]
     replaced = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
+    replaced += [f"DROP TRIGGER IF EXISTS {name} ON {table};" for table, name in FORMER]
     triggers = [trigger.create() for trigger in TRIGGERS]
     return "\n".join(
-        [PENDING_TABLE, stream_triggers.TABLES, *functions, AGGREGATE, FIX_SEARCH_PATH, *replaced, *triggers]
+        [
+            PENDING_TABLE,
+            stream_triggers.TABLES,
+            retirement_triggers.TABLES,
+            *functions,
+            AGGREGATE,
+            FIX_SEARCH_PATH,
+            *replaced,
+            *triggers,
+        ]
     )
 
 
@@ -205,5 +221,5 @@ def remove_sql() -> str:
     triggers = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
     aggregate = "DROP AGGREGATE IF EXISTS audit_chain(bytea, bigint, bytea);"
     functions = [function.drop() for function in reversed(FUNCTIONS)]
-    tables = f"DROP TABLE IF EXISTS {', '.join([PENDING, *stream_triggers.NAMES])};"
+    tables = f"DROP TABLE IF EXISTS {', '.join([PENDING, *stream_triggers.NAMES, *retirement_triggers.NAMES])};"
     return "\n".join([*triggers, aggregate, *functions, tables])

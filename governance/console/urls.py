@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.console import audit_export, health, overview, seals, trail, views
+from governance.console import audit_export, health, overview, retention, seals, trail, views
 
 app_name = "console"
 urlpatterns = [
@@ -15,6 +15,10 @@ urlpatterns = [
     path("audit/events/<uuid:event_id>/proof/", trail.audit_event_proof, name="audit_event_proof"),
     path("audit/events/<uuid:event_id>/payload/", trail.audit_event_payload, name="audit_event_payload"),
     path("audit/export/", audit_export.audit_export, name="audit_export"),
+    path("audit/retention/", retention.retention, name="retention"),
+    path("audit/retention/holds/", retention.hold_place, name="hold_place"),
+    path("audit/retention/holds/<uuid:hold_id>/lift/", retention.hold_lift, name="hold_lift"),
+    path("audit/retention/erase/", retention.erase, name="erase"),
     path("audit/of/<slug:kind>/<str:subject_id>/", trail.audit_of, name="audit_of"),
     path("docs/problems", views.problems, name="problems"),
     path("healthz", health.healthz, name="healthz"),

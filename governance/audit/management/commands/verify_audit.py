@@ -46,6 +46,8 @@ class Command(BaseCommand):
             write(f"Decisions    sealed through #{report.lines_sealed}; {report.lines_pending} pending")
         if report.details_erased:
             write(f"Erased       {report.details_erased} details, their events are still proved")
+        if report.events_retired:
+            write(f"Retired      {report.events_retired} events, their links are still proved")
         write(f"Tree root    {report.root}")
         for notice in report.notices:
             write(f"Note         {notice}")
