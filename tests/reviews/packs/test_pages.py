@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
 from governance.kernel.errors import DomainError
+from governance.people.models import RoleAssignment
 from governance.people.tokens import create_token
 from reviews.campaigns import acknowledging
 from reviews.campaigns.acknowledging import acknowledge, fingerprint, is_current, numbers_of
@@ -50,7 +52,7 @@ def test_a_signature_names_the_state_and_whoever_signed_it(make: Any, closed: Ca
 def signers(make: Any, closed: Campaign, who: str) -> Any:
     if who == "who answered":
         person = closed.items.get().assignee
-        person.roles.create(role=Role.ADMINISTRATOR)
+        RoleAssignment.objects.create(user=person, role=Role.ADMINISTRATOR)
         return make.actor(person)
     return {
         "administrator": lambda: make.actor(make.person(Role.ADMINISTRATOR)),
@@ -144,8 +146,8 @@ def test_a_program_asks_once_and_takes_the_file(make: Any, closed: Campaign, set
     settings.EVIDENCE_DIR = tmp_path
     boss = make.person(Role.ADMINISTRATOR)
     _, token = create_token(
-        name="grc", scopes={"audit:read"}, expires_at=make.NOW + timedelta(days=3650), actor=system_actor("test"),
-        now=make.NOW, accountable=boss,
+        name="grc", scopes={"audit:read"}, expires_at=timezone.now() + timedelta(days=9),
+        actor=system_actor("test"), now=timezone.now(), accountable=boss,
     )  # fmt: skip
     program = Client(headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "once"})
     place = reverse("api_campaign_packs", args=[closed.pk])
@@ -173,4 +175,4 @@ def test_a_program_asks_once_and_takes_the_file(make: Any, closed: Campaign, set
 
 def test_the_usual_statement_says_what_is_not_finished(make: Any, closed: Campaign) -> None:
     text = acknowledging.usual_statement(closed, numbers_of(closed))
-    assert "1 questions, of which 1 were decided" in text and "1 of them are not finished" in text
+    assert "Questions: 1, of which decided: 1." in text and "Not finished: 1." in text
