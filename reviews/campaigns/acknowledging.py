@@ -140,11 +140,11 @@ def usual_statement(campaign: Campaign, numbers: dict[str, Any]) -> str:
     """A statement to start from, with the numbers that are signed."""
     asked, ended = sum(numbers["questions"].values()), Counter(numbers["orders"])
     unsettled = sum(number for state, number in ended.items() if state not in SETTLED_ORDERS)
-    left = f" {unsettled} of them are not finished." if unsettled else ""
+    left = f" Not finished: {unsettled}." if unsettled else ""
     return (
-        f"I have seen the result of the review “{campaign.name}”: {asked} questions, of which "
-        f"{numbers['questions'].get('decided', 0)} were decided, and {sum(ended.values())} changes at sources, of "
-        f"which {ended['verified']} were verified.{left} I acknowledge it on behalf of management."
+        f"I have seen the result of the review “{' '.join(campaign.name.split())}”. Questions: {asked}, of which "
+        f"decided: {numbers['questions'].get('decided', 0)}. Changes at sources: {sum(ended.values())}, of which "
+        f"verified: {ended['verified']}.{left} I acknowledge it on behalf of management."
     )
 
 

@@ -29,7 +29,8 @@ def bar(title: str, parts: Sequence[Part], note: str = "") -> SafeString:
         return format_html('<figure class="bar"><figcaption>{}</figcaption><p class="muted">None.</p></figure>', title)
     said = ", ".join(f"{part.label} {part.value}" for part in parts)
     return format_html(
-        '<figure class="bar"><figcaption>{}</figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>'
+        '<figure class="bar"><figcaption>{}</figcaption>'
+        '<svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}{}</svg>'
         '<ul class="legend">{}</ul>{}</figure>',
         title,
         WIDTH,

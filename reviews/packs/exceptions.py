@@ -35,7 +35,7 @@ def _rows(pin: Pin, tally: Tally) -> Iterator[Row]:
 
 def _counted(tally: Tally, row: Row) -> Row:
     tally.exceptions[row[0]] += 1
-    tally.show("exceptions", row[0], row[3], row[4], row[5], row[8], row[10])
+    tally.show("exceptions", row[0], row[3], row[4], row[5], row[8], row[10][:10])
     return row
 
 

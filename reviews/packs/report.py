@@ -34,7 +34,7 @@ def report_html(pin: Pin, tally: Tally) -> Iterator[str]:
         _style(),
     )
     yield format_html('<p class="muted small">Evidence of an access review</p><h1>{}</h1>', name)
-    for section in (_summary, _charts, _sources, _changes, _exceptions, _gaps, _signed, _trust):
+    for section in (_summary, _charts, _sources, _quality, _changes, _exceptions, _gaps, _signed, _trust):
         yield section(pin, tally)
     yield "</main></body></html>\n"
 
@@ -166,6 +166,25 @@ def _sources(pin: Pin, tally: Tally) -> SafeString:
         table(head, rows),
         _rest(len(tally.completeness["sources"]), "sources.csv"),
     )
+
+
+def _quality(pin: Pin, tally: Tally) -> SafeString:
+    """How people answered, in the figures of quality.json; nobody is named here."""
+    figures = tally.quality
+    times, look = figures["time_per_decision"], figures["worth_a_look"]
+    unknown = sum(times["not_assessable"].values())
+    sentences = [
+        f"{number(figures['answers'])} answers were given by {number(figures['people'])} people, "
+        f"{number(figures['answers'] - figures['single'])} of them in bulk.",
+        f"How long an answer took is known of {number(times['assessed'])}, and of {number(unknown)} it cannot be said.",
+    ]
+    if times["median_ms"] is not None:
+        sentences.append(f"Half of those took less than {times['median_ms'] / 1000:.0f} seconds.")
+    sentences.append(
+        f"Of {number(look['of'])} people who answered enough to say anything, {number(look['people'])} answered in a "
+        "way that is worth a look; quality.json says by which signals."
+    )
+    return format_html("<h2>How it was reviewed</h2><p>{}</p>", " ".join(sentences))
 
 
 def _changes(pin: Pin, tally: Tally) -> SafeString:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.desks import measure_desk
+from tests.bench.desks import measure_desk, measure_pack
 from tests.bench.estate import Variant
 from tests.bench.headlines import measure_headline
 from tests.bench.imports import measure_import
@@ -68,6 +68,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
     ),
     (measure_stream, ("audit_stream_rows_per_s",)),
     (measure_desk, ("workbench_size_independence", "bulk_decide_per_s", "campaign_close_100k_s")),
+    (measure_pack, ("evidence_pack_100k_s", "evidence_pack_peak_memory_mb")),
     (
         measure_headline,
         (

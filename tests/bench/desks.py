@@ -8,6 +8,7 @@ from tests.bench.report import Row, percentile
 
 FEW = 1_000
 MANY_AT_ONCE = 10_000
+ANSWERED_IN_PACK = 10_000
 INBOX = "/inbox/"
 
 
@@ -32,6 +33,26 @@ def measure_desk(bench: Bench) -> list[Row]:
         ),
         bench.row("campaign_close_100k_s", [closed["seconds"]], unit="s", note=note, is_judged=bench.size.is_full),
     ]
+
+
+def measure_pack(bench: Bench) -> list[Row]:
+    """The evidence of a closed review as a file, some of its questions answered and the others not."""
+    database = _desk(bench, "bench_packs", bench.size.campaign)
+    number = min(ANSWERED_IN_PACK, bench.size.campaign // 2)
+    bench.place.inside(database, "bulk_decide", number=number, rounds=1)
+    bench.place.inside(database, "close_campaign")
+    built = bench.place.inside(database, "evidence_pack")
+    size = f"{built['items']:,} questions, {built['lines']:,} events, a file of {built['file_mb']:.0f} MB"
+    return [
+        bench.row(
+            "evidence_pack_100k_s", [built["seconds"]], unit="s", note=f"{size}; peak memory {built['peak_mb']:.0f} MB",
+            is_judged=bench.size.is_full,
+        ),
+        bench.row(
+            "evidence_pack_peak_memory_mb", [built["peak_mb"]], unit="MB", note=f"whole process; {size}",
+            is_judged=bench.size.is_full,
+        ),
+    ]  # fmt: skip
 
 
 def _desk(bench: Bench, database: str, grants: int) -> str:

@@ -498,6 +498,42 @@ def close_campaign() -> dict[str, Any]:
     return {"seconds": seconds, "items": items, "state": str(campaign.state)}
 
 
+def evidence_pack() -> dict[str, Any]:
+    """Write the pack of the one closed review as a worker does, from the pin to the file in its place.
+
+    Returns `{"seconds", "peak_mb", "items", "lines", "file_mb"}`; peak_mb is this process's own.
+    """
+    from django.utils import timezone
+
+    from governance.kernel.actors import system_actor
+    from reviews import packs
+    from reviews.models import Campaign
+    from reviews.packs.places import file_of
+
+    campaign = Campaign.objects.exclude(closed_at=None).get()
+    items, before = campaign.items.count(), _peak_mb()
+    pack = packs.request_pack(campaign=campaign, actor=system_actor("bench"), now=timezone.now(), is_queued=False)
+    began = time.perf_counter()
+    built = packs.build_pack(pack_id=pack.pk, now=timezone.now())
+    seconds = time.perf_counter() - began
+    if built is None:
+        pack.refresh_from_db()
+        raise RuntimeError(f"the pack is {pack.state}: {pack.problem}")
+    import zipfile
+
+    peak = _peak_mb()
+    with zipfile.ZipFile(file_of(built)) as archive, archive.open("audit-log.jsonl") as log:
+        lines = sum(1 for _ in log)
+    return {
+        "seconds": seconds,
+        "peak_mb": peak,
+        "before_mb": before,
+        "items": items,
+        "lines": lines,
+        "file_mb": file_of(built).stat().st_size / 1e6,
+    }
+
+
 def headline(number: int, seed: int = 1) -> dict[str, Any]:
     """One review of an invented estate and the year after it; see tests/bench/headline."""
     from tests.bench.headline.running import measure

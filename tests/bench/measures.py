@@ -73,6 +73,8 @@ TARGETS = {
     "bulk_decide_per_s": Target("value", "min", 5_000),
     "workbench_size_independence": Target("ratio", "max", 1.3),
     "campaign_close_100k_s": None,
+    "evidence_pack_100k_s": None,
+    "evidence_pack_peak_memory_mb": Target("value", "max", 300),
     "campaign_excess_after_percent": Target("value", "max", 3),
     "campaign_calls_refused_after": Target("value", "max", 0),
     "campaign_later_calls_refused_per_million": None,

@@ -13,6 +13,7 @@ from governance.kernel.actors import Role, system_actor
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from identities.connectors.contract import Execution, ExecutionState
+from reviews.campaigns.acknowledging import acknowledge
 from reviews.campaigns.asking import ask_about
 from reviews.campaigns.closing import cancel_campaign, close_due_campaigns, release_campaign
 from reviews.campaigns.due import open_due_campaigns, run_now
@@ -42,7 +43,8 @@ from reviews.decisions import (
     submit_drafts,
 )
 from reviews.decisions.reassigning import reassign_all_of
-from reviews.models import Brake, Campaign, Decision, Order, OrderAction, WatchHit
+from reviews.models import Brake, Campaign, Decision, EvidencePack, Order, OrderAction, WatchHit
+from reviews.packs import places, request_pack, take_out
 from reviews.quality import quality_of_people
 from reviews.remediation import execute_order, executing, report_task_done, settle_order, windows
 from reviews.remediation.releasing import call_off_brake, call_off_order, release_brake, set_source_budget
@@ -459,6 +461,34 @@ def case_sign_brake(make):
     return lambda: release_brake(brake=brake, reason="x", actor=admin, now=make.NOW)
 
 
+def ended(make):
+    campaign = make.item().campaign
+    Campaign.objects.filter(pk=campaign.pk).update(state="closed", closed_at=make.NOW)
+    campaign.refresh_from_db()
+    return campaign, make.actor(campaign.manager)
+
+
+def case_acknowledge(make):
+    campaign, boss = ended(make)
+    return lambda: acknowledge(campaign=campaign, statement="Person 7 has seen it.", actor=boss, now=make.NOW)
+
+
+def case_request_pack(make):
+    campaign, boss = ended(make)
+    return lambda: request_pack(campaign=campaign, actor=boss, now=make.NOW)
+
+
+def case_take_pack_out(make):
+    campaign, boss = ended(make)
+    pinned = {"size": 1, "root": bytes(32), "note": "n", "origin": "o", "sha256": "0" * 64, "file_size": 1}
+    pack = EvidencePack.objects.create(
+        campaign=campaign, requested_by={}, requested_at=make.NOW, state="ready", **pinned
+    )
+    places.file_of(pack).parent.mkdir(parents=True, exist_ok=True)
+    places.file_of(pack).write_bytes(b"x")
+    return lambda: take_out(pack=pack, actor=boss, now=make.NOW)
+
+
 @pytest.mark.parametrize(
     ("case", "verb"),
     [
@@ -503,6 +533,9 @@ def case_sign_brake(make):
         (case_cancel, "campaign.cancelled"),
         (case_read_quality, "quality.read"),
         (case_close, "campaign.closed"),
+        (case_acknowledge, "campaign.acknowledged"),
+        (case_request_pack, "evidence_pack.requested"),
+        (case_take_pack_out, "evidence_pack.downloaded"),
         (case_decide, "item.decided"),
         (case_attest, "item.answered"),
         (case_not_mine, "item.rerouted"),
