@@ -6,6 +6,7 @@ from reviews import api
 from reviews.views import (
     absences,
     agreement,
+    approvals,
     brakes,
     bulk,
     campaigns,
@@ -68,6 +69,7 @@ urlpatterns = [
     path("reviews/watches/<uuid:watch_id>/", watches.watch_edit, name="watch_edit"),
     path("reviews/watches/<uuid:watch_id>/switch/", watches.watch_switch, name="watch_switch"),
     path("reviews/of-identity/<uuid:identity_id>/", panel.of_identity, name="of_identity"),
+    path("reviews/approvals/<uuid:grant_id>/", approvals.grant_approvals, name="grant_approvals"),
     path("reviews/narrow/<uuid:grant_id>/", narrowing.narrow_grant, name="narrow_grant"),
     path("reviews/narrow/<uuid:grant_id>/preview/", narrowing.narrow_preview, name="narrow_preview"),
     path("reviews/narrow/<uuid:grant_id>/ask/", narrowing.narrow_ask, name="narrow_ask"),

@@ -35,6 +35,7 @@ class Verb(StrEnum):
     TOKEN_RESTORED = "token.restored", "An API token got back scopes that had been withheld from it."
     MFA_ENABLED = "mfa.enabled", "A person turned a second factor on."
     MFA_DISABLED = "mfa.disabled", "A person's second factor was turned off."
+    ACCESS_REFUSED = "access.refused", "Somebody asked for what their role or token does not allow."
 
     # sources and readings
     SOURCE_REGISTERED = "source.registered", "A system was connected as a source."

@@ -224,6 +224,20 @@ def list_sealed(*, before: int | None = None, limit: int = 50, **wanted: Any) ->
     return TrailPage(rows, end, is_cut_short=end is not None)
 
 
+def count_of_actor(actor_id: str, verb: str, *, since: datetime, most: int) -> int:
+    """How many such events of one actor are younger than `since`; not more than `most` are counted, by an index."""
+    found = _one(
+        """
+        SELECT count(*) FROM (
+            SELECT FROM audit_auditevent
+            WHERE actor_id = %(actor)s AND occurred_at > %(since)s AND verb = %(verb)s LIMIT %(most)s
+        ) few
+        """,
+        {"actor": actor_id, "verb": str(verb), "since": since, "most": most},
+    )
+    return int(found[0]) if found else 0
+
+
 def get_event(event_id: UUID) -> TrailRow | None:
     """One sealed event, or None."""
     rows = _fetch(

@@ -121,13 +121,14 @@ def changes_of(row: TrailRow, names: Names) -> list[FieldChange]:
         change = FieldChange(name, label_of(name), before, value_of(name, new, names))
         if isinstance(old, list) and isinstance(new, list) and max(len(old), len(new)) > LONG_LIST:
             change = FieldChange(name, change.label, None, Value(_difference(old, new, names)))
-        if old in KEPT_AWAY or new in KEPT_AWAY:
+        if KEPT_AWAY & {each for each in (old, new) if isinstance(each, str)}:
             change = FieldChange(name, change.label, None, Value(_away(row)))
-        # The words that stand beside the trail say more than the mark that the trail itself keeps.
-        if name not in found or found[name].new.text == _away(row):
-            found[name] = change
-    for name in row.context.get("changed", []) if isinstance(row.context.get("changed"), list) else []:
-        if name not in found:
+        # Personal facts come last: the words beside the trail say more than the mark that the trail itself keeps.
+        found[name] = change
+    told = {name.partition(".")[0] for name in found}
+    named = row.context.get("changed")
+    for name in named if isinstance(named, list) else []:
+        if name not in told:
             found[name] = FieldChange(name, label_of(name), None, Value(_away(row)))
     return sorted(found.values(), key=lambda change: change.label)
 

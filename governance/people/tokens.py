@@ -74,6 +74,7 @@ def create_token(
             subject=_subject(token),
             now=now,
             new={"scopes": wanted, "expires_at": expires_at.isoformat()},
+            personal={"name": token.name},
         )
     return token, plain
 
@@ -89,7 +90,14 @@ def revoke_token(*, token_id: UUID, actor: Actor, now: datetime) -> ApiToken:
             raise Conflict("This API token was already revoked.")
         token.revoked_at = now
         token.save(update_fields=["revoked_at"])
-        log.record(verb=Verb.TOKEN_REVOKED, actor=actor, subject=_subject(token), now=now)
+        log.record(
+            verb=Verb.TOKEN_REVOKED,
+            actor=actor,
+            subject=_subject(token),
+            now=now,
+            old={"revoked_at": None},
+            new={"revoked_at": now},
+        )
     return token
 
 

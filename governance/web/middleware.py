@@ -12,6 +12,7 @@ from django.shortcuts import render
 from governance.kernel.errors import DomainError
 from governance.web.htmx import is_fragment
 from governance.web.problems import problem_document
+from governance.web.refusing import note_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,8 @@ class RequestContextMiddleware:
             response = answer_domain_error(request, BadCharacters("Remove the NUL byte (%00) and try again."))
         else:
             response = self.get_response(request)
+        if response.status_code == 403:
+            note_refusal(request, response)
         _set_headers(request, response, seconds=time.perf_counter() - started)
         return response
 
@@ -51,6 +54,7 @@ class RequestContextMiddleware:
         """Pages raise the same typed errors as the API; here they become a page, a fragment or a problem document."""
         if not isinstance(exception, DomainError):
             return None
+        request.refusal_code = exception.code  # type: ignore[attr-defined]
         log.info("request.refused", code=exception.code, status=exception.status, path=request.path)
         return answer_domain_error(request, exception)
 

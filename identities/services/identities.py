@@ -185,13 +185,13 @@ def plain_facts(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """The facts before and after as the trail keeps them for ever, and beside them what can be erased.
 
-    A purpose and tags are free text and may name people. Of a purpose the trail says only that it changed; tags stand
-    in the erasable part.
+    A purpose and tags are free text and may name people. Of them the trail says only that they changed; what they were
+    and became stands in the erasable part.
     """
     texts = {name for name in new if name in {"purpose", "tags"}}
     before = {name: "(text)" if name in texts else _plain(value) for name, value in old.items()}
     after = {name: "(changed)" if name in texts else _plain(value) for name, value in new.items()}
-    return before, after, {"tags": {"old": old["tags"], "new": new["tags"]}} if "tags" in texts else None
+    return before, after, {name: {"old": old[name], "new": new[name]} for name in sorted(texts)} or None
 
 
 _COLUMN = {

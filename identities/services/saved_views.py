@@ -98,14 +98,15 @@ def change_view(
             setattr(locked, name, values[name])
         locked.version += 1
         _write(locked)
-        sharing = {"is_shared": locked.is_shared} if "is_shared" in old else {}
+        plain = [name for name in ("sort", "columns", "is_shared") if name in old]
         _record(
             Verb.VIEW_CHANGED,
             locked,
             actor,
             now,
-            old={name: old[name] for name in sharing} | {"fields": sorted(old)},
-            new=sharing,
+            old={name: old[name] for name in plain},
+            new={name: getattr(locked, name) for name in plain},
+            context={"changed": sorted(old)},
             personal={"old": before, "new": _words(locked)},
         )
     return locked

@@ -127,7 +127,8 @@ def change_source(*, source: Source, version: int, changes: Mapping[str, Any], a
         checked = {field: value for field, value in checked.items() if getattr(locked, field) != value}
         if not checked:
             return locked
-        old = _loggable(locked, checked)
+        old_settings, new_settings = dict(locked.settings), checked.get("settings", locked.settings)
+        old = _loggable(locked, checked) | _told_settings(old_settings, new_settings)
         for field, value in checked.items():
             setattr(locked, field, value)
         if "settings" in checked:
@@ -142,7 +143,7 @@ def change_source(*, source: Source, version: int, changes: Mapping[str, Any], a
             subject=source_subject(locked),
             now=now,
             old=old,
-            new=_loggable(locked, checked),
+            new=_loggable(locked, checked) | _told_settings(new_settings, old_settings, word="(changed)"),
         )
     return locked
 
@@ -284,3 +285,18 @@ def _loggable(source: Source, fields: Mapping[str, Any]) -> dict[str, Any]:
             value = sorted(value)
         told[field] = value
     return {"kind": source.kind, **told}
+
+
+def _told_settings(settings: Mapping[str, Any], other: Mapping[str, Any], *, word: str = "(text)") -> dict[str, Any]:
+    """Of settings that differ: numbers and switches as they are, of texts only that they changed.
+
+    A text may be an address of a system or lead to a secret. An absent setting is told as nothing.
+    """
+    if settings == other:
+        return {}
+    told: dict[str, Any] = {}
+    for name in sorted(settings.keys() | other.keys()):
+        value = settings.get(name)
+        if value != other.get(name):
+            told[ascii(name)[1:-1]] = value if value is None or isinstance(value, bool | int) else word
+    return {"settings": told}

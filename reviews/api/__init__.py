@@ -3,6 +3,7 @@
 from django.urls import path
 
 from reviews.api import (
+    approvals,
     brakes,
     bulk,
     campaigns,
@@ -49,6 +50,7 @@ urlpatterns = [
     path("items/<uuid:item_id>/verdict/", narrowing.ItemVerdict.as_view(), name="api_item_verdict"),
     path("grants/<uuid:grant_id>/verdict/", narrowing.GrantVerdict.as_view(), name="api_grant_verdict"),
     path("grants/<uuid:grant_id>/suggestions/", narrowing.GrantSuggestions.as_view(), name="api_grant_suggestions"),
+    path("grants/<uuid:grant_id>/approvals/", approvals.GrantApprovals.as_view(), name="api_grant_approvals"),
     path("grants/<uuid:grant_id>/questions/", narrowing.GrantQuestions.as_view(), name="api_grant_questions"),
     path("orders/", orders.OrderList.as_view(), name="api_orders"),
     path("orders/<uuid:order_id>/", orders.OrderDetail.as_view(), name="api_order"),

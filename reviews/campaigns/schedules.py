@@ -67,7 +67,8 @@ def create_schedule(*, actor: Actor, now: datetime, manager: User | None = None,
         with transaction.atomic(durable=True):
             schedule = ReviewSchedule.objects.create(**_values(draft), created_by=created_by, next_due_at=due)
             write_reasoning(schedule, by=_author(actor, created_by), now=now)
-            _record(Verb.SCHEDULE_CREATED, schedule, actor, now, new=_facts(schedule))
+            words = _words(schedule)
+            _record(Verb.SCHEDULE_CREATED, schedule, actor, now, new=_facts(schedule), personal=words)
     except IntegrityError:
         raise InvalidSchedule({"name": "Another schedule has this name."}) from None
     return schedule
@@ -84,14 +85,15 @@ def change_schedule(
         with transaction.atomic(durable=True):
             schedule = _lock(schedule, version, actor)
             draft = _checked(ScheduleDraft(**({name: getattr(schedule, name) for name in EDITABLE} | dict(changes))))
-            old = _facts(schedule)
+            old, old_words = _facts(schedule), _words(schedule)
             due = _first_due(draft, now) if schedule.is_enabled else schedule.next_due_at
             before = (schedule.interval_reason, schedule.rrule, schedule.starts_at, schedule.time_zone)
             _save(schedule, **_values(draft), next_due_at=due)
             if before != (schedule.interval_reason, schedule.rrule, schedule.starts_at, schedule.time_zone):
                 write_reasoning(schedule, by=_author(actor, schedule.created_by), now=now)
-            new = _facts(schedule)
+            new, words = _facts(schedule), _words(schedule)
             changed = {name for name in new if new[name] != old[name]}
+            reworded = {name: [old_words[name], words[name]] for name in words if words[name] != old_words[name]}
             _record(
                 Verb.SCHEDULE_CHANGED,
                 schedule,
@@ -99,6 +101,8 @@ def change_schedule(
                 now,
                 old={name: old[name] for name in changed},
                 new={name: new[name] for name in changed},
+                context={"changed": sorted(changed | reworded.keys())},
+                personal=reworded,
             )
     except IntegrityError:
         raise InvalidSchedule({"name": "Another schedule has this name."}) from None
@@ -114,7 +118,8 @@ def pause_schedule(
         if not schedule.is_enabled:
             raise Conflict("This schedule is paused already.")
         _save(schedule, is_enabled=False)
-        _record(Verb.SCHEDULE_PAUSED, schedule, actor, now, new={"is_enabled": False}, reason=reason)
+        is_on, is_off = {"is_enabled": True}, {"is_enabled": False}
+        _record(Verb.SCHEDULE_PAUSED, schedule, actor, now, old=is_on, new=is_off, reason=reason)
     return schedule
 
 
@@ -127,9 +132,10 @@ def resume_schedule(
         if schedule.is_enabled:
             raise Conflict("This schedule is running already.")
         following = next_dates(schedule, count=1, after=now)
+        old = {"is_enabled": False, "next_due_at": schedule.next_due_at}
         _save(schedule, is_enabled=True, next_due_at=following[0] if following else None)
         due = {"is_enabled": True, "next_due_at": schedule.next_due_at}
-        _record(Verb.SCHEDULE_RESUMED, schedule, actor, now, new=due)
+        _record(Verb.SCHEDULE_RESUMED, schedule, actor, now, old=old, new=due)
     return schedule
 
 
@@ -250,7 +256,7 @@ def _values(draft: ScheduleDraft) -> dict[str, Any]:
 
 
 def _facts(schedule: ReviewSchedule) -> dict[str, Any]:
-    """What the trail keeps of a schedule: ids instead of people, and the scope by its digest (it may name a person)."""
+    """What the trail keeps of a schedule for ever: ids instead of people, and no scope that names an owner."""
     return {
         "rrule": schedule.rrule,
         "time_zone": schedule.time_zone,
@@ -262,9 +268,14 @@ def _facts(schedule: ReviewSchedule) -> dict[str, Any]:
         "independent_reviewer": str(schedule.independent_reviewer_id) if schedule.independent_reviewer_id else None,
         "deadline_policy": str(schedule.deadline_policy),
         "policy": schedule.policy,
-        "scope": [] if "owner=" in schedule.scope else schedule.scope.split("&"),
+        "scope": "(text)" if "owner=" in schedule.scope else schedule.scope.split("&"),
         "next_due_at": schedule.next_due_at,
     }
+
+
+def _words(schedule: ReviewSchedule) -> dict[str, str]:
+    """What people wrote: it may name people, so it stands beside the trail and can be erased."""
+    return {"name": schedule.name, "interval_reason": schedule.interval_reason, "scope": schedule.scope}
 
 
 def _record(verb: Verb, schedule: ReviewSchedule, actor: Actor, now: datetime, **parts: Any) -> None:

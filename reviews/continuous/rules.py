@@ -94,7 +94,7 @@ def change_watch(
             watch = _lock(watch, version, actor)
             kept = {name: getattr(watch, name) for name in EDITABLE}
             draft = _checked(WatchDraft(**(kept | dict(changes)), trigger=watch.trigger))
-            old, values = _facts(watch), _values(draft)
+            old, old_scope, values = _facts(watch), watch.scope, _values(draft)
             watch.version += 1
             for name, value in values.items():
                 setattr(watch, name, value)
@@ -108,6 +108,7 @@ def change_watch(
                 now,
                 old={name: old[name] for name in changed},
                 new={name: new[name] for name in changed},
+                personal={"scope": [old_scope, watch.scope]} if watch.scope != old_scope else None,
             )
     except IntegrityError:
         raise InvalidWatch({"scope": ONE_EACH}) from None
@@ -204,7 +205,7 @@ def _facts(watch: ReviewWatch) -> dict[str, Any]:
     """What the trail keeps of a watch: ids instead of people, and no scope that may name a person."""
     return {
         "trigger": str(watch.trigger),
-        "scope": [] if "owner=" in watch.scope else watch.scope.split("&"),
+        "scope": "(text)" if "owner=" in watch.scope else watch.scope.split("&"),
         "is_enabled": watch.is_enabled,
         "reviewer_rules": list(watch.reviewer_rules),
         "fallback_reviewer": str(watch.fallback_reviewer_id),

@@ -104,13 +104,24 @@ def change_endpoint(
     try:
         with transaction.atomic(durable=True):
             endpoint = _lock(endpoint_id, version)
-            before = _facts(endpoint)
+            before, told_before = _facts(endpoint), _told(endpoint)
             kept = {name: getattr(endpoint, name) for name in CHANGEABLE}
             values = EndpointWish(**(kept | dict(changes))).checked()
             for name, value in values.items():
                 setattr(endpoint, name, value)
             _save(endpoint, *values)
-            _record(Verb.WEBHOOK_CHANGED, endpoint, actor, now, old=before, new=_facts(endpoint))
+            after = _facts(endpoint)
+            changed = sorted(name for name in CHANGEABLE if getattr(endpoint, name) != kept[name])
+            _record(
+                Verb.WEBHOOK_CHANGED,
+                endpoint,
+                actor,
+                now,
+                old=before,
+                new=after,
+                context={"changed": changed},
+                told_before=told_before,
+            )
     except IntegrityError:
         raise WebhookRefused("Another webhook has this name.", field="name") from None
     return endpoint
@@ -126,7 +137,7 @@ def remove_endpoint(*, endpoint_id: UUID, actor: Actor, now: datetime) -> None:
         endpoint.url, endpoint.salt, endpoint.previous_salt, endpoint.previous_until = "", b"", None, None
         _save(endpoint, "removed_at", "is_enabled", "alert_at", "url", "salt", "previous_salt", "previous_until")
         endpoint.deliveries.all().delete()
-        _record(Verb.WEBHOOK_REMOVED, endpoint, actor, now)
+        _record(Verb.WEBHOOK_REMOVED, endpoint, actor, now, old={"removed_at": None}, new={"removed_at": now})
 
 
 def rotate_secret(
@@ -238,7 +249,22 @@ def _facts(endpoint: WebhookEndpoint) -> dict[str, Any]:
     return {name: getattr(endpoint, name) for name in ("purpose", "verbs", "sources", "campaigns")}
 
 
-def _record(verb: Verb, endpoint: WebhookEndpoint, actor: Actor, now: datetime, **facts: Any) -> None:
-    personal = {"name": endpoint.name, "host": urlsplit(endpoint.url).hostname or ""}
+def _told(endpoint: WebhookEndpoint) -> dict[str, str]:
+    """What stands beside the trail and can be erased: the name, and the host of the address."""
+    return {"name": endpoint.name, "host": urlsplit(endpoint.url).hostname or ""}
+
+
+def _record(
+    verb: Verb,
+    endpoint: WebhookEndpoint,
+    actor: Actor,
+    now: datetime,
+    *,
+    told_before: Mapping[str, str] | None = None,
+    **facts: Any,
+) -> None:
+    told = _told(endpoint)
+    before = told_before or told
+    personal = {name: told[name] if told[name] == before[name] else [before[name], told[name]] for name in told}
     subject = log.Subject("webhook", str(endpoint.pk), "webhook")
     log.record(verb=verb, actor=actor, subject=subject, now=now, personal=personal, **facts)

@@ -163,7 +163,7 @@ def set_source_budget(*, source: Source, per_hour: int | None, reason: str, acto
         log.record(
             verb=Verb.BRAKE_BUDGET_SET,
             actor=actor,
-            subject=log.Subject("source", str(source.pk), "source"),
+            subject=log.Subject("source", str(source.pk), source.slug),
             now=now,
             old={"per_hour": old.per_hour if old else None},
             new={"per_hour": per_hour},

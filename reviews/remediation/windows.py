@@ -143,7 +143,7 @@ def create_window(
             created_by_id=actor.person_id,
         )
         facts = {"rrule": rrule, "time_zone": time_zone, "minutes": duration_minutes, "starts_at": starts_at}
-        _record(Verb.WINDOW_CREATED, "change_window", window, actor, now, new=facts)
+        _record(Verb.WINDOW_CREATED, "change_window", window, actor, now, new=facts, personal={"name": window.name})
     return window
 
 
@@ -156,7 +156,8 @@ def remove_window(*, window: ChangeWindow, actor: Actor, now: datetime) -> Chang
             raise NothingToEnd("This window was removed already.")
         window.removed_at = now
         window.save(update_fields=["removed_at"])
-        _record(Verb.WINDOW_REMOVED, "change_window", window, actor, now, new={"removed_at": now})
+        ended = {"removed_at": now}
+        _record(Verb.WINDOW_REMOVED, "change_window", window, actor, now, old={"removed_at": None}, new=ended)
         dispatch.after_commit("reviews.drain_orders")
     return window
 
@@ -195,7 +196,7 @@ def lift_freeze(*, freeze: Freeze, actor: Actor, now: datetime) -> Freeze:
             raise NothingToEnd("This freeze is over already.")
         freeze.lifted_at = now
         freeze.save(update_fields=["lifted_at"])
-        _record(Verb.FREEZE_LIFTED, "freeze", freeze, actor, now, new={"lifted_at": now})
+        _record(Verb.FREEZE_LIFTED, "freeze", freeze, actor, now, old={"lifted_at": None}, new={"lifted_at": now})
         dispatch.after_commit("reviews.drain_orders")
     return freeze
 
@@ -237,14 +238,18 @@ def _record(
     now: datetime,
     *,
     new: dict[str, Any],
+    old: dict[str, Any] | None = None,
     reason: str = "",
+    personal: dict[str, Any] | None = None,
 ) -> None:
     log.record(
         verb=verb,
         actor=actor,
         subject=log.Subject(kind, str(thing.pk)),
         now=now,
+        old=old,
         new=new,
         reason=reason,
+        personal=personal,
         context={"source": str(thing.source_id) if thing.source_id else None},
     )
