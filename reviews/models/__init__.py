@@ -10,6 +10,7 @@ from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
+from reviews.models.restored import RestoreHold
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
@@ -42,6 +43,7 @@ __all__ = [
     "OrderStage",
     "OrderTicket",
     "Remark",
+    "RestoreHold",
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",
