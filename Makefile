@@ -13,9 +13,11 @@ PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 SIZE ?= quick
 ONLY ?=
+TO ?=
+FROM ?=
 MINUTES ?= 30
 
-.PHONY: help run demo-reset test test-kubernetes bench soak lint lock environment test-environment chromium
+.PHONY: help run demo-reset backup restore upgrade test test-kubernetes bench soak lint lock environment test-environment chromium
 
 help: ## list what can be made
 	@echo "Remit: access governance for non-human identities"
@@ -30,6 +32,15 @@ run: environment ## start everything in the foreground; Ctrl-C ends it, the data
 
 demo-reset: environment ## forget all data in DATA; the next start loads the demo afresh
 	@exec $(PYTHON) -m governance.embedded --reset
+
+backup: environment ## back DATA up into the new file TO=…, also while it runs (KEYS=yes: with its keys, sealed)
+	@$(if $(TO),,echo "Say where to: make backup TO=/some/file" >&2; exit 2;) exec $(PYTHON) -m governance.embedded --data "$(DATA)" --backup "$(abspath $(TO))" $(if $(KEYS),--with-keys)
+
+restore: environment ## restore the backup FROM=… into DATA (REPLACE=yes: back up and replace what is there; KEYS=yes)
+	@$(if $(FROM),,echo "Say from where: make restore FROM=/some/file DATA=/some/new/folder" >&2; exit 2;) exec $(PYTHON) -m governance.embedded --data "$(DATA)" --restore "$(abspath $(FROM))" $(if $(REPLACE),--replace) $(if $(KEYS),--with-keys)
+
+upgrade: environment ## bring the database in DATA to this version: plan, backup, migrations, checks (PLAN=yes: plan only)
+	@exec $(PYTHON) -m governance.embedded --data "$(DATA)" --upgrade $(if $(PLAN),--plan)
 
 test: test-environment chromium ## run all tests on a real PostgreSQL, real brokers and a real browser
 	@exec $(PYTHON) -m pytest -n 2 $(PYTEST_ARGS)

@@ -1,16 +1,20 @@
 """The Celery application. Queues, routes and the beat entries live in settings (`CELERY_*`)."""
 
 import os
+import time
 from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import after_task_publish, beat_init, worker_init
+from celery.signals import after_task_publish, beat_init, task_postrun, task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "governance.settings")
 
 app = Celery("remit")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.set_default()
+log = structlog.get_logger(__name__)
+_began: dict[str, float] = {}
 
 
 @after_task_publish.connect(sender="console.tick")
@@ -37,3 +41,20 @@ def look_at_the_guards(**kwargs: Any) -> None:
 def tick_at_once(**kwargs: Any) -> None:
     """Beat waits a whole interval before it sends anything; readiness need not."""
     app.send_task("console.tick", expires=15)
+
+
+@task_prerun.connect
+def begin_task(task_id: str, task: Any, **kwargs: Any) -> None:
+    """Every line that a task writes carries its id and name."""
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    _began[task_id] = time.perf_counter()
+
+
+@task_postrun.connect
+def end_task(task_id: str, task: Any, state: str | None = None, **kwargs: Any) -> None:
+    """One line per task: its end and how long it took, never its arguments. Ticks that did nothing wrong are quiet."""
+    seconds = time.perf_counter() - _began.pop(task_id, time.perf_counter())
+    is_tick = task.name in app.conf.beat_schedule
+    say = log.error if state == "FAILURE" else log.debug if is_tick else log.info
+    say("task", state=state or "unknown", ms=round(seconds * 1000, 1))
+    structlog.contextvars.unbind_contextvars("task", "task_id")

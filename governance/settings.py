@@ -17,6 +17,8 @@ from csp.constants import NONE, SELF
 from psycopg import IsolationLevel
 from psycopg.conninfo import make_conninfo
 
+from governance.kernel.redaction import redact_event
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -234,7 +236,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # Plain HTTP is for the one-command start on this machine; anything public is HTTPS.
 HTTPS = env.bool("HTTPS", default=PUBLIC_URL.startswith("https://"))
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come over plain HTTP, from inside
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes come over plain HTTP, from inside
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
@@ -372,7 +374,12 @@ LOGGING = {
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.JSONRenderer(),
+            # Last of all, so that what a library says is looked through too. JSON escapes control characters.
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redact_event,
+                structlog.processors.JSONRenderer(),
+            ],
             "foreign_pre_chain": [
                 structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_log_level,
@@ -386,6 +393,10 @@ LOGGING = {
     # A line per message received would bury everything else under the ticks.
     "loggers": {"celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
 }
+
+# --- metrics ----------------------------------------------------------------------------------------------------
+# Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
+METRICS_ALLOWED_ADDRESSES: list[str] = env.list("METRICS_ALLOWED_ADDRESSES", default=[])
 
 # --- remediation ------------------------------------------------------------------------------------------------
 # How long a decision can be taken back before its order is sent, and how long a silent worker keeps an order.

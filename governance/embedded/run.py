@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,11 @@ ADMIN = "REMIT_EMBEDDED_ADMIN_DSN"
 ROLE = "remit"
 READY_SECONDS = 60.0
 HIGHEST_PORT = 65535
+MAINTENANCE = {
+    "backup": "run `manage.py backup` on the folder's database and end",
+    "restore": "run `manage.py restore` on the folder's database and end",
+    "upgrade": "run `manage.py upgrade` on the folder's database and end",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", default=os.environ.get("PORT") or "8000", help="web port (default: 8000)")
     parser.add_argument("--no-demo", action="store_true", default=os.environ.get("DEMO") == "no")
     parser.add_argument("--reset", action="store_true", help="remove the data folder's content and end")
+    for name, what in MAINTENANCE.items():
+        parser.add_argument(f"--{name}", nargs=argparse.REMAINDER, metavar="ARGUMENT", help=what)
     options = parser.parse_args(arguments)
     os.umask(0o077)
     try:
         if options.reset:
             return reset(Path(options.data))
+        for name in MAINTENANCE:
+            if (given := getattr(options, name)) is not None:
+                from governance.embedded import maintenance
+
+                return int(getattr(maintenance, name)(Path(options.data), given))
         port = _free_port(options.port)
         return Start(DataFolder(Path(options.data)), port=port, with_demo=not options.no_demo).run()
     except StartError as problem:
@@ -88,6 +101,23 @@ class Start:
         self._say(f"stopped; the data is kept in {self._folder.path}")
         return 0
 
+    def run_command(self, arguments: list[str]) -> int:
+        """Start the database alone, run one management command in this terminal, and end. Its exit code."""
+        self._supervisor.listen()
+        try:
+            _end_leftovers(self._folder)
+            self._start_database()
+            command = [sys.executable, "manage.py", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=self._environment)
+            while process.poll() is None:
+                if self._supervisor.stopping:
+                    process.terminate()
+                    process.wait()
+                self._supervisor.tend(0.1)
+            return process.returncode
+        finally:
+            self._supervisor.stop()
+
     def _say(self, text: str) -> None:
         print(f"  {time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
@@ -100,7 +130,8 @@ class Start:
         else:
             url = self._start_server(settings["EMBEDDED_DATABASE_PASSWORD"])
         settings |= {"DATABASE_URL": url, "DATA_DIR": str(self._folder.path)}
-        settings["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{self._port}"
+        if self._port:
+            settings["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{self._port}"
         if not given:
             self._folder.write_settings(settings)
         # What the operator set wins; the superuser's way in never reaches a long-running program.

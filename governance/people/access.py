@@ -43,6 +43,7 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "people:read": "Read people, teams and the list of API tokens.",
     "people:write": "Create and change people and teams, and create narrower API tokens.",
     "people:provision": "Keep people and teams in step with a directory (SCIM), and nothing else.",
+    "metrics:read": "Read figures about how the installation does, for monitoring.",
     "pdp:decide": "Ask for access decisions.",
     "clients:narrow": "Withhold scopes from API tokens and switch sources off.",
     "clients:restore": "Give back what was withheld from API tokens, and switch sources on again.",

@@ -12,6 +12,7 @@ from reviews.models.measure import CampaignFigures, EstateMeasure
 from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
+from reviews.models.restored import RestoreHold
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.viewing import Viewing
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
@@ -51,6 +52,7 @@ __all__ = [
     "PackState",
     "PackedOrder",
     "Remark",
+    "RestoreHold",
     "ReviewItem",
     "ReviewMail",
     "ReviewSchedule",

@@ -33,7 +33,7 @@ from identities.connectors.registry import UnknownKind
 from identities.connectors.settings import BadSettings
 from identities.models import Source
 from reviews.models import Answer, Order, OrderAction, OrderStage
-from reviews.remediation import brake
+from reviews.remediation import brake, restored
 from reviews.remediation.overtaking import withdraw_if_overtaken
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
@@ -105,9 +105,12 @@ def execute_order(*, order_id: str, now: datetime) -> None:
 
 
 def _is_due(now: datetime) -> Q:
-    """What a worker may take as far as the order itself goes; what was protested against does not go on by itself."""
+    """What a worker may take as far as the order itself goes; what was protested against does not go on by itself.
+
+    Nothing is due at a source that a restore of the database holds, whatever it is and however far it had come.
+    """
     undone = Order.objects.filter(restores=OuterRef("pk"))
-    return (
+    return ~restored.is_held() & (
         Q(state=OrderState.PLANNED, execute_after__lte=now)
         | Q(state=OrderState.EXECUTING, leased_until__lte=now)
         | Q(~Exists(undone), state=OrderState.WATCHING, execute_after__lte=now, protested_at=None)

@@ -21,7 +21,7 @@ from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError
 from governance.people.access import require_role
 from identities.models import Source
-from reviews.models import ChangeWindow, Freeze
+from reviews.models import ChangeWindow, Freeze, RestoreHold
 from reviews.policies.calendar import InvalidRule, check_rule, dates_after, dates_between
 
 MANAGERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
@@ -50,29 +50,36 @@ class Hold:
 
     until: datetime | None
     reasons: tuple[str, ...]
+    is_of_restore: bool = False
 
     @property
     def sentence(self) -> str:
         """As people read it."""
+        if self.is_of_restore:
+            return f"Held until a person has looked at the source: {'; '.join(self.reasons)}."
         when = f"Held until {self.until:%a %-d %b %Y, %H:%M} UTC" if self.until else "Held, and no window is in sight"
         return f"{when}: {'; '.join(self.reasons)}."
 
 
 class Calendar:
-    """Windows and freezes as they stand at one moment, read with two queries for any number of sources."""
+    """Windows, freezes and the holds of a restore at one moment, read with three queries for any number of sources."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
         self._windows = list(ChangeWindow.objects.filter(removed_at=None).order_by("created_at", "pk"))
+        held = RestoreHold.objects.filter(ended_at=None)
+        self.restored: dict[UUID, datetime] = dict(held.values_list("source_id", "state_of"))
         self._freezes = list(Freeze.objects.filter(lifted_at=None, ends_at__gt=now).order_by("starts_at", "pk"))
 
     @property
     def is_empty(self) -> bool:
         """Whether orders run at any time at every source."""
-        return not self._windows and not self._freezes
+        return not self._windows and not self._freezes and not self.restored
 
     def hold_of(self, source_id: UUID, at: datetime | None = None) -> Hold | None:
         """Why orders at this source wait, or None when they may run. at: now, or a later moment."""
+        if (state_of := self.restored.get(source_id)) is not None:
+            return Hold(None, (f"the database was restored to {state_of:%-d %b %Y, %H:%M} UTC",), is_of_restore=True)
         windows = self._windows_of(source_id)
         freezes = [each for each in self._freezes if each.source_id in (None, source_id)]
         reasons: list[str] = []

@@ -165,11 +165,17 @@ def _held(orders: QuerySet[Order], calendar: Calendar) -> list[Stuck]:
     for row in rows.annotate(count=Count("pk"), oldest=Min("execute_after")):
         hold = calendar.hold_of(row["source_id"])
         if hold is not None:
-            following = "Nothing: they go on by themselves." if hold.until else "Change the windows or lift the freeze."
+            following = _what_ends(hold)
             url = _url(state=OrderState.PLANNED, source=row["source__slug"])
             title = f"Held at {row['source__name']}"
             found.append(Stuck(title, row["count"], row["oldest"], hold.sentence, following, url, "info"))
     return found
+
+
+def _what_ends(hold: Hold) -> str:
+    if hold.is_of_restore:
+        return "Read the source, look at its orders, then let them go on."
+    return "Nothing: they go on by themselves." if hold.until else "Change the windows or lift the freeze."
 
 
 def _url(**query: str) -> str:

@@ -73,6 +73,7 @@ def order_list(request: PageRequest) -> HttpResponse:
         "chosen": chosen,
         "view": chosen["view"],
         "brakes": count_open_brakes(actor=request.actor),
+        "restored": len(calendar.restored),
         "is_filtered": any(chosen[name] for name in ("state", "action", "source")),
         "states": [(state.value, look_of(state).label) for state in OrderState],
         "actions": OrderAction.choices,

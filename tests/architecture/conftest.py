@@ -55,6 +55,7 @@ from reviews.models import (
     Freeze,
     Order,
     Remark,
+    RestoreHold,
     ReviewItem,
     ReviewSchedule,
     ReviewWatch,
@@ -252,6 +253,7 @@ def _unfinished_runs() -> tuple[SyncRun, SyncRun, SyncRun]:
 def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     """asked: whose identity the review is about, and who therefore gets its questions."""
     source = make.make_source(owner=user)
+    RestoreHold.objects.create(source=source, state_of=timezone.now(), restored_at=timezone.now())
     identity = make.make_identity(source, owner=asked)
     grants = [make.make_grant(identity) for _ in range(2)]
     make.make_credential(identity)
@@ -592,6 +594,8 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:brake_budget": lambda my: {"source": my.source.slug, "per_hour": 5, "reason": "It is fragile."},
     "reviews:brake_release": lambda my: {"release-reason": "It is right."},
     "reviews:brake_call_off": lambda my: {"call_off-reason": "It is wrong."},
+    "reviews:restored_release": lambda my: {f"release-{my.source.slug}-reason": "It is right."},
+    "reviews:restored_call_off": lambda my: {f"call_off-{my.source.slug}-reason": "It is over."},
     "reviews:order_call_off": lambda my: {"reason": "Still needed."},
     "reviews:order_restore": lambda my: {"reason": "Needed again.", "days": 30},
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},

@@ -2,12 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandError, call_command
+
+from governance.operations import loading
+from governance.operations.locks import maintenance
+from governance.operations.problems import OperationFailed
 
 
 class Command(BaseCommand):
@@ -15,10 +20,26 @@ class Command(BaseCommand):
 
     help = "Migrate the database, create the cache table, collect static files that changed."
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
-        call_command("createcachetable", verbosity=0)
+    # For restore and upgrade, which hold the lock themselves.
+    stealth_options = ("unlocked",)
+
+    def handle(self, *args: Any, unlocked: bool = False, **options: Any) -> None:
+        try:
+            with ExitStack() as held:
+                if not unlocked:
+                    held.enter_context(maintenance(self.stdout.write))
+                    self._require_finished()
+                call_command("migrate", interactive=False, verbosity=0)
+                call_command("createcachetable", verbosity=0)
+        except OperationFailed as problem:
+            raise CommandError(str(problem)) from problem
         self._collect_static()
+
+    def _require_finished(self) -> None:
+        if mark := loading.unfinished():
+            raise OperationFailed(
+                f"The restore of {mark['backup']} was interrupted. Finish it: manage.py restore FILE --finish"
+            )
 
     def _collect_static(self) -> None:
         # Hashing and compressing takes longer than all the rest, so it is done once per set of files.
