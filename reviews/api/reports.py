@@ -40,6 +40,7 @@ class ReportOut(serializers.Serializer[dict[str, Any]]):
     format = serializers.IntegerField()
     campaign = serializers.DictField()
     as_of = serializers.DateTimeField()
+    people_as_of = serializers.DateTimeField(help_text="When `quality` and `answers.teams` were counted.")
     time_zone = serializers.CharField()
     is_final = serializers.BooleanField()
     progress = serializers.DictField(child=serializers.IntegerField(), help_text="Questions by state.")

@@ -12,6 +12,7 @@ from django.db.models.functions import MD5, Length, Lower, Trim
 from reviews.agreement import AS_GOOD
 from reviews.models import Answer, Campaign, Decision, ItemKind, Viewing
 
+USES = ("used", "unused", "not_observable")
 PASSING_ON = (Answer.NOT_MINE, Answer.DONT_KNOW)
 APPROVING = (Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP)
 # What an answer recommends when something should go.
@@ -94,7 +95,7 @@ def given_in(campaign: Campaign, *, until: datetime, people: Collection[UUID] | 
                 is_taken_back=taken_back,
                 is_privileged=privileged,
                 is_ownership=kind == ItemKind.OWNERSHIP,
-                use=use,
+                use=use if use in USES else "not_observable",
                 recommendation=advice,
                 is_as_targeted=as_targeted,
                 shown_at=shown_at if shown_at is not None and shown_at <= at else None,

@@ -7,17 +7,19 @@ known is counted as *not assessable*, with the reason, and is never taken for sl
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 from reviews.policies.quality import THRESHOLDS, Signal, Thresholds, at_least_permille, quantile
-from reviews.quality.facts import REDUCING, Given
+from reviews.quality.facts import REDUCING, USES, Given
 
 Figures = dict[str, Any]
 IN_BULK, TOGETHER, FIRST = "in_bulk", "sent_together", "first_of_a_stretch"
 UNKNOWN = (IN_BULK, TOGETHER, FIRST)
-USES = ("used", "unused", "not_observable")
+JUDGED = ("answers", "advised", "against", "approved", "approved_privileged", "to_reduce", "approved_against")
+OPENED = ("of", "opened", "people", "people_without")
 _MS = timedelta(milliseconds=1)
 
 
@@ -57,33 +59,99 @@ class Tempo:
         return times, fastest
 
 
+@dataclass(slots=True)
+class Sheet:
+    """What one person's answers come to, or several people's added up; each answer is looked at once.
+
+    batches: their sizes. evidence: counts by what the logs said. texts: how often the most frequent reason stands
+    there; the other lists and counts are named as in the figures.
+    """
+
+    answers: int = 0
+    people: int = 0
+    tempo: Tempo = field(default_factory=Tempo)
+    batches: list[int] = field(default_factory=list)
+    evidence: dict[str, Counter[str]] = field(default_factory=lambda: {use: Counter() for use in USES})
+    taken_back: Counter[str] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
+    different: int = 0
+    most_of_one: int = 0
+    opened: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Sheet") -> None:
+        self.answers += other.answers
+        self.people += other.people
+        self.tempo.add(other.tempo)
+        self.batches += other.batches
+        for use, counts in other.evidence.items():
+            self.evidence[use].update(counts)
+        self.taken_back.update(other.taken_back)
+        self.lengths += other.lengths
+        self.different += other.different
+        self.most_of_one = max(self.most_of_one, other.most_of_one)
+        self.opened.update(other.opened)
+
+    def figures(self, *, is_opening_known: bool, limits: Thresholds = THRESHOLDS) -> Figures:
+        """As plain JSON. is_opening_known: whether it was noted which questions people opened."""
+        times, fastest = self.tempo.to_json(limits)
+        back, in_bulk = self.taken_back, sum(self.batches)
+        return {
+            "answers": self.answers,
+            "people": self.people,
+            "single": self.answers - in_bulk,
+            "bulk": {
+                "answers": in_bulk,
+                "batches": len(self.batches),
+                "median_size": quantile(self.batches, 50),
+                "largest": max(self.batches, default=None),
+            },
+            "time_per_decision": times,
+            "fastest_stretch": fastest,
+            "approved": {
+                "count": sum(counts["approved"] for counts in self.evidence.values()),
+                "of": sum(counts["answers"] for counts in self.evidence.values()),
+            },
+            "evidence": {use: {name: counts[name] for name in JUDGED} for use, counts in self.evidence.items()},
+            "taken_back": {
+                "count": back["count"],
+                "changed": back["changed"],
+                "same_again": back["same_again"],
+                "not_again": back["count"] - back["changed"] - back["same_again"],
+            },
+            "reasons": {
+                "written": len(self.lengths),
+                "median_length": quantile(self.lengths, 50),
+                "different": self.different,
+                "repeated": len(self.lengths) - self.different,
+                "most_of_one": self.most_of_one,
+            },
+            "opened": {name: self.opened[name] for name in OPENED} if is_opening_known else None,
+        }
+
+
 def measure(given: Sequence[Given], *, is_opening_known: bool, limits: Thresholds = THRESHOLDS) -> Figures:
     """What is said of these answers, of one person's or of many people's alike.
 
-    given: person by person, each in the order in which the answers were made up. is_opening_known: whether it was noted
-    which questions people opened.
+    given: person by person, each in the order in which the answers were made up.
     """
-    tempo = Tempo()
-    for answers in by_person(given).values():
-        tempo.add(tempo_of(answers, limits))
-    times, fastest = tempo.to_json(limits)
-    return {
-        "answers": len(given),
-        "people": len({each.person for each in given}),
-        "single": sum(not each.is_bulk for each in given),
-        "bulk": _batches(given),
-        "time_per_decision": times,
-        "fastest_stretch": fastest,
-        "approved": _approved(given),
-        "evidence": _evidence(given),
-        "taken_back": _taken_back(given),
-        "reasons": _reasons(given),
-        "opened": _opened(given) if is_opening_known else None,
-    }
+    return total(sheets_of(given, limits).values()).figures(is_opening_known=is_opening_known, limits=limits)
 
 
-def by_person(given: Iterable[Given]) -> dict[Any, list[Given]]:
-    found: dict[Any, list[Given]] = defaultdict(list)
+def sheets_of(given: Iterable[Given], limits: Thresholds = THRESHOLDS) -> dict[UUID, Sheet]:
+    """The sheet of each person."""
+    return {person: _sheet(answers, limits) for person, answers in by_person(given).items()}
+
+
+def total(sheets: Iterable[Sheet]) -> Sheet:
+    """Several people's sheets as one."""
+    found = Sheet()
+    for sheet in sheets:
+        found.add(sheet)
+    return found
+
+
+def by_person(given: Iterable[Given]) -> dict[UUID, list[Given]]:
+    found: dict[UUID, list[Given]] = defaultdict(list)
     for each in given:
         found[each.person].append(each)
     return found
@@ -134,87 +202,67 @@ def _fastest(answers: Sequence[Given], length: int) -> int | None:
     return min(((last.at - first.at) // _MS for first, last in ends), default=None)
 
 
-def _batches(given: Sequence[Given]) -> Figures:
-    sizes = list(Counter((each.person, each.sent_at) for each in given if each.is_bulk).values())
-    return {
-        "answers": sum(sizes),
-        "batches": len(sizes),
-        "median_size": quantile(sizes, 50),
-        "largest": max(sizes, default=None),
-    }
+def _sheet(answers: Sequence[Given], limits: Thresholds) -> Sheet:
+    """One person's answers, in order."""
+    sheet = Sheet(answers=len(answers), people=1, tempo=tempo_of(answers, limits))
+    sheet.batches = list(Counter(each.sent_at for each in answers if each.is_bulk).values())
+    for each in answers:
+        # What still counts and says something about an access.
+        if not (each.is_taken_back or each.passes_on or each.is_ownership):
+            _judge(sheet.evidence[each.use], each)
+        if not each.is_bulk:
+            sheet.opened["of"] += 1
+            sheet.opened["opened"] += each.shown_at is not None
+    sheet.opened["people"] = int(sheet.opened["of"] > 0)
+    sheet.opened["people_without"] = int(sheet.opened["of"] > 0 and not sheet.opened["opened"])
+    _taken_back(sheet, answers)
+    _reasons(sheet, answers)
+    return sheet
 
 
-def _standing(given: Iterable[Given]) -> list[Given]:
-    """What still counts and says something about an access."""
-    return [each for each in given if not (each.is_taken_back or each.passes_on or each.is_ownership)]
+def _judge(counts: Counter[str], each: Given) -> None:
+    """Count one answer beside what was recommended."""
+    approves, follows = each.approves, each.follows
+    counts["answers"] += 1
+    counts["approved"] += approves
+    counts["approved_privileged"] += approves and each.is_privileged
+    if follows is not None:
+        to_reduce = each.recommendation in REDUCING
+        counts["advised"] += 1
+        counts["against"] += not follows
+        counts["to_reduce"] += to_reduce
+        counts["approved_against"] += approves and to_reduce
 
 
-def _approved(given: Sequence[Given]) -> Figures:
-    standing = _standing(given)
-    return {"count": sum(each.approves for each in standing), "of": len(standing)}
-
-
-def _evidence(given: Sequence[Given]) -> Figures:
-    """By what the logs said of the access: how many answers, on advice, against it, and approvals against reduction."""
-    standing = _standing(given)
-    return {use: _against([each for each in standing if each.use == use]) for use in USES}
-
-
-def _against(answers: Sequence[Given]) -> Figures:
-    advised = [each for each in answers if each.follows is not None]
-    return {
-        "answers": len(answers),
-        "advised": len(advised),
-        "against": sum(each.follows is False for each in advised),
-        "approved": sum(each.approves for each in answers),
-        "approved_privileged": sum(each.approves and each.is_privileged for each in answers),
-        "to_reduce": sum(each.recommendation in REDUCING for each in advised),
-        "approved_against": sum(each.approves and each.recommendation in REDUCING for each in advised),
-    }
-
-
-def _taken_back(given: Sequence[Given]) -> Figures:
-    """Answers that were taken back, and of those how many the same person then answered otherwise, or not again."""
-    changed = same = 0
-    latest: dict[Any, list[Given]] = defaultdict(list)
-    for each in given:
-        latest[each.person, each.item].append(each)
-    for answers in latest.values():
-        for earlier, later in pairwise(answers):
+def _taken_back(sheet: Sheet, answers: Sequence[Given]) -> None:
+    """Answers that were taken back, and what the same person then said about the same question."""
+    concerned = {each.item for each in answers if each.is_taken_back}
+    if not concerned:
+        return
+    sheet.taken_back["count"] = sum(each.is_taken_back for each in answers)
+    said: dict[UUID, list[Given]] = defaultdict(list)
+    for each in answers:
+        if each.item in concerned:
+            said[each.item].append(each)
+    for about_one in said.values():
+        for earlier, later in pairwise(about_one):
             if earlier.is_taken_back:
-                changed += earlier.answer != later.answer
-                same += earlier.answer == later.answer
-    count = sum(each.is_taken_back for each in given)
-    return {"count": count, "changed": changed, "same_again": same, "not_again": count - changed - same}
+                sheet.taken_back["changed" if earlier.answer != later.answer else "same_again"] += 1
 
 
-def _reasons(given: Sequence[Given]) -> Figures:
-    """Reasons in numbers. A bulk answer's reason was written once, so it counts once per batch."""
-    written = {
-        (each.person, each.sent_at) if each.is_bulk else (each.person, each.item, each.sent_at): each
-        for each in given
-        if each.text
-    }
-    texts = Counter((each.person, each.text) for each in written.values())
-    return {
-        "written": len(written),
-        "median_length": quantile([each.length for each in written.values()], 50),
-        "different": len(texts),
-        "repeated": sum(count - 1 for count in texts.values()),
-        "most_of_one": max(texts.values(), default=0),
-    }
-
-
-def _opened(given: Sequence[Given]) -> Figures:
-    """Of single answers, how many were given after opening the question; people who opened none at all."""
-    single = [each for each in given if not each.is_bulk]
-    people = by_person(single).values()
-    return {
-        "of": len(single),
-        "opened": sum(each.shown_at is not None for each in single),
-        "people": len(people),
-        "people_without": sum(all(each.shown_at is None for each in answers) for answers in people),
-    }
+def _reasons(sheet: Sheet, answers: Sequence[Given]) -> None:
+    """A bulk answer's reason was written once, so it counts once per batch."""
+    batches: set[datetime] = set()
+    texts: Counter[str] = Counter()
+    for each in answers:
+        if not each.text or (each.is_bulk and each.sent_at in batches):
+            continue
+        if each.is_bulk:
+            batches.add(each.sent_at)
+        texts[each.text] += 1
+        sheet.lengths.append(each.length)
+    sheet.different = len(texts)
+    sheet.most_of_one = max(texts.values(), default=0)
 
 
 def signals_of(figures: Figures, limits: Thresholds = THRESHOLDS) -> dict[Signal, Figures]:

@@ -1,7 +1,7 @@
 """The quality of one review in numbers without names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from reviews.models import Campaign
 from reviews.policies.quality import THRESHOLDS, Signal
-from reviews.quality.facts import Given, given_in, is_opening_known
-from reviews.quality.measuring import Figures, by_person, measure, signals_of
+from reviews.quality.facts import given_in, is_opening_known
+from reviews.quality.measuring import Figures, Sheet, sheets_of, signals_of
 
 FORMAT = 1
 
@@ -24,23 +24,25 @@ def campaign_quality(campaign_id: UUID | str, *, until: datetime | None = None) 
     """
     campaign = Campaign.objects.get(pk=campaign_id)
     moment = until or timezone.now()
-    known = is_opening_known(campaign)
-    return quality_figures(given_in(campaign, until=moment), is_known=known)
+    sheets = sheets_of(given_in(campaign, until=moment))
+    return quality_figures(sheets.values(), is_known=is_opening_known(campaign))
 
 
-def quality_figures(given: Sequence[Given], *, is_known: bool) -> Figures:
-    """The same from what was fetched already."""
+def quality_figures(sheets: Iterable[Sheet], *, is_known: bool) -> Figures:
+    """The same from everybody's sheets."""
     signals: Counter[Signal] = Counter()
     worth_a_look = enough = 0
-    for answers in by_person(given).values():
-        found = signals_of(measure(answers, is_opening_known=is_known))
+    everybody = Sheet()
+    for sheet in sheets:
+        found = signals_of(sheet.figures(is_opening_known=is_known))
         signals.update(found)
         worth_a_look += bool(found)
-        enough += len(answers) >= THRESHOLDS.few
+        enough += sheet.answers >= THRESHOLDS.few
+        everybody.add(sheet)
     return {
         "format": FORMAT,
         "policy": THRESHOLDS.to_json(),
-        **measure(given, is_opening_known=is_known),
+        **everybody.figures(is_opening_known=is_known),
         "worth_a_look": {
             "people": worth_a_look,
             "of": enough,

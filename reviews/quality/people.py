@@ -1,7 +1,7 @@
 """The quality of one review person by person and team by team. Reading it by person leaves a record."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,8 +15,8 @@ from governance.kernel.errors import Forbidden
 from governance.people.models import Team, User
 from reviews.models import Campaign
 from reviews.policies.quality import THRESHOLDS, Signal
-from reviews.quality.facts import Given, given_in, is_opening_known
-from reviews.quality.measuring import Figures, by_person, measure, signals_of
+from reviews.quality.facts import given_in, is_opening_known
+from reviews.quality.measuring import Figures, Sheet, sheets_of, signals_of, total
 
 NO_TEAM = "No team"
 SMALL = "Smaller teams together"
@@ -49,7 +49,7 @@ def quality_of_people(*, campaign: Campaign, actor: Actor, now: datetime) -> lis
     """
     _require_reader(campaign, actor)
     with transaction.atomic(durable=True):
-        lines = people_of(campaign, given_in(campaign, until=now))
+        lines = people_of(campaign, sheets_of(given_in(campaign, until=now)))
         log.record(
             verb=Verb.QUALITY_READ,
             actor=actor,
@@ -67,39 +67,37 @@ def _require_reader(campaign: Campaign, actor: Actor) -> None:
         raise Forbidden("How single people answered is shown to whoever runs or audits this review.")
 
 
-def people_of(campaign: Campaign, given: Sequence[Given]) -> list[PersonLine]:
-    """The lines of everybody among these answers; the caller has made sure that they may be read."""
-    known, answers = is_opening_known(campaign), by_person(given)
-    names = {user.pk: str(user) for user in User.objects.filter(pk__in=answers)}
+def people_of(campaign: Campaign, sheets: Mapping[UUID, Sheet]) -> list[PersonLine]:
+    """The lines of these people; the caller has made sure that they may be read."""
+    known = is_opening_known(campaign)
+    names = {user.pk: str(user) for user in User.objects.filter(pk__in=list(sheets))}
     lines = []
-    for person, said in answers.items():
-        figures = measure(said, is_opening_known=known)
-        few = len(said) < THRESHOLDS.few
+    for person, sheet in sheets.items():
+        figures = sheet.figures(is_opening_known=known)
+        few = sheet.answers < THRESHOLDS.few
         lines.append(PersonLine(person, names[person], figures, signals_of(figures), few))
     return sorted(lines, key=lambda line: (-len(line.signals), -line.figures["answers"], line.name, line.person.bytes))
 
 
-def teams_of(campaign: Campaign, given: Sequence[Given]) -> list[TeamLine]:
+def teams_of(campaign: Campaign, sheets: Mapping[UUID, Sheet]) -> list[TeamLine]:
     """Figures by team of whoever answered; empty where that would be one line of everybody, or of fewer than five.
 
     Somebody in several teams counts in the first by name. Teams of which fewer than five answered are put together, and
     where these are still fewer than five, the next smallest team joins them: no line can be traced to a person, also
     not by taking the other lines from the whole.
     """
-    answers = by_person(given)
     members: dict[str, list[UUID]] = defaultdict(list)
-    team_of = _teams(answers)
-    for person in answers:
+    team_of = _teams(sheets)
+    for person in sheets:
         members[team_of.get(person, NO_TEAM)].append(person)
     groups = _merged(members)
-    if len(answers) < THRESHOLDS.smallest_group or [name for name, _ in groups] == [SMALL]:
+    if len(sheets) < THRESHOLDS.smallest_group or [name for name, _ in groups] == [SMALL]:
         return []
     known = is_opening_known(campaign)
-    lines = []
-    for name, people in groups:
-        said = [each for person in people for each in answers[person]]
-        lines.append(TeamLine(name, len(people), measure(said, is_opening_known=known)))
-    return lines
+    return [
+        TeamLine(name, len(people), total(sheets[person] for person in people).figures(is_opening_known=known))
+        for name, people in groups
+    ]
 
 
 def _teams(people: Mapping[UUID, object]) -> dict[UUID, str]:

@@ -1,17 +1,20 @@
 """Everything that the report of one review says, as plain JSON: whole numbers, times in seconds, no names of people."""
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import BooleanField, Case, Value, When
+from django.db.models import BooleanField, Case, Count, F, Q, QuerySet, Value, When
+from django.db.models.functions import Extract
 
 from reviews.campaigns.closing import is_dated
 from reviews.models import Campaign, CampaignFigures, Order
 from reviews.policies.quality import THRESHOLDS
-from reviews.quality.facts import Given, given_in, is_opening_known
+from reviews.quality.facts import given_in, is_opening_known
+from reviews.quality.measuring import Sheet, sheets_of
 from reviews.quality.overall import quality_figures
 from reviews.quality.people import teams_of
 from reviews.reports.answers import (
@@ -26,7 +29,7 @@ from reviews.reports.answers import (
 )
 from reviews.reports.burndown import burn_down
 from reviews.reports.excess import excess_of
-from reviews.reports.removal import OrderFact, removal_times
+from reviews.reports.removal import removal_times
 from reviews.reports.removed import removed_by
 from reviews.states import CampaignState, OrderState
 
@@ -34,6 +37,11 @@ FORMAT = 1
 # Raised whenever the arithmetic of what is kept changes; older rows are then counted anew.
 KEPT_VERSION = 1
 MOST_KEPT_AT_ONCE = 20
+# Larger reviews are counted in the background while they run; a report never shows what is older than an hour.
+LIVE_UP_TO = 5_000
+COUNTED_EVERY = timedelta(minutes=15)
+OLDEST_WHILE_RUNNING = timedelta(hours=1)
+RUNNING = (CampaignState.OPEN, CampaignState.CLOSING)
 # From here on people's answers do not change.
 OVER = (CampaignState.CLOSED, CampaignState.COMPLETED, CampaignState.CANCELLED)
 
@@ -41,16 +49,18 @@ OVER = (CampaignState.CLOSED, CampaignState.COMPLETED, CampaignState.CANCELLED)
 def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Figures:
     """The report as of now. zone: on whose clock days begin. A fixed number of queries.
 
-    What people answered in a review that is over is taken from its kept figures where they are there; its orders are
-    always counted now, for they go on. Shapes: docs/reports.md.
+    How people answered is taken from kept figures where they are there: of a review that is over, and, as of
+    `people_as_of`, of a large one that runs. Orders are always counted now, for they go on. Shapes: docs/reports.md.
     """
     progress, answers = progress_of(campaign), final_answers(campaign, until=now)
-    people = kept_figures(campaign) or settled_figures(campaign, progress, answers, until=now)
-    orders = _orders_of(campaign)
+    kept = kept_figures(campaign, now)
+    people = kept.figures if kept else settled_figures(campaign, progress, answers, until=now)
+    orders = _orders(campaign)
     return {
         "format": FORMAT,
         "campaign": _facts(campaign),
         "as_of": now,
+        "people_as_of": kept.until if kept and campaign.state not in OVER else now,
         "time_zone": zone.key,
         "is_final": campaign.state in OVER,
         "progress": progress,
@@ -71,55 +81,67 @@ def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Fig
                 if row["by"] == SILENCE
             ],
         },
-        "orders": {"states": _states(orders), **removal_times(orders)},
+        "orders": orders,
         "excess": excess_of(campaign),
         "removed": removed_by(campaign),
-        "restored": sum(order.state == OrderState.RESTORED for order in orders),
-        "reappeared": sum(order.state == OrderState.REAPPEARED for order in orders),
+        "restored": orders["states"].get(OrderState.RESTORED, 0),
+        "reappeared": orders["states"].get(OrderState.REAPPEARED, 0),
         "quality": people["quality"],
     }
 
 
 def settled_figures(campaign: Campaign, progress: Figures, answers: Sequence[Figures], *, until: datetime) -> Figures:
     """What no longer changes once a review is over, without names of people; kept then (see `keep_due_figures`)."""
-    given = given_in(campaign, until=until)
+    sheets = sheets_of(given_in(campaign, until=until))
     return {
-        "quality": quality_figures(given, is_known=is_opening_known(campaign)),
-        "teams": _teams(campaign, given),
+        "quality": quality_figures(sheets.values(), is_known=is_opening_known(campaign)),
+        "teams": _teams(campaign, sheets),
         "on_time": on_time(progress, answers),
         "by": by_author(answers),
         "progress": dict(progress),
     }
 
 
-def kept_figures(campaign: Campaign) -> Figures | None:
-    """The kept figures, where they were counted by the present arithmetic after the last answer."""
-    if campaign.state not in OVER:
+def kept_figures(campaign: Campaign, now: datetime) -> CampaignFigures | None:
+    """What was counted by the present arithmetic: after the last answer, or lately where a large review still runs."""
+    if campaign.state not in OVER and not _is_large(campaign):
         return None
-    kept = CampaignFigures.objects.filter(campaign=campaign, version=KEPT_VERSION).first()
-    return kept.figures if kept and kept.figures["quality"]["policy"] == THRESHOLDS.to_json() else None
+    kept = _counted().filter(campaign=campaign).first()
+    if kept is None:
+        return None
+    if campaign.state in OVER:
+        return kept if campaign.closed_at is not None and kept.until >= campaign.closed_at else None
+    return kept if now - kept.until < OLDEST_WHILE_RUNNING else None
 
 
 def keep_due_figures(*, now: datetime) -> int:
-    """Count and keep what is said of reviews that are over and not counted yet; returns of how many.
+    """Count and keep what is said of reviews that are over, and of large ones that run; returns of how many.
 
     Leaves no audit record: it says nothing that the trail does not say, and may be thrown away and done again.
     """
-    kept = CampaignFigures.objects.filter(version=KEPT_VERSION, figures__quality__policy=THRESHOLDS.to_json()).values(
-        "campaign"
-    )
-    due = Campaign.objects.filter(state__in=OVER, opened_at__isnull=False).exclude(pk__in=kept).order_by("closed_at")
-    total = 0
-    for campaign in due[:MOST_KEPT_AT_ONCE]:
+    done = _counted().filter(until__gte=F("campaign__closed_at")).values("campaign")
+    over = Campaign.objects.filter(state__in=OVER, opened_at__isnull=False, closed_at__isnull=False)
+    due = list(over.exclude(pk__in=done).order_by("closed_at")[:MOST_KEPT_AT_ONCE])
+    lately = _counted().filter(until__gt=now - COUNTED_EVERY).values("campaign")
+    running = Campaign.objects.filter(state__in=RUNNING).exclude(pk__in=lately)
+    due += [campaign for campaign in running if _is_large(campaign)]
+    for campaign in due:
         figures = settled_figures(campaign, progress_of(campaign), final_answers(campaign, until=now), until=now)
         values = {"version": KEPT_VERSION, "until": now, "figures": figures, "made_at": now}
         with transaction.atomic(durable=True):
             CampaignFigures.objects.update_or_create(campaign=campaign, defaults=values)
-        total += 1
-    return total
+    return len(due)
 
 
-def _teams(campaign: Campaign, given: Sequence[Given]) -> list[Figures]:
+def _counted() -> QuerySet[CampaignFigures]:
+    return CampaignFigures.objects.filter(version=KEPT_VERSION, figures__quality__policy=THRESHOLDS.to_json())
+
+
+def _is_large(campaign: Campaign) -> bool:
+    return sum(campaign.frozen.get("expected", {}).values()) > LIVE_UP_TO
+
+
+def _teams(campaign: Campaign, sheets: Mapping[UUID, Sheet]) -> list[Figures]:
     return [
         {
             "team": line.name,
@@ -129,7 +151,7 @@ def _teams(campaign: Campaign, given: Sequence[Given]) -> list[Figures]:
             "bulk": line.figures["bulk"]["answers"],
             "median_ms": line.figures["time_per_decision"]["median_ms"],
         }
-        for line in teams_of(campaign, given)
+        for line in teams_of(campaign, sheets)
     ]
 
 
@@ -169,17 +191,23 @@ def _burn_down(campaign: Campaign, progress: Figures, now: datetime, zone: ZoneI
     return [{"day": point.day, "open": point.open, "planned": point.planned} for point in points]
 
 
-def _orders_of(campaign: Campaign) -> list[OrderFact]:
-    """Restorations carry no decision and follow the order that they undo, so they are not counted again."""
-    rows = (
-        Order.objects.filter(item__campaign=campaign, decision__isnull=False)
+def _orders(campaign: Campaign) -> Figures:
+    """Orders by state and the times of the verified ones. Restorations carry no decision and are not counted again."""
+    orders = Order.objects.filter(item__campaign=campaign, decision__isnull=False).order_by()
+    verified = Q(state=OrderState.VERIFIED, verified_at__isnull=False)
+    took = Extract(F("verified_at") - F("decision__decided_at"), "epoch")
+    seconds = [max(0, int(each)) for each in orders.filter(verified).values_list(took, flat=True)]
+    counted = (
+        orders.exclude(verified)
         .annotate(waits=Case(When(is_dated(), then=Value(True)), default=Value(False), output_field=BooleanField()))
-        .order_by()
-        .values_list("state", "decision__decided_at", "verified_at", "waits")
+        .values_list("state", "waits")
+        .annotate(n=Count("pk"))
     )
-    return [OrderFact(*row) for row in rows.iterator(chunk_size=5000)]
-
-
-def _states(orders: Sequence[OrderFact]) -> dict[str, int]:
-    counts = Counter(str(order.state) for order in orders)
-    return {state.value: counts[state.value] for state in OrderState if counts[state.value]}
+    others = {(state, waits): count for state, waits, count in counted}
+    states = Counter({str(OrderState.VERIFIED): len(seconds)})
+    for (state, _), count in others.items():
+        states[state] += count
+    return {
+        "states": {state.value: states[state.value] for state in OrderState if states[state.value]},
+        **removal_times(seconds, others),
+    }

@@ -8,13 +8,13 @@ into it. Where nothing is known to be too much and no recommendation could be ma
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import Exists, F, OuterRef, Q
+from django.contrib.postgres.aggregates import BoolOr
+from django.db.models import F, Q
 
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission, includes
@@ -28,14 +28,8 @@ MOST_COMPARED = 2_000
 TOO_MUCH, CONTAINED, UNKNOWN = "too_much", "contained", "not_assessable"
 
 
-@dataclass(slots=True)
-class Holding:
-    """What is known of one identity: whether something was, and still is, too much or not assessable."""
-
-    was_much: bool = False
-    is_much: bool = False
-    was_unknown: bool = False
-    is_unknown: bool = False
+Holding = tuple[bool, bool, bool, bool]
+"""Of one identity: whether something was, and still is, too much; was, and still is, not assessable."""
 
 
 def excess_of(campaign: Campaign) -> dict[str, Any]:
@@ -45,31 +39,30 @@ def excess_of(campaign: Campaign) -> dict[str, Any]:
     """
     items = ReviewItem.objects.filter(campaign=campaign, kind=ItemKind.GRANT).exclude(state=ItemState.CANCELLED)
     inside, is_cut = _narrowed_inside(campaign)
+    is_much, is_unknown, is_left = Q(recommendation__in=REDUCING), Q(recommendation=""), ~_is_gone(campaign, inside)
     rows = (
-        items.annotate(
-            is_much=Q(recommendation__in=REDUCING), is_unknown=Q(recommendation=""), is_gone=_is_gone(inside)
+        items.order_by()
+        .values("identity_id")
+        .annotate(
+            was_much=BoolOr(is_much),
+            is_much=BoolOr(is_much & is_left),
+            was_unknown=BoolOr(is_unknown),
+            is_unknown=BoolOr(is_unknown & is_left),
         )
-        .order_by()
-        .values_list("identity_id", "is_much", "is_unknown", "is_gone")
-        .distinct()
+        .values_list("was_much", "is_much", "was_unknown", "is_unknown")
     )
     return counted(rows.iterator(chunk_size=5000)) | {"is_cut": is_cut}
 
 
-def counted(rows: Iterable[tuple[Any, bool, bool, bool]]) -> dict[str, Any]:
-    """The counts from (identity, is too much, is not assessable, is gone) per access. Pure."""
-    found: dict[Any, Holding] = {}
-    for identity, is_much, is_unknown, is_gone in rows:
-        holding = found.setdefault(identity, Holding())
-        holding.was_much |= is_much
-        holding.is_much |= is_much and not is_gone
-        holding.was_unknown |= is_unknown
-        holding.is_unknown |= is_unknown and not is_gone
+def counted(identities: Iterable[Holding]) -> dict[str, Any]:
+    """The counts before and after. Pure."""
     before, after = (dict.fromkeys((TOO_MUCH, CONTAINED, UNKNOWN), 0) for _ in range(2))
-    for holding in found.values():
-        before[state_of(is_much=holding.was_much, is_unknown=holding.was_unknown)] += 1
-        after[state_of(is_much=holding.is_much, is_unknown=holding.is_unknown)] += 1
-    return {"identities": len(found), "before": before, "after": after}
+    total = 0
+    for was_much, is_much, was_unknown, is_unknown in identities:
+        total += 1
+        before[state_of(is_much=was_much, is_unknown=was_unknown)] += 1
+        after[state_of(is_much=is_much, is_unknown=is_unknown)] += 1
+    return {"identities": total, "before": before, "after": after}
 
 
 def state_of(*, is_much: bool, is_unknown: bool) -> str:
@@ -77,11 +70,16 @@ def state_of(*, is_much: bool, is_unknown: bool) -> str:
     return TOO_MUCH if is_much else UNKNOWN if is_unknown else CONTAINED
 
 
-def _is_gone(inside: frozenset[UUID]) -> Q:
-    verified = Order.objects.filter(item=OuterRef("pk"), state=OrderState.VERIFIED)
-    narrowed = verified.filter(action=OrderAction.NARROW, target__isnull=False, target=OuterRef("recommended_target"))
+def _is_gone(campaign: Campaign, inside: frozenset[UUID]) -> Q:
+    verified = Order.objects.filter(item__campaign=campaign, state=OrderState.VERIFIED).order_by()
     removed = verified.filter(action__in=REMOVING)
-    return Q(grant__retired_at__isnull=False) | Q(Exists(removed)) | Q(Exists(narrowed)) | Q(pk__in=inside)
+    narrowed = verified.filter(action=OrderAction.NARROW, target=F("item__recommended_target"))
+    return (
+        Q(grant__retired_at__isnull=False)
+        | Q(pk__in=removed.values("item_id"))
+        | Q(pk__in=narrowed.values("item_id"))
+        | Q(pk__in=inside)
+    )
 
 
 def _narrowed_inside(campaign: Campaign) -> tuple[frozenset[UUID], bool]:

@@ -70,6 +70,7 @@ def campaign_context(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "report": report,
         "as_of": report["as_of"].astimezone(zone),
+        "people_as_of": report["people_as_of"].astimezone(zone),
         "opened_at": _local(report["campaign"]["opened_at"], zone),
         "deadline_at": _local(report["campaign"]["deadline_at"], zone),
         "closed_at": _local(report["campaign"]["closed_at"], zone),

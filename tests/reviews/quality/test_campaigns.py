@@ -12,6 +12,7 @@ from reviews.decisions import decide, decide_many, recall, save_draft, submit_dr
 from reviews.models import Viewing
 from reviews.quality import campaign_quality, note_showing, quality_of_people
 from reviews.quality.facts import given_in
+from reviews.quality.measuring import sheets_of
 from reviews.quality.people import teams_of
 
 pytestmark = pytest.mark.django_db
@@ -156,7 +157,7 @@ def teams(make, sizes):
     campaign = make.campaign()
     for number, grant in enumerate(grants):
         answer(make, make.get_item(campaign, grant), "approve", number)
-    lines = teams_of(campaign, given_in(campaign, until=at(make, 900)))
+    lines = teams_of(campaign, sheets_of(given_in(campaign, until=at(make, 900))))
     return {line.name: line.people for line in lines}
 
 

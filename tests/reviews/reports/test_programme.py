@@ -81,6 +81,27 @@ def test_what_was_kept_is_what_the_report_would_count_and_an_older_arithmetic_is
     assert keep_due_figures(now=now) == 1
 
 
+def test_a_large_review_that_runs_is_counted_in_the_background_and_once_more_when_it_is_over(make, over, monkeypatch):
+    monkeypatch.setattr("reviews.reports.campaign.LIVE_UP_TO", 1)
+    item, _ = make.item(), make.item()
+    campaign, at = item.campaign, make.NOW + timedelta(minutes=5)
+    Campaign.objects.update(frozen=campaign.frozen | {"expected": {"grant": 2}})
+    campaign.refresh_from_db()
+    assert keep_due_figures(now=at) == 2
+    assert keep_due_figures(now=at + timedelta(minutes=10)) == 0
+    decide(item=item, version=1, answer="approve", actor=make.actor(item.assignee), now=at)
+
+    soon = campaign_report(campaign, now=at + timedelta(minutes=20), zone=UTC)
+    late = campaign_report(campaign, now=at + timedelta(hours=2), zone=UTC)
+    assert (soon["people_as_of"], soon["quality"]["answers"], soon["progress"]["decided"]) == (at, 0, 1)
+    assert late["quality"]["answers"] == 1
+
+    close_due_campaigns(now=make.NOW + timedelta(days=15))
+    campaign.refresh_from_db()
+    assert campaign_report(campaign, now=make.NOW + timedelta(days=15), zone=UTC)["quality"]["answers"] == 1
+    assert keep_due_figures(now=make.NOW + timedelta(days=16)) == 2
+
+
 def test_a_review_that_was_called_off_is_no_ended_one(make):
     campaign = make.item().campaign
     cancel_campaign(campaign=campaign, reason="x", actor=make.actor(campaign.manager), now=make.NOW)
