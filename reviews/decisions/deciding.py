@@ -27,7 +27,7 @@ from reviews.decisions.resolution import Resolution, Step
 from reviews.decisions.stages import asks_one, resolve_stage
 from reviews.decisions.writing import Writing, outcome_decision
 from reviews.models import Campaign, Decision, ReviewItem
-from reviews.remediation import Prepared, asks_source, prepare
+from reviews.remediation import Prepared, asks_source, may_order, prepare
 from reviews.states import ItemState
 
 MOST_TRIES = 3
@@ -149,8 +149,9 @@ def _answer(
 ) -> dict[UUID, Decision]:
     kept: dict[UUID, Decision] = {}
     writing = Writing(actor, now)
+    is_kept = not planned and not any(may_order(each.reply.answer) for each in wanted)
     with transaction.atomic(durable=True):
-        facts = gather(lock_items([each.item_id for each in wanted], is_kept=not planned))
+        facts = gather(lock_items([each.item_id for each in wanted], is_kept=is_kept))
         accepted = []
         for each in wanted:
             try:

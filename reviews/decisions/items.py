@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet
 
 from governance.audit import log
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, NotFound
-from identities.models import Grant, GrantVersion
+from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CampaignState, ItemState
 
@@ -88,24 +88,26 @@ def lock_items(item_ids: Iterable[UUID], *, is_kept: bool = False) -> list[Revie
 
 def _many(items: QuerySet[ReviewItem], *, is_kept: bool = False) -> list[ReviewItem]:
     """What many of them share is read once and not with each."""
-    versions = GrantVersion.objects.all()
-    grants = Grant.objects.all()
-    related: list[Any] = ["campaign", "credential"]
-    if is_kept:
-        versions, grants = versions.only("grant", *CONTENT), grants.only("retired_at")
-    else:
-        related = [name for name in RELATED if name != "grant_version"]
-    wide = items.defer("recommendation_reasons", "seen")
-    found = list(wide.prefetch_related(Prefetch("grant", grants), Prefetch("grant_version", versions), *related))
+    found = list(items.defer("recommendation_reasons", "seen").prefetch_related(*(compared() if is_kept else RELATED)))
     _complete_ownership([item for item in found if item.kind == ItemKind.OWNERSHIP])
     return found
 
 
+def compared() -> list[Any]:
+    """What `drift_of` looks at, to be prefetched for many items: of their objects only that, and their campaigns."""
+    return [
+        "campaign",
+        Prefetch("identity", Identity.objects.only("retired_at")),
+        Prefetch("grant", Grant.objects.only("retired_at")),
+        Prefetch("grant_version", GrantVersion.objects.only("grant", *CONTENT)),
+        Prefetch("credential", Credential.objects.only("retired_at")),
+    ]
+
+
 def _complete_ownership(items: Sequence[ReviewItem]) -> None:
-    """These questions are about the identity itself, and who was suggested stands in what was seen."""
+    """For these questions counts who was suggested, and that stands in what was seen."""
     if not items:
         return
-    prefetch_related_objects(items, "identity__source")
     seen = dict(ReviewItem.objects.filter(pk__in=[item.pk for item in items]).values_list("pk", "seen"))
     for item in items:
         item.seen = seen[item.pk]

@@ -16,7 +16,7 @@ from reviews.remediation.placing import (
     settle_order,
     write_orders,
 )
-from reviews.remediation.preparing import Prepared, asks_source, others_of, prepare, prepare_narrowing
+from reviews.remediation.preparing import Prepared, asks_source, may_order, others_of, prepare, prepare_narrowing
 from reviews.remediation.restoring import restore_order
 from reviews.remediation.retrying import retry_order
 from reviews.remediation.verifying import verify_orders
@@ -28,6 +28,7 @@ __all__ = [
     "drain_orders",
     "execute_order",
     "make_order",
+    "may_order",
     "order_record",
     "others_of",
     "place_order",

@@ -50,6 +50,11 @@ class Subject(Protocol):
     credential: Credential | None
 
 
+def may_order(answer: str) -> bool:
+    """Whether this answer places an order, now or for a later day."""
+    return answer in ACTION_OF
+
+
 def asks_source(answer: str) -> bool:
     """Whether preparing the answer means to call the source: not for what changes nothing, or is planned on its day."""
     return answer in ACTION_OF and answer != Answer.APPROVE_UNTIL
