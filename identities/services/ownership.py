@@ -4,12 +4,19 @@ Inner steps: they run in the transaction of the review's use case, whose audit r
 people say and never what the source says.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 from governance.people.models import User
 from identities.models import Identity
 from identities.services.identity_versions import write_versions_of
+
+
+def lock_identities(identity_ids: Iterable[UUID]) -> None:
+    """Lock identities whose owners are about to change, in one order: two who change many wait for each other."""
+    rows = Identity.objects.select_for_update(of=("self",)).filter(pk__in=list(identity_ids)).order_by("pk")
+    list(rows.values_list("pk"))
 
 
 def note_owner(*, identity_id: UUID, owner: User, now: datetime) -> UUID | None:

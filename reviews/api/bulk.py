@@ -88,13 +88,13 @@ class ItemsDecide(APIView):
                     require_new(once)
             told = _told(decide_many(**given, actor=actor, now=now, reason=data["reason"]), is_dry=False)
             if once:
-                # Rows are decided one by one, so the key is kept after them; versions keep a row from being answered
-                # twice where the machine stops in between.
+                # Answers talk to sources before their transaction, so the key is kept after it; versions keep a row
+                # from being answered twice where the machine stops in between.
                 with transaction.atomic():
                     require_new(once)
                     remember(once, told, now=now)
         except AlreadyDone as done:
-            return Response(done.answer)
+            return Response(done.answer, headers={"Idempotency-Replayed": "true"})
         return Response(told)
 
 

@@ -10,10 +10,10 @@ from django.db import transaction
 
 from governance.audit.actions import Verb
 from governance.audit.log import record
-from governance.kernel.actors import Actor, ActorKind, system_actor
+from governance.kernel.actors import Actor, system_actor
 from governance.people.models import User
 from reviews.decisions.independence import parties_of, parties_of_item
-from reviews.decisions.items import UNDECIDED, item_context, item_subject, lock_item, require_assignee
+from reviews.decisions.items import UNDECIDED, item_context, item_subject, lock_item
 from reviews.decisions.resolution import Desk, Resolution, desk_of
 from reviews.decisions.stages import further_people, others_waiting, resolve_stage, stages_of
 from reviews.decisions.witnesses import witnesses_of
@@ -26,26 +26,6 @@ ROUTER = system_actor("router")
 def ask_of(item: ReviewItem, person: UUID | None) -> Ask | None:
     """The row by which somebody is, or was, asked beside the assignee."""
     return Ask.objects.filter(item=item, person=person).first() if person else None
-
-
-def require_asked(item: ReviewItem, actor: Actor) -> UUID:
-    """The person acting, if it is one who is asked. Raises NotAssigned."""
-    ask = ask_of(item, actor.person_id) if actor.kind is ActorKind.PERSON else None
-    if ask is not None and not ask.is_released and item.state in UNDECIDED:
-        return ask.person_id
-    return require_assignee(item, actor)
-
-
-def came_too_late(item: ReviewItem, actor: Actor) -> bool:
-    """Whether this person was asked in a stage that was settled without them, and has not been heard since."""
-    ask = ask_of(item, actor.person_id) if actor.kind is ActorKind.PERSON else None
-    is_asked = item.state in UNDECIDED and item.assignee_id == actor.person_id
-    return ask is not None and ask.is_released and ask.round == item.round and not is_asked
-
-
-def is_heard(item: ReviewItem, actor: Actor) -> bool:
-    """Whether this person is asked, or was and may still say something."""
-    return item.assignee_id == actor.person_id or ask_of(item, actor.person_id) is not None
 
 
 def drop_ask(item: ReviewItem, person: UUID) -> None:
@@ -81,11 +61,11 @@ def reopen_asks(item: ReviewItem, *, but: UUID) -> None:
     Ask.objects.filter(item=item).update(is_released=False)
 
 
-def seat_next(item: ReviewItem, answered_by: UUID) -> UUID:
-    """Somebody answered and others are waited for; returns who the assignee is from now on."""
-    waiting = others_waiting(item, answered_by)
+def seat_next(item: ReviewItem, answered_by: UUID, waiting: Sequence[UUID]) -> None:
+    """The assignee answered and others are waited for: the first of them has the question from now on."""
     Ask.objects.filter(item=item, person__in=[answered_by, waiting[0]]).delete()
-    return waiting[0]
+    item.assignee_id = waiting[0]
+    item.save(update_fields=["assignee"])
 
 
 def people_beside(item_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:

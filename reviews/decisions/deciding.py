@@ -1,96 +1,56 @@
-"""Answer one question: check, plan at the source outside any transaction, then write everything or nothing."""
+"""Answer questions: judge, plan at the source outside any transaction, then write everything or nothing.
 
-from collections.abc import Mapping, Sequence
+One answer is many with one row: whatever is decided, by page, program or draft, goes through `answer_all`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
+from psycopg.errors import DeadlockDetected
 
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
+from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
-from identities.services.review_facts import note_review
-from reviews.decisions.answers import KEEPING, PASSING_ON, require_possible
-from reviews.decisions.asks import (
-    ask_beside,
-    ask_of,
-    came_too_late,
-    drop_ask,
-    last_steps,
-    release_others,
-    replace_ask,
-    require_asked,
-    seat_next,
-)
-from reviews.decisions.independence import (
-    Conflict,
-    Parties,
-    SelfReview,
-    is_attestation,
-    parties_of_item,
-    ruled_out,
-    stands_for,
-)
-from reviews.decisions.items import (
-    StaleItem,
-    get_item,
-    lock_item,
-    require_open,
-    require_unchanged,
-    require_undecided,
-    require_version,
-)
-from reviews.decisions.ownership import settle_owner
-from reviews.decisions.recording import move_item, record_answer, save_item
-from reviews.decisions.resolution import Resolution, Step, desk_of
-from reviews.decisions.stages import (
-    Course,
-    Final,
-    Vote,
-    may_owners_answer,
-    others_waiting,
-    plot,
-    resolve_stage,
-    stages_of,
-)
-from reviews.decisions.targets import prove_target
-from reviews.decisions.witnesses import witnesses_of
-from reviews.models import Answer, Decision, ReviewItem
-from reviews.remediation import Prepared, place_order, prepare
+from reviews.decisions.asks import ask_beside, drop_ask, last_steps, release_others, replace_ask, seat_next
+from reviews.decisions.facts import Facts, find, gather
+from reviews.decisions.independence import ruled_out
+from reviews.decisions.items import StaleItem, lock_items, read_items
+from reviews.decisions.judging import Reply, Standing, judge
+from reviews.decisions.recording import answer_record, before_of
+from reviews.decisions.resolution import Resolution, Step
+from reviews.decisions.stages import asks_one, resolve_stage
+from reviews.decisions.writing import Writing, outcome_decision
+from reviews.models import Campaign, Decision, ReviewItem
+from reviews.remediation import Prepared, asks_source, may_order, prepare
 from reviews.states import ItemState
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What somebody answered, and when."""
-
-    answer: Answer
-    actor: Actor
-    now: datetime
-    reason: str = ""
-    until: datetime | None = None
-    target: Permission | None = None
-    named_person: User | None = None
-    is_bulk: bool = False
+MOST_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the answer is worth: whose it is, the proof of a target, and where it leads (None: to another person)."""
+class Wanted:
+    """One answer to one question. version: of the question that the person saw; None: it is answered as it is now."""
 
-    person: UUID
-    parties: Parties
-    proof: Mapping[str, Any] | None
-    course: Course | None
+    item_id: UUID
+    version: int | None
+    reply: Reply
 
-    @property
-    def is_attestation(self) -> bool:
-        """Whether the answer is testimony: others, or a later stage, decide with it."""
-        return self.course is not None and self.course.is_testimony
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What an answer was worth before the question was locked, and what it would do at the source."""
+
+    standing: Standing
+    prepared: Prepared
+
+
+Outcome = Decision | DomainError
 
 
 def decide(
@@ -104,7 +64,6 @@ def decide(
     until: datetime | None = None,
     target: Permission | None = None,
     named_person: User | None = None,
-    is_bulk: bool = False,
 ) -> Decision:
     """Give one answer to one question and return it as kept.
 
@@ -117,248 +76,215 @@ def decide(
     transaction. Raises NotAssigned, SelfReview, CampaignNotOpen, StaleItem, AccessChanged, AnswerNotPossible,
     ReasonRequired and TargetNotInside.
     """
-    item = get_item(item.pk)
-    require_possible(item, answer, reason=reason, until=until, has_target=target is not None, now=now)
     reply = Reply(
-        answer=Answer(answer),
-        actor=actor,
-        now=now,
-        reason=reason.strip(),
-        until=until,
-        target=target,
-        named_person=named_person,
-        is_bulk=is_bulk,
+        answer=answer, actor=actor, now=now, reason=reason, until=until, target=target, named_person=named_person
     )
-    if came_too_late(item, reply.actor) and reply.answer not in PASSING_ON:
-        return _hear(item, reply)
-    standing = _require_standing(item, version, reply)
-    course = standing.course
-    prepared = Prepared()
-    if course and course.final:
-        prepared = prepare(item=item, answer=course.final.answer, target=course.final.target)
-    with transaction.atomic(durable=True):
-        locked = lock_item(item.pk)
-        standing = _require_standing(locked, version, reply, proof=standing.proof)
-        if course and not (standing.course and standing.course.leads_where(course)):
-            raise StaleItem("Somebody else answered in this moment. Look again, then answer.", version=locked.version)
-        decision = _write_decision(locked, reply, standing)
-        if standing.course is None:
-            _pass_on(locked, decision, reply, standing)
-        elif standing.course.final:
-            _settle(locked, decision, reply, standing, prepared)
-        elif standing.course.stage:
-            _enter(locked, decision, reply, standing)
-        else:
-            _wait(locked, decision, reply, standing)
-    return decision
+    [outcome] = answer_all(wanted=[Wanted(item.pk, version, reply)], actor=actor, now=now)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
 
 
-def foresee(
-    *,
-    item: ReviewItem,
-    version: int,
-    answer: str,
+def answer_all(*, wanted: Sequence[Wanted], actor: Actor, now: datetime) -> list[Outcome]:
+    """Give answers to different questions in one transaction: per question, in the order given, the answer as kept or
+    why it was refused. A refusal touches no other question.
+
+    Talks to sources first, so it must not be called inside a transaction.
+    """
+    refused: dict[UUID, DomainError] = {}
+    planned = _plan(wanted, refused)
+    taken = [each for each in wanted if each.item_id not in refused]
+    kept = _again_after_deadlock(lambda: _answer(taken, planned, refused, actor, now)) if taken else {}
+    return [kept[each.item_id] if each.item_id in kept else refused[each.item_id] for each in wanted]
+
+
+def _plan(wanted: Sequence[Wanted], refused: dict[UUID, DomainError]) -> dict[UUID, Planned]:
+    """What the answers would do at their sources, worked out before anything is locked.
+
+    Nothing is looked at twice where no answer can end in a change: then judging under the lock is all there is to do.
+    """
+    if not any(asks_source(each.reply.answer) for each in wanted) and _all_asks_one(wanted):
+        return {}
+    planned = {}
+    facts = gather(read_items(each.item_id for each in wanted))
+    for each in wanted:
+        try:
+            standing = judge(find(facts, each.item_id), each.reply, version=each.version)
+        except DomainError as refusal:
+            refused[each.item_id] = refusal
+            continue
+        final, prepared = standing.final, Prepared()
+        if final is not None:
+            item = facts[each.item_id].item
+            prepared = prepare(item=item, answer=final.answer, target=final.target)
+        planned[each.item_id] = Planned(standing, prepared)
+    return planned
+
+
+def _all_asks_one(wanted: Sequence[Wanted]) -> bool:
+    items = ReviewItem.objects.filter(pk__in=[each.item_id for each in wanted])
+    campaigns = Campaign.objects.filter(pk__in=items.values("campaign")).only("policy")
+    return all(asks_one(campaign) for campaign in campaigns)
+
+
+def _again_after_deadlock(
+    call: Callable[[], dict[UUID, Decision]],
+) -> dict[UUID, Decision]:
+    """A reading writes grants in an order of its own; whoever of two is the database's victim simply tries again."""
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            return call()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _answer(
+    wanted: Sequence[Wanted],
+    planned: Mapping[UUID, Planned],
+    refused: dict[UUID, DomainError],
     actor: Actor,
     now: datetime,
-    target: Permission | None = None,
-) -> Standing:
-    """What the answer would be worth. Raises what `decide` would, apart from a missing reason; changes nothing.
-
-    For telling people which rows an answer will change; not for answers that need a date.
-    """
-    item = get_item(item.pk)
-    require_possible(item, answer, reason="given later", until=None, has_target=target is not None, now=now)
-    return _require_standing(item, version, Reply(answer=Answer(answer), actor=actor, now=now, target=target))
-
-
-def _require_standing(item: ReviewItem, version: int, reply: Reply, proof: Mapping[str, Any] | None = None) -> Standing:
-    """Check the answer against the state of the world: run before planning, and again under the lock."""
-    require_open(item.campaign, reply.now)
-    person = require_asked(item, reply.actor)
-    require_undecided(item)
-    require_version(item, version)
-    parties = parties_of_item(item)
-    if reply.answer in PASSING_ON:
-        return Standing(person, parties, proof=None, course=None)
-    is_owners = is_attestation(person, parties, item.resolution)
-    if is_owners and not may_owners_answer(item):
-        raise SelfReview("You cannot decide here: you own this identity.", conflict=str(Conflict.OWNER))
-    require_unchanged(item)
-    if reply.target is not None and proof is None:
-        proof = prove_target(item, reply.target)
-    vote = Vote(person, reply.answer, is_owners, reply.until, reply.target)
-    heard = frozenset(witnesses_of(item) | {person, *stands_for(person, item.resolution)})
-    course = plot(item, vote, parties, desk_of(item.campaign), proof=proof, not_again=heard)
-    return Standing(person, parties, proof, course)
-
-
-def _hear(item: ReviewItem, reply: Reply) -> Decision:
-    """Keep what somebody says whose stage was settled without them. Nothing else changes."""
+) -> dict[UUID, Decision]:
+    kept: dict[UUID, Decision] = {}
+    writing = Writing(actor, now)
+    is_kept = not planned and not any(may_order(each.reply.answer) for each in wanted)
     with transaction.atomic(durable=True):
-        locked = lock_item(item.pk)
-        require_open(locked.campaign, reply.now)
-        if not came_too_late(locked, reply.actor) or reply.actor.person_id is None:
-            raise StaleItem("This question is asked again. Look at it, then answer.", version=locked.version)
-        person = reply.actor.person_id
-        is_attestation(person, parties_of_item(locked), locked.resolution)
-        require_unchanged(locked)
-        proof = prove_target(locked, reply.target) if reply.target is not None else None
-        decision = _keep(locked, reply, person, proof, is_attestation=True, stage=None)
-        drop_ask(locked, person)
-        old = {"state": str(locked.state), "assignee": str(locked.assignee_id)}
-        record_answer(Verb.ITEM_ANSWERED, locked, decision, reply.actor, reply.now, old=old, too_late=True)
+        facts = gather(lock_items([each.item_id for each in wanted], is_kept=is_kept))
+        accepted = []
+        for each in wanted:
+            try:
+                accepted.append(_judge_again(find(facts, each.item_id), each, planned.get(each.item_id)))
+            except DomainError as refusal:
+                refused[each.item_id] = refusal
+        for around, standing, prepared in accepted:
+            kept[around.item.pk] = _add(writing, around, standing, prepared)
+        writing.write()
+    return kept
+
+
+def _judge_again(facts: Facts, wanted: Wanted, planned: Planned | None) -> tuple[Facts, Standing, Prepared]:
+    """What the answer is worth now that the question is locked. Raises StaleItem where that is no longer what was
+    planned."""
+    if planned is None:
+        standing = judge(facts, wanted.reply, version=wanted.version)
+        final = standing.final
+        if final is None:
+            return facts, standing, Prepared()
+        if not asks_source(final.answer):
+            return facts, standing, prepare(item=facts.item, answer=final.answer)
+    else:
+        standing = judge(facts, wanted.reply, version=wanted.version, proof=planned.standing.proof)
+        if standing.leads_where(planned.standing):
+            return facts, standing, planned.prepared
+    raise StaleItem("Somebody else answered in this moment. Look again, then answer.", version=facts.item.version)
+
+
+# --- what becomes of the question ---------------------------------------------------------------------------------
+
+
+def _add(writing: Writing, facts: Facts, standing: Standing, prepared: Prepared) -> Decision:
+    """Put together what the answer changes, and its record."""
+    item, reply = facts.item, standing.reply
+    decision = writing.keep(_decision(item, standing))
+    outcome = None
+    if standing.is_late:
+        verb, old = Verb.ITEM_ANSWERED, before_of(item)
+        drop_ask(item, standing.person)
+    elif standing.course is None:
+        verb, old = Verb.ITEM_REROUTED, _pass_on(writing, facts, standing)
+    elif standing.course.final:
+        final = decision
+        if standing.course.is_shared:
+            outcome = final = writing.keep(outcome_decision(item, standing.course.final, now=reply.now))
+        _release_others(facts, standing)
+        verb, old = Verb.ITEM_DECIDED, writing.conclude(item, final, prepared, steps=standing.course.steps)
+    elif standing.course.stage:
+        verb, old = Verb.ITEM_ANSWERED, _enter(writing, facts, standing)
+    else:
+        verb, old = Verb.ITEM_ANSWERED, _wait(facts, standing)
+    facts_of_record: dict[str, Any] = {"old": old, "outcome": outcome, "too_late": standing.is_late}
+    writing.records.append(answer_record(verb, item, decision, reply.actor, reply.now, **facts_of_record))
     return decision
 
 
-def _write_decision(item: ReviewItem, reply: Reply, standing: Standing) -> Decision:
-    attests = standing.is_attestation
-    return _keep(item, reply, standing.person, standing.proof, is_attestation=attests, stage=item.stage)
-
-
-def _keep(
-    item: ReviewItem,
-    reply: Reply,
-    person: UUID,
-    proof: Mapping[str, Any] | None,
-    *,
-    is_attestation: bool,
-    stage: int | None,
-) -> Decision:
-    return Decision.objects.create(
+def _decision(item: ReviewItem, standing: Standing) -> Decision:
+    reply = standing.reply
+    return Decision(
         item=item,
         answer=reply.answer,
-        is_attestation=is_attestation,
-        stage=stage,
+        is_attestation=standing.is_attestation,
+        stage=None if standing.is_late else item.stage,
         round=item.round,
         until=reply.until,
         target=reply.target.to_json() if reply.target else None,
-        proof=proof,
+        proof=standing.proof,
         digest=item.grant_version.digest if item.grant_version else None,
-        reason=reply.reason,
+        reason=reply.reason.strip(),
         named_person=reply.named_person,
-        decided_by_id=person,
+        decided_by_id=standing.person,
         auth_method=reply.actor.auth_method,
         is_bulk=reply.is_bulk,
         decided_at=reply.now,
     )
 
 
-def _settle(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing, prepared: Prepared) -> None:
-    """The last stage is settled. A single answer is the decision itself; several have an outcome of their own."""
-    course = standing.course
-    final = decision
-    if course and course.is_shared and course.final:
-        final = write_outcome(item, course.final, now=reply.now)
-    release_others(item, standing.person)
-    steps = list(course.steps) if course else []
-    old = conclude(item, final, prepared, actor=reply.actor, now=reply.now, steps=steps)
-    outcome = final if final != decision else None
-    record_answer(Verb.ITEM_DECIDED, item, decision, reply.actor, reply.now, old=old, outcome=outcome)
+def _release_others(facts: Facts, standing: Standing) -> None:
+    if facts.asks:
+        release_others(facts.item, standing.person)
 
 
-def write_outcome(item: ReviewItem, final: Final, *, now: datetime) -> Decision:
-    """What several answers amount to, as a decision that names the strategy instead of a person."""
-    strategy = stages_of(item.campaign).at(item.stage).strategy
-    return Decision.objects.create(
-        item=item,
-        answer=final.answer,
-        stage=item.stage,
-        round=item.round,
-        until=final.until,
-        target=final.target.to_json() if final.target else None,
-        proof=final.proof,
-        digest=item.grant_version.digest if item.grant_version else None,
-        decided_by_policy=str(strategy),
-        decided_at=now,
-    )
-
-
-def conclude(
-    item: ReviewItem,
-    decision: Decision,
-    prepared: Prepared,
-    *,
-    actor: Actor,
-    now: datetime,
-    steps: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, str]:
-    """Order what the final answer asks for, write approvals down where requests are decided, and end the question.
-
-    An inner step; the caller records it, with what is returned: what the item was.
-    """
-    later = decision.until if decision.answer == Answer.APPROVE_UNTIL else None
-    place_order(
-        decision=decision,
-        item=item,
-        prepared=prepared,
-        execute_after=later or now + timedelta(seconds=settings.ORDER_RECALL_SECONDS),
-        actor=actor,
-        now=now,
-    )
-    if decision.answer in KEEPING and item.grant_id is not None and item.grant_version is not None:
-        note_review(
-            grant_ids=[item.grant_id],
-            digest_by_grant={item.grant_id: bytes(item.grant_version.digest)},
-            approved_until=later,
-            now=now,
-        )
-    if decision.answer == Answer.MINE:
-        settle_owner(item, decision)
-    passed_over = {"resolution": [*item.resolution, *steps]} if steps else {}
-    return move_item(item, ItemState.DECIDED, decided_at=now, **passed_over)
-
-
-def _enter(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
+def _enter(writing: Writing, facts: Facts, standing: Standing) -> dict[str, str]:
     """A stage is settled, and a later one gets the question."""
-    course = standing.course
+    item, course = facts.item, standing.course
     assert course is not None and course.stage is not None  # noqa: S101 - the caller looked
     first, *others = course.people
-    release_others(item, standing.person)
+    _release_others(facts, standing)
     trace = [*item.resolution, *course.steps, *first.trace, *last_steps(others)]
     fields: dict[str, Any] = {"assignee_id": first.assignee, "stage": course.stage, "resolution": trace}
     if first.is_nobody:
-        fields["escalated_at"] = reply.now
-    old = move_item(item, ItemState.ATTESTED, **fields)
+        fields["escalated_at"] = standing.reply.now
+    old = writing.move(item, ItemState.ATTESTED, **fields)
     ask_beside(item, [each.assignee for each in others])
-    record_answer(Verb.ITEM_ANSWERED, item, decision, reply.actor, reply.now, old=old)
+    return old
 
 
-def _wait(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
+def _wait(facts: Facts, standing: Standing) -> dict[str, str]:
     """Others of this stage are waited for. The question is as they saw it, so its version stays."""
-    old = {"state": str(item.state), "assignee": str(item.assignee_id)}
+    item, old = facts.item, before_of(facts.item)
     if item.assignee_id == standing.person:
-        item.assignee_id = seat_next(item, standing.person)
-        item.save(update_fields=["assignee"])
+        seat_next(item, standing.person, facts.waiting(but=standing.person))
     else:
         drop_ask(item, standing.person)
-    record_answer(Verb.ITEM_ANSWERED, item, decision, reply.actor, reply.now, old=old)
+    return old
 
 
-def _pass_on(item: ReviewItem, decision: Decision, reply: Reply, standing: Standing) -> None:
+def _pass_on(writing: Writing, facts: Facts, standing: Standing) -> dict[str, str]:
     """Not this person's question: ask the person they name, else whoever comes next."""
-    old = {"state": str(item.state), "assignee": str(item.assignee_id)}
-    named = _named_step(reply, standing)
-    ask = ask_of(item, standing.person) if item.assignee_id != standing.person else None
+    item, old = facts.item, before_of(facts.item)
+    named = _named_step(facts, standing)
+    ask = facts.ask_of(standing.person) if item.assignee_id != standing.person else None
     if ask is not None:
         replace_ask(item, ask, named=named)
-    else:
-        resolution = resolve_stage(
-            item.campaign,
-            item.stage,
-            standing.parties,
-            desk_of(item.campaign),
-            not_again=frozenset(witnesses_of(item) | {standing.person, *others_waiting(item, standing.person)}),
-            named=named,
-        )
-        save_item(item, **_assignment(item, resolution, reply.now))
-    record_answer(Verb.ITEM_REROUTED, item, decision, reply.actor, reply.now, old=old)
+        return old
+    resolution = resolve_stage(
+        item.campaign,
+        item.stage,
+        facts.parties,
+        facts.desk,
+        not_again=facts.witnesses | {standing.person, *facts.waiting(but=standing.person)},
+        named=named,
+    )
+    return writing.change(item, **_assignment(item, resolution, standing.reply.now))
 
 
-def _named_step(reply: Reply, standing: Standing) -> Step | None:
+def _named_step(facts: Facts, standing: Standing) -> Step | None:
     # A proposal of somebody who is not independent would be a decision by proxy.
-    if reply.named_person is None or ruled_out(standing.person, standing.parties):
+    named = standing.reply.named_person
+    if named is None or ruled_out(standing.person, facts.parties):
         return None
-    return {"person": str(reply.named_person.pk), "by": str(standing.person)}
+    return {"person": str(named.pk), "by": str(standing.person)}
 
 
 def _assignment(item: ReviewItem, resolution: Resolution, now: datetime) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
-from reviews.decisions.deciding import decide
-from reviews.decisions.foreseeing import Outlook, Prospect, foresee
+from reviews.decisions.deciding import Outcome, Wanted, answer_all
+from reviews.decisions.foreseeing import Outlook, foresee
 from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
+from reviews.decisions.judging import Reply
 from reviews.models import Draft, ReviewItem
 from reviews.quality import note_draft
 
@@ -120,19 +121,15 @@ def drop_draft(*, item_id: UUID, actor: Actor) -> bool:
 
 def foresee_drafts(*, drafts: Sequence[Draft], actor: Actor, now: datetime) -> list[Prospective]:
     """What submitting would do to each draft, with a fixed number of queries; changes nothing."""
-    prospects = [
-        Prospect(each.item_id, each.version, each.answer, each.until, each.target is not None)
-        for each in drafts
-        if each.answer and not each.problem
-    ]
-    outlooks = {each.item_id: each for each in foresee(prospects=prospects, actor=actor, now=now)}
-    return [_prospective(draft, outlooks.get(draft.item_id), actor) for draft in drafts]
+    outlooks = foresee([_wanted(draft, actor, now) for draft in drafts if _is_whole(draft)])
+    by_item = {each.item_id: each for each in outlooks}
+    return [_prospective(draft, by_item.get(draft.item_id), actor) for draft in drafts]
 
 
 def submit_drafts(
     *, actor: Actor, now: datetime, item_ids: Iterable[UUID] | None = None, limit: int = MOST_DRAFTS
 ) -> list[Sent]:
-    """Give the drafted answers, each by `decide` with its own transaction and record; at most `limit`, oldest first.
+    """Give the drafted answers in one transaction, with a record each; at most `limit`, oldest first.
 
     item_ids: only the drafts on these questions. A draft goes once its answer is given; one that is refused stays and
     says why. A crash in between leaves a draft on a question that has moved on: it is shown so and never sent again.
@@ -140,30 +137,50 @@ def submit_drafts(
     drafts = list_drafts(actor)
     if item_ids is not None:
         drafts = drafts.filter(item__in=list(item_ids))
-    return [_send(draft, actor, now) for draft in drafts[:limit]]
+    drafts = list(drafts[:limit])
+    whole = [draft for draft in drafts if _is_whole(draft)]
+    outcomes = answer_all(wanted=[_wanted(draft, actor, now) for draft in whole], actor=actor, now=now)
+    by_item = {draft.item_id: outcome for draft, outcome in zip(whole, outcomes, strict=True)}
+    sent = [_sent(draft, by_item.get(draft.item_id)) for draft in drafts]
+    _forget([each.draft for each in sent if each.ok])
+    return sent
 
 
-def _send(draft: Draft, actor: Actor, now: datetime) -> Sent:
-    if draft.problem or not draft.answer:
+def _is_whole(draft: Draft) -> bool:
+    return bool(draft.answer) and not draft.problem
+
+
+def _wanted(draft: Draft, actor: Actor, now: datetime) -> Wanted:
+    target = Permission.from_json(draft.target) if draft.target is not None else None
+    reply = Reply(
+        answer=draft.answer,
+        actor=actor,
+        now=now,
+        reason=draft.reason,
+        until=draft.until,
+        target=target,
+        named_person=draft.named_person,
+    )
+    return Wanted(draft.item_id, draft.version, reply)
+
+
+def _sent(draft: Draft, outcome: Outcome | None) -> Sent:
+    if outcome is None:
         return Sent(draft, False, draft.problem or "No answer is chosen yet.")
-    try:
-        decision = decide(
-            item=draft.item,
-            version=draft.version,
-            answer=draft.answer,
-            actor=actor,
-            now=now,
-            reason=draft.reason,
-            until=draft.until,
-            target=Permission.from_json(draft.target) if draft.target is not None else None,
-            named_person=draft.named_person,
-        )
-    except DomainError as refusal:
-        return Sent(draft, False, refusal.message)
+    if isinstance(outcome, DomainError):
+        return Sent(draft, False, outcome.message)
+    return Sent(draft, True, is_attestation=outcome.is_attestation)
+
+
+def _forget(drafts: Sequence[Draft]) -> None:
+    """What was changed in this moment is another draft, and stays."""
+    if not drafts:
+        return
     with transaction.atomic(durable=True):
-        # Changed in this moment: then it is another draft, and stays.
-        Draft.objects.filter(pk=draft.pk, changed_at=draft.changed_at).delete()
-    return Sent(draft, True, is_attestation=decision.is_attestation)
+        given = {draft.pk: draft.changed_at for draft in drafts}
+        as_they_are = Draft.objects.select_for_update().filter(pk__in=given).order_by("pk")
+        same = [pk for pk, changed_at in as_they_are.values_list("pk", "changed_at") if changed_at == given[pk]]
+        Draft.objects.filter(pk__in=same).delete()
 
 
 def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospective:

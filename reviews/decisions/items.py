@@ -1,20 +1,30 @@
 """Load and lock items for a use case, and the checks that all of them share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from governance.audit import log
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, NotFound
-from identities.models import GrantVersion
+from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CampaignState, ItemState
 
 UNDECIDED = frozenset({ItemState.OPEN, ItemState.ATTESTED})
+RELATED = (
+    "campaign",
+    "identity__source",
+    "grant__source",
+    "grant__identity",
+    "grant_version",
+    "credential__source",
+    "credential__identity",
+)
 
 
 class NotAssigned(DomainError):
@@ -56,20 +66,51 @@ def lock_item(item_id: UUID) -> ReviewItem:
 
 
 def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
-    related = (
-        "campaign",
-        "identity__source",
-        "grant__source",
-        "grant__identity",
-        "grant_version",
-        "credential__source",
-        "credential__identity",
-    )
     try:
         # `get` and not `first`: putting one row in order costs as much as half of the query over so many columns.
-        return items.select_related(*related).get(pk=item_id)
+        return items.select_related(*RELATED).get(pk=item_id)
     except ReviewItem.DoesNotExist:
         raise NotFound("There is no such question.") from None
+
+
+def read_items(item_ids: Iterable[UUID]) -> list[ReviewItem]:
+    """Many items with everything that their answers need, as they are now; what does not exist is absent."""
+    return _many(ReviewItem.objects.filter(pk__in=list(item_ids)))
+
+
+def lock_items(item_ids: Iterable[UUID], *, is_kept: bool = False) -> list[ReviewItem]:
+    """The same, locked until the transaction ends. Everybody who locks several does so in the order of their ids.
+
+    is_kept: nothing will change at a source, so what only an order needs is left out (and read where it is asked for).
+    """
+    return _many(ReviewItem.objects.select_for_update().filter(pk__in=list(item_ids)).order_by("pk"), is_kept=is_kept)
+
+
+def _many(items: QuerySet[ReviewItem], *, is_kept: bool = False) -> list[ReviewItem]:
+    """What many of them share is read once and not with each."""
+    found = list(items.defer("recommendation_reasons", "seen").prefetch_related(*(compared() if is_kept else RELATED)))
+    _complete_ownership([item for item in found if item.kind == ItemKind.OWNERSHIP])
+    return found
+
+
+def compared() -> list[Any]:
+    """What `drift_of` looks at, to be prefetched for many items: of their objects only that, and their campaigns."""
+    return [
+        "campaign",
+        Prefetch("identity", Identity.objects.only("retired_at")),
+        Prefetch("grant", Grant.objects.only("retired_at")),
+        Prefetch("grant_version", GrantVersion.objects.only("grant", *CONTENT)),
+        Prefetch("credential", Credential.objects.only("retired_at")),
+    ]
+
+
+def _complete_ownership(items: Sequence[ReviewItem]) -> None:
+    """For these questions counts who was suggested, and that stands in what was seen."""
+    if not items:
+        return
+    seen = dict(ReviewItem.objects.filter(pk__in=[item.pk for item in items]).values_list("pk", "seen"))
+    for item in items:
+        item.seen = seen[item.pk]
 
 
 def require_open(campaign: Campaign, now: datetime) -> None:
@@ -129,17 +170,14 @@ def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
 def current_versions(items: Iterable[ReviewItem]) -> dict[UUID, GrantVersion]:
     """What the source shows now of the grants that these items are about, by grant; gone ones are absent. One query."""
     grants = [item.grant_id for item in items if item.grant_id]
-    return {version.grant_id: version for version in GrantVersion.objects.filter(grant__in=grants, seen_until=None)}
-
-
-def require_unchanged(item: ReviewItem) -> None:
-    """Raise AccessChanged unless the source still shows what the item was opened for."""
-    current = GrantVersion.objects.filter(grant_id=item.grant_id, seen_until=None).first() if item.grant_id else None
-    require_no_drift(item, current)
+    if not grants:
+        return {}
+    open_ones = GrantVersion.objects.filter(grant__in=grants, seen_until=None)
+    return {version.grant_id: version for version in open_ones.only("grant", *CONTENT)}
 
 
 def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
-    """The same for whoever has read the grant's open version already."""
+    """Raise AccessChanged unless the source still shows what the item was opened for; `current`: what it shows now."""
     drift = drift_of(item, current)
     if drift is Drift.GONE:
         raise AccessChanged("This no longer exists at the source.", gone=True)
@@ -148,6 +186,10 @@ def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
             "This access changed at the source since the review opened. Look at what it is now, then answer.",
             gone=False,
         )
+
+
+# What makes an access another one.
+CONTENT = ("digest", "valid_from", "valid_until")
 
 
 def _content(version: GrantVersion) -> tuple[bytes, datetime | None, datetime | None]:

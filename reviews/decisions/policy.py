@@ -20,10 +20,13 @@ becomes an escalation that says so.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from governance.audit import log
 from governance.audit.actions import Verb
@@ -34,6 +37,7 @@ from identities.services.review_facts import end_review_by
 from reviews.decisions.items import (
     UNDECIDED,
     Drift,
+    compared,
     current_versions,
     drift_of,
     get_item,
@@ -110,11 +114,22 @@ def settle_chunk(*, campaign: Campaign, after: UUID | None, now: datetime) -> UU
         fates = _fates(items)
         ends = [item for item in items if fates[item.pk] in _ENDS]
         log.record_many([_end(item, fates[item.pk], now) for item in ends])
-        ReviewItem.objects.bulk_update(ends, ["state", "escalated_at", "version"])
+        _write_ends(ends, now)
     for item in items:
         if fates[item.pk] not in _ENDS:
             carry_out(item_id=item.pk, fate=fates[item.pk], now=now)
     return items[-1].pk if items else None
+
+
+def _write_ends(items: Sequence[ReviewItem], now: datetime) -> None:
+    """One statement per state for the whole chunk; what was escalated before keeps its time."""
+    since: dict[ItemState, dict[str, Any]] = {
+        ItemState.CANCELLED: {},
+        ItemState.EXPIRED: {"escalated_at": Coalesce("escalated_at", Value(now))},
+    }
+    for state, fields in since.items():
+        ended = ReviewItem.objects.filter(pk__in=[item.pk for item in items if item.state == state])
+        ended.update(state=state, version=F("version") + 1, **fields)
 
 
 def carry_out(*, item_id: UUID, fate: Fate, now: datetime) -> None:
@@ -192,8 +207,8 @@ def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
     )
     if after is not None:
         items = items.filter(pk__gt=after)
-    related = ("campaign", "identity", "grant", "grant_version", "credential")
-    return list(items.select_related(*related).order_by("pk")[:CHUNK])
+    items = items.defer("recommendation_reasons", "recommended_target", "resolution")
+    return list(items.prefetch_related(*compared()).order_by("pk")[:CHUNK])
 
 
 def _fates(items: Sequence[ReviewItem]) -> dict[UUID, Fate]:

@@ -14,10 +14,15 @@ from reviews.states import ITEM_MOVES, ItemState, require_transition
 
 def move_item(item: ReviewItem, state: ItemState, **fields: Any) -> dict[str, str]:
     """Move a locked item along the table; returns what it was, for the record."""
-    old = {"state": str(item.state), "assignee": str(item.assignee_id)}
+    old = before_of(item)
     require_transition(ITEM_MOVES, ItemState(item.state), state)
     save_item(item, state=state, **fields)
     return old
+
+
+def before_of(item: ReviewItem) -> dict[str, str]:
+    """What an item is, for the record of what it becomes."""
+    return {"state": str(item.state), "assignee": str(item.assignee_id)}
 
 
 def save_item(item: ReviewItem, **fields: Any) -> None:
@@ -37,13 +42,27 @@ def record_answer(
     *,
     old: Mapping[str, str],
     outcome: Decision | None = None,
-    too_late: bool = False,
 ) -> None:
+    """Write the one record of one answer; see `answer_record`."""
+    log.record_many([answer_record(verb, item, decision, actor, now, old=old, outcome=outcome)])
+
+
+def answer_record(
+    verb: Verb,
+    item: ReviewItem,
+    decision: Decision,
+    actor: Actor,
+    now: datetime,
+    *,
+    old: Mapping[str, str],
+    outcome: Decision | None = None,
+    too_late: bool = False,
+) -> log.Record:
     """The one record of one answer. The proof and the target stand in the decision; the record holds their digests.
 
     outcome: what the stage's answers amount to, where this one settled it. too_late: the stage was settled without it.
     """
-    log.record(
+    return log.Record(
         verb=verb,
         actor=actor,
         subject=item_subject(item),

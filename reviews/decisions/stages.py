@@ -1,13 +1,16 @@
 """In which stage a question is, who is asked in it, and what an answer leads to: nothing is written here."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from governance.kernel.permissions import Permission
 from reviews.decisions.answers import PASSING_ON
+from reviews.decisions.facts import Facts
 from reviews.decisions.independence import Parties, SelfReview, conflict_of, is_attestation
 from reviews.decisions.resolution import OWNING_RULES, Desk, Resolution, Step, resolve
 from reviews.decisions.targets import held_permission, prove_narrowing
@@ -87,7 +90,12 @@ class Course:
 
 def stages_of(campaign: Campaign) -> Stages:
     """The stages as the campaign keeps them."""
-    return Stages.of(campaign.policy)
+    return _read(json.dumps(campaign.policy.get("stages", {})))
+
+
+@lru_cache(maxsize=256)  # they are looked at several times for each answer
+def _read(text: str) -> Stages:
+    return Stages.from_json(json.loads(text))
 
 
 def may_owners_answer(item: ReviewItem) -> bool:
@@ -95,10 +103,9 @@ def may_owners_answer(item: ReviewItem) -> bool:
     return item.stage == 1 or bool(OWNING_RULES & set(stages_of(item.campaign).at(item.stage).asks))
 
 
-def is_simple(item: ReviewItem) -> bool:
-    """Whether one person's answer leads where the owner's or the reviewer's always does: no stage was configured."""
-    stages = stages_of(item.campaign).stages
-    return len(stages) == 1 and stages[0].people == 1
+def asks_one(campaign: Campaign) -> bool:
+    """Whether each stage asks one person, so that whatever a question ends with is somebody's own answer."""
+    return all(stage.people == 1 for stage in stages_of(campaign).stages)
 
 
 def hides_earlier_answers(item: ReviewItem) -> bool:
@@ -106,11 +113,11 @@ def hides_earlier_answers(item: ReviewItem) -> bool:
     return stages_of(item.campaign).at(item.stage).sees is Sees.NOTHING
 
 
-def standing_votes(item: ReviewItem, *, stage: int | None = None) -> list[Decision]:
-    """The answers that count in a stage of the present round (the present stage by default), oldest first."""
+def standing_votes(item: ReviewItem, *, stage: int) -> list[Decision]:
+    """The answers that count in a stage of the present round, oldest first."""
     given = Decision.objects.filter(
         item=item,
-        stage=stage or item.stage,
+        stage=stage,
         round=item.round,
         decided_by__isnull=False,
         recalls=None,
@@ -189,32 +196,30 @@ def _is_reserve(resolution: Resolution, rules: Sequence[str]) -> bool:
 # --- what an answer leads to --------------------------------------------------------------------------------------
 
 
-def plot(
-    item: ReviewItem, vote: Vote, parties: Parties, desk: Desk, *, proof: Any, not_again: frozenset[UUID]
-) -> Course:
+def plot(facts: Facts, vote: Vote, *, proof: Any, not_again: frozenset[UUID]) -> Course:
     """Where this answer leads, with everything that was said in the stage before. not_again: who was heard already."""
+    item = facts.item
     stage = stages_of(item.campaign).at(item.stage)
-    earlier = votes_cast(item, parties)
-    waiting = others_waiting(item, vote.person)
+    earlier = votes_cast(facts)
+    waiting = facts.waiting(but=vote.person)
     votes = [*earlier, vote]
     is_shared = bool(earlier or waiting)
     outcome = settled(stage.strategy, [each.kind for each in votes], waiting=len(waiting))
     if outcome is None:
         return Course(None, is_shared)
     final = final_of(item, outcome, votes) if is_shared else Final(vote.answer, vote.until, vote.target, proof)
-    return _onward(item, parties, desk, Course(outcome, is_shared, final=final), votes, not_again)
+    return _onward(facts, Course(outcome, is_shared, final=final), votes, not_again)
 
 
-def _onward(
-    item: ReviewItem, parties: Parties, desk: Desk, course: Course, votes: Sequence[Vote], not_again: frozenset[UUID]
-) -> Course:
+def _onward(facts: Facts, course: Course, votes: Sequence[Vote], not_again: frozenset[UUID]) -> Course:
     """The first later stage that gets the question and has somebody to ask; else the outcome is final."""
+    item = facts.item
     stages, steps = stages_of(item.campaign), list[Step]()
     passed, number = passed_of(item, course.outcome or Outcome.NONE, votes), item.stage
     heard = not_again | {each.person for each in votes}
     while (following := stages.following(number, passed)) is not None:
         number = following
-        people = people_of_stage(item.campaign, number, parties, desk, heard)
+        people = people_of_stage(item.campaign, number, facts.parties, facts.desk, heard)
         if people:
             return replace(course, final=None, stage=number, people=tuple(people), steps=tuple(steps))
         why = f"Nobody to ask in stage {number}, so it is passed over."
@@ -243,17 +248,17 @@ def _owners_tipped(item: ReviewItem, outcome: Outcome, votes: Sequence[Vote]) ->
     return outcome_of(strategy, [each.kind for each in votes if not each.is_owners]) != outcome
 
 
-def votes_cast(item: ReviewItem, parties: Parties) -> list[Vote]:
+def votes_cast(facts: Facts) -> list[Vote]:
     """What was said in the present stage so far, as votes."""
     return [
         Vote(
             person=decision.decided_by_id,
             answer=Answer(decision.answer),
-            is_owners=_is_owners(decision.decided_by_id, parties, item),
+            is_owners=_is_owners(decision.decided_by_id, facts.parties, facts.item),
             until=decision.until,
             target=Permission.from_json(decision.target) if decision.target else None,
         )
-        for decision in standing_votes(item)
+        for decision in facts.votes
         if decision.decided_by_id is not None
     ]
 

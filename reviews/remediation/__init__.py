@@ -6,14 +6,17 @@ worker that dies leaves an expired lease behind and nothing else; executing twic
 
 from reviews.remediation.executing import drain_orders, execute_order
 from reviews.remediation.placing import (
+    make_order,
+    order_record,
     place_order,
     recall_orders,
     refuse_order,
     release_order,
     report_task_done,
     settle_order,
+    write_orders,
 )
-from reviews.remediation.preparing import Prepared, others_of, prepare, prepare_narrowing
+from reviews.remediation.preparing import Prepared, asks_source, may_order, others_of, prepare, prepare_narrowing
 from reviews.remediation.restoring import restore_order
 from reviews.remediation.retrying import retry_order
 from reviews.remediation.verifying import verify_orders
@@ -21,8 +24,12 @@ from reviews.remediation.watching import protest
 
 __all__ = [
     "Prepared",
+    "asks_source",
     "drain_orders",
     "execute_order",
+    "make_order",
+    "may_order",
+    "order_record",
     "others_of",
     "place_order",
     "prepare",
@@ -36,4 +43,5 @@ __all__ = [
     "retry_order",
     "settle_order",
     "verify_orders",
+    "write_orders",
 ]

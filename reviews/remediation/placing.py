@@ -1,5 +1,6 @@
 """Write orders down, take them back, and close the ones that people carry out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -62,12 +63,23 @@ def place_order(
 
     An inner step: runs in the caller's transaction, so that decision and order exist together or not at all.
     """
+    order = make_order(decision=decision, item=item, prepared=prepared, execute_after=execute_after, now=now)
+    if order is not None:
+        write_orders([order])
+        log.record_many([order_record(order, actor=actor, now=now)])
+    return order
+
+
+def make_order(
+    *, decision: Decision, item: ReviewItem, prepared: Prepared, execute_after: datetime, now: datetime
+) -> Order | None:
+    """The order that the decision asks for, not yet written; nothing where it asks for none."""
     if prepared.action is None:
         return None
     remedies = remedies_of(item)
     traits = traits_of(item, prepared.action)
     waits = remedies.needs_second(**traits)
-    order = Order.objects.create(
+    return Order(
         decision=decision,
         item=item,
         source_id=item.identity.source_id,
@@ -85,10 +97,19 @@ def place_order(
         execute_after=execute_after,
         state_since=now,
     )
+
+
+def write_orders(orders: Sequence[Order]) -> None:
+    """Write new orders; the caller writes their records. An inner step of the caller's transaction."""
+    if orders:
+        Order.objects.bulk_create(orders)
+        dispatch.after_commit("reviews.drain_orders")
+
+
+def order_record(order: Order, *, actor: Actor, now: datetime) -> log.Record:
+    """The one record of a new order."""
     verb = Verb.ORDER_TASK_OPENED if order.state == OrderState.TASK else Verb.ORDER_PLANNED
-    write_order_audit(verb=verb, order=order, actor=actor, now=now, old=None)
-    dispatch.after_commit("reviews.drain_orders")
-    return order
+    return _record(verb, order, actor, now, old=None)
 
 
 def remedies_of(item: ReviewItem) -> Remedies:
@@ -256,7 +277,11 @@ def write_order_audit(
     *, verb: Verb, order: Order, actor: Actor, now: datetime, old: str | None, reason: str = ""
 ) -> None:
     """One record of one step of an order; names, addresses and statements stay out of it."""
-    log.record(
+    log.record_many([_record(verb, order, actor, now, old=old, reason=reason)])
+
+
+def _record(verb: Verb, order: Order, actor: Actor, now: datetime, *, old: str | None, reason: str = "") -> log.Record:
+    return log.Record(
         verb=verb,
         actor=actor,
         subject=log.Subject("order", str(order.id)),

@@ -50,12 +50,22 @@ class Subject(Protocol):
     credential: Credential | None
 
 
+def may_order(answer: str) -> bool:
+    """Whether this answer places an order, now or for a later day."""
+    return answer in ACTION_OF
+
+
+def asks_source(answer: str) -> bool:
+    """Whether preparing the answer means to call the source: not for what changes nothing, or is planned on its day."""
+    return answer in ACTION_OF and answer != Answer.APPROVE_UNTIL
+
+
 def prepare(*, item: ReviewItem, answer: str, target: Permission | None = None) -> Prepared:
     """Plan what `answer` would do. Calls the source: outside transactions only. An unwilling source is no error."""
     action = ACTION_OF.get(answer)
     if action is None:
         return Prepared()
-    if answer == Answer.APPROVE_UNTIL:
+    if not asks_source(answer):
         # The source may change until then, so the plan is made on the day.
         return Prepared(action=action)
     try:

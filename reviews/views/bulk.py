@@ -18,7 +18,8 @@ from governance.kernel.permissions import Permission
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import BulkResult, decide_many, drop_draft, reason_is_required, save_draft
-from reviews.decisions.bulk import MOST_ITEMS, ONE_AT_A_TIME, foresee_many
+from reviews.decisions.bulk import MOST_ITEMS, foresee_many
+from reviews.decisions.judging import ONE_AT_A_TIME
 from reviews.forms.answers import BulkForm
 from reviews.models import Answer, ItemKind, ReviewItem
 from reviews.queue import Wish, first_ids, list_waiting

