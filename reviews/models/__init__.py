@@ -11,6 +11,7 @@ from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
+from reviews.models.urgency import UrgentRelease
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 from reviews.models.window import ChangeWindow, Freeze
@@ -49,6 +50,7 @@ __all__ = [
     "ReviewerRule",
     "SourceBudget",
     "Trigger",
+    "UrgentRelease",
     "WatchCursor",
     "WatchHit",
     "WebhookDelivery",

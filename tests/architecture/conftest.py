@@ -573,6 +573,7 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
     "reviews:order_release": lambda my: {"reason": "Agreed."},
     "reviews:order_refuse": lambda my: {"reason": "Not now."},
+    "reviews:order_release_urgently": lambda my: {"reason": "It cannot wait."},
     "reviews:order_protest": lambda my: {"reason": "The nightly job fails."},
     "reviews:window_create": lambda my: _window() | {"source": my.source.slug},
     "reviews:freeze_create": lambda my: _freeze() | {"source": my.source.slug, "time_zone": "UTC"},
