@@ -362,13 +362,6 @@ def access_delegation(*, actor: Actor, delegation_id: UUID | str) -> Delegation:
     return delegation
 
 
-def list_beside(*, actor: Actor) -> QuerySet[ReviewItem]:
-    """Open questions that the person is asked beside somebody else, in stages that ask several people."""
-    beside = Ask.objects.filter(person=actor.person_id, is_released=False).values("item_id")
-    waiting = ReviewItem.objects.filter(pk__in=beside, state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
-    return with_objects(waiting).order_by("campaign__deadline_at", "pk")
-
-
 def with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
     return items.select_related(
         "campaign",

@@ -6,7 +6,7 @@ They exist for people in a browser only; a program sends its answers when it has
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,9 +18,10 @@ from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
+from reviews.decisions.asks import require_asked, seats_among
 from reviews.decisions.deciding import decide
 from reviews.decisions.foreseeing import Outlook, Prospect, foresee
-from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
+from reviews.decisions.items import get_item, require_open, require_undecided
 from reviews.models import Draft, ReviewItem
 
 MOST_DRAFTS = 500
@@ -84,7 +85,7 @@ def save_draft(
     closed), CampaignNotOpen and DraftTooLarge.
     """
     item = get_item(item.pk)
-    person = require_assignee(item, actor)
+    person = require_asked(item, actor)
     require_open(item.campaign, now)
     require_undecided(item)
     typed = {name: [text.replace("\x00", "") for text in texts] for name, texts in (fields or {}).items()}
@@ -124,7 +125,8 @@ def foresee_drafts(*, drafts: Sequence[Draft], actor: Actor, now: datetime) -> l
         if each.answer and not each.problem
     ]
     outlooks = {each.item_id: each for each in foresee(prospects=prospects, actor=actor, now=now)}
-    return [_prospective(draft, outlooks.get(draft.item_id), actor) for draft in drafts]
+    seats = seats_among([each.item for each in drafts], actor)
+    return [_prospective(draft, outlooks.get(draft.item_id), actor, seats) for draft in drafts]
 
 
 def submit_drafts(
@@ -164,8 +166,8 @@ def _send(draft: Draft, actor: Actor, now: datetime) -> Sent:
     return Sent(draft, True, is_attestation=decision.is_attestation)
 
 
-def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospective:
-    stale = why_stale(draft, draft.item, actor)
+def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor, seats: Collection[UUID]) -> Prospective:
+    stale = _why_stale(draft, draft.item, actor, seats)
     if stale:
         return Prospective(draft, False, stale, False, True)
     if outlook is None:
@@ -175,9 +177,13 @@ def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospec
 
 def why_stale(draft: Draft, item: ReviewItem, actor: Actor) -> str:
     """Why the draft no longer fits its question, as a sentence; empty where it does."""
+    return _why_stale(draft, item, actor, seats_among([item], actor))
+
+
+def _why_stale(draft: Draft, item: ReviewItem, actor: Actor, seats: Collection[UUID]) -> str:
     if item.state not in ("open", "attested") or item.campaign.state != "open":
         return "This question was closed meanwhile."
-    if item.assignee_id != actor.person_id:
+    if item.assignee_id != actor.person_id and item.pk not in seats:
         return "Somebody else is asked by now."
     if item.version != draft.version:
         return "The question changed since you drafted this. Look at it again."
