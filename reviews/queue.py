@@ -1,4 +1,4 @@
-"""The line of questions that wait for one person, in four orders, read without looking at all of them.
+"""The line of questions that wait for one person, alone or beside others, in four orders, read without looking at all.
 
 Campaigns come by their deadline; inside a campaign each order is an index (see `ReviewItem.Meta`), so that a page costs
 what it shows, and nothing for the questions behind it. Counts stop at `MOST_COUNTED`: "more than 1,000" is enough to
@@ -26,7 +26,15 @@ MOST_IN_FOLD = 500
 # A page of folded rows looks into so many campaigns at most; the next page goes on behind them.
 MOST_FOLDED_CAMPAIGNS = 5
 SALT = "remit.queue"
-WAITING = "i.assignee_id = %s AND i.state IN ('open', 'attested')"
+# Whose turn it is: the assignee, found along the indexes of the line, and whoever is asked beside them. Those are few,
+# so they are read once and sorted; where nobody is, that part of a query costs one look into an empty index.
+OWN = "FROM reviews_reviewitem i WHERE i.assignee_id = %(person)s AND i.state IN ('open', 'attested')"
+SEATS = """seat AS MATERIALIZED (
+    SELECT i.id, i.campaign_id, i.kind, i.recommendation, i.rank, i.identity_name, i.source_name, i.sameness,
+        i.use_state, i.change
+    FROM reviews_ask a JOIN reviews_reviewitem i ON i.id = a.item_id
+    WHERE a.person_id = %(person)s AND NOT a.is_released AND i.state IN ('open', 'attested'))"""
+BESIDE = "FROM seat i WHERE true"
 # What a filter may compare: constants, never anybody's text.
 FILTERS = frozenset({"kind", "recommendation", "rank", "sameness", "use_state", "change", "source_name"})
 FOLD = ("rank", "sameness", "use_state", "recommendation")
@@ -115,11 +123,15 @@ def list_waiting(actor: Actor) -> list[Waiting]:
     if person is None:
         return []
     sql = f"""
-        SELECT c.id, c.name, c.deadline_at, n.counted FROM reviews_campaign c
+        WITH {SEATS}, beside AS (SELECT campaign_id, count(*) AS counted FROM seat GROUP BY campaign_id)
+        SELECT c.id, c.name, c.deadline_at, n.counted + coalesce(b.counted, 0) FROM reviews_campaign c
         CROSS JOIN LATERAL (SELECT count(*) AS counted FROM (
-            SELECT 1 FROM reviews_reviewitem i WHERE {WAITING} AND i.campaign_id = c.id LIMIT %s) AS part) AS n
-        WHERE c.state = 'open' AND n.counted > 0 ORDER BY c.deadline_at, c.id LIMIT %s"""  # noqa: S608 - constants
-    found = _rows(sql, [person, MOST_COUNTED + 1, MOST_CAMPAIGNS])
+            SELECT 1 {OWN} AND i.campaign_id = c.id LIMIT %(most)s) AS part) AS n
+        LEFT JOIN beside b ON b.campaign_id = c.id
+        WHERE c.state = 'open' AND (n.counted > 0 OR b.counted > 0)
+        ORDER BY c.deadline_at, c.id LIMIT %(campaigns)s"""  # noqa: S608 - constants
+    given = {"person": person, "most": MOST_COUNTED + 1, "campaigns": MOST_CAMPAIGNS}
+    found = _rows(sql, given)
     return [Waiting(pk, name, at, min(n, MOST_COUNTED), n > MOST_COUNTED) for pk, name, at, n in found]
 
 
@@ -214,52 +226,61 @@ def _ids(
     direction = " DESC" if backwards else ""
     order = ", ".join(f"i.{name}{direction}" for name in wish.order.columns)
     where, given = _where(wish)
+    given |= {"person": person}
     rows: list[tuple[Any, ...]] = []
     if at >= 0 and values is not None:
-        places = ", ".join(["%s"] * len(values))
+        place = {f"v{number}": value for number, value in enumerate(values)}
+        names = ", ".join(f"%({name})s" for name in place)
+        here = f"AND i.campaign_id = %(campaign)s{where} AND ({columns}) {'<' if backwards else '>'} ({names})"
         sql = f"""
-            SELECT i.campaign_id, {columns} FROM reviews_reviewitem i
-            WHERE {WAITING} AND i.campaign_id = %s{where} AND ({columns}) {"<" if backwards else ">"} ({places})
-            ORDER BY {order} LIMIT %s"""  # noqa: S608 - constants
-        rows += _rows(sql, [person, campaign, *given, *values, size])
+            WITH {SEATS} SELECT i.* FROM ({_line(f"i.campaign_id, {columns}", here, order)}) AS i
+            ORDER BY {order} LIMIT %(size)s"""  # noqa: S608 - constants
+        rows += _rows(sql, given | place | {"campaign": campaign, "size": size})
         line = line[at + 1 :]
     elif at >= 0:
         line = line[at:]
     if len(rows) < size and line:
-        outer = ", ".join(f"i.{name}{direction}" for name in wish.order.columns)
+        inner = _line(f"i.campaign_id, {columns}", f"AND i.campaign_id = c.id{where}", order)
         sql = f"""
-            SELECT i.campaign_id, {columns} FROM unnest(%s::uuid[]) WITH ORDINALITY AS c(id, place)
-            CROSS JOIN LATERAL (SELECT i.campaign_id, {columns} FROM reviews_reviewitem i
-                WHERE {WAITING} AND i.campaign_id = c.id{where} ORDER BY {order} LIMIT %s) AS i
-            ORDER BY c.place, {outer} LIMIT %s"""  # noqa: S608 - constants
-        left = size - len(rows)
-        rows += _rows(sql, [line, person, *given, left, left])
+            WITH {SEATS} SELECT i.* FROM unnest(%(line)s::uuid[]) WITH ORDINALITY AS c(id, place)
+            CROSS JOIN LATERAL ({inner}) AS i
+            ORDER BY c.place, {order} LIMIT %(size)s"""  # noqa: S608 - constants
+        rows += _rows(sql, given | {"line": line, "size": size - len(rows)})
     return rows
+
+
+def _line(select: str, condition: str, order: str, size: str = "%(size)s") -> str:
+    """The first rows of both parts of the line, each in its order; whoever reads them merges the two."""
+    parts = (f"(SELECT {select} {part} {condition} ORDER BY {order} LIMIT {size})" for part in (OWN, BESIDE))
+    return " UNION ALL ".join(parts)
 
 
 def _folds(person: UUID | None, wish: Wish, campaign: UUID, values: Sequence[Any] | None, size: int) -> list[Fold]:
     """A loose walk along the index: from each fold straight to the next, however many questions it holds."""
     where, given = _where(wish)
+    given |= {"person": person, "campaign": campaign, "size": size}
     columns = ", ".join(f"i.{name}" for name in FOLD)
-    after, start = "", []
+    after = ""
     if values:
-        after, start = f" AND ({columns}) > ({', '.join(['%s'] * len(FOLD))})", list(values[: len(FOLD)])
+        place = {f"v{number}": value for number, value in enumerate(values[: len(FOLD)])}
+        after = f" AND ({columns}) > ({', '.join(f'%({name})s' for name in place)})"
+        given |= place
     same = " AND ".join(f"i.{name} = f.{name}" for name in FOLD)
-    base = f"FROM reviews_reviewitem i WHERE {WAITING} AND i.campaign_id = %s{where}"
+    here = f"AND i.campaign_id = %(campaign)s{where}"
+    start = _line(columns, f"{here}{after}", columns, "1")
+    step = _line(columns, f"{here} AND ({columns}) > (f.rank, f.sameness, f.use_state, f.recommendation)", columns, "1")
+    members = _line("i.id", f"{here} AND {same}", f"{columns}, i.id", str(MOST_IN_FOLD + 1))
     sql = f"""
-        WITH RECURSIVE f(rank, sameness, use_state, recommendation, place) AS (
-            (SELECT {columns}, 1 {base}{after} ORDER BY {columns} LIMIT 1)
+        WITH RECURSIVE {SEATS}, f(rank, sameness, use_state, recommendation, place) AS (
+            (SELECT {columns}, 1 FROM ({start}) AS i ORDER BY {columns} LIMIT 1)
             UNION ALL
-            SELECT n.*, f.place + 1 FROM f CROSS JOIN LATERAL (SELECT {columns} {base}
-                AND ({columns}) > (f.rank, f.sameness, f.use_state, f.recommendation)
-                ORDER BY {columns} LIMIT 1) AS n
-            WHERE f.place < %s)
+            SELECT n.*, f.place + 1 FROM f CROSS JOIN LATERAL (
+                SELECT i.* FROM ({step}) AS i ORDER BY {columns} LIMIT 1) AS n
+            WHERE f.place < %(size)s)
         SELECT f.rank, f.sameness, f.use_state, f.recommendation, m.counted, m.first FROM f
-        CROSS JOIN LATERAL (SELECT count(*) AS counted, (array_agg(id))[1] AS first FROM (
-            SELECT i.id {base} AND {same} ORDER BY {columns}, i.id LIMIT {MOST_IN_FOLD + 1}) AS part) AS m
+        CROSS JOIN LATERAL (SELECT count(*) AS counted, (array_agg(id))[1] AS first FROM ({members}) AS part) AS m
         ORDER BY f.place"""  # noqa: S608 - constants
-    of_base = [person, campaign, *given]
-    found = _rows(sql, [*of_base, *start, *of_base, size, *of_base])
+    found = _rows(sql, given)
     return [
         Fold(campaign, rank, sameness, use_state, advice, min(counted, MOST_IN_FOLD), counted > MOST_IN_FOLD, first)
         for rank, sameness, use_state, advice, counted, first in found
@@ -267,21 +288,21 @@ def _folds(person: UUID | None, wish: Wish, campaign: UUID, values: Sequence[Any
     ]
 
 
-def _where(wish: Wish) -> tuple[str, list[Any]]:
+def _where(wish: Wish) -> tuple[str, dict[str, Any]]:
     names = sorted(name for name in wish.where if name in FILTERS)
-    text = "".join(f" AND i.{name} = %s" for name in names)
+    text = "".join(f" AND i.{name} = %(w_{name})s" for name in names)
     if wish.without_drafts:
-        text += " AND NOT EXISTS (SELECT 1 FROM reviews_draft d WHERE d.item_id = i.id AND d.person_id = i.assignee_id)"
-    return text, [wish.where[name] for name in names]
+        text += " AND NOT EXISTS (SELECT 1 FROM reviews_draft d WHERE d.item_id = i.id AND d.person_id = %(person)s)"
+    return text, {f"w_{name}": wish.where[name] for name in names}
 
 
 def _campaigns(wish: Wish, waiting: Sequence[Waiting]) -> list[UUID]:
     return [each.id for each in waiting if wish.campaign in (None, each.id)]
 
 
-def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _rows(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, dict(parameters))
         return list(cursor.fetchall())
 
 

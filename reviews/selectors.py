@@ -271,7 +271,8 @@ def _is_still_asked(item: ReviewItem, person: UUID) -> bool:
 def list_orders(*, actor: Actor) -> QuerySet[Order]:
     """Orders, newest first: all for administrators, auditors and reviewers, else those that concern the actor."""
     orders = Order.objects.select_related(
-        "source", "identity", "grant", "credential", "decision__decided_by", "item__campaign"
+        *("source", "identity", "grant", "credential", "decision__decided_by", "item__campaign"),
+        *("urgency__first_by", "urgency__second_by"),
     ).order_by("-created_at", "-pk")
     if reads_all_reviews(actor, "orders:read") or actor.has_role(Role.REVIEWER):
         return orders
@@ -359,13 +360,6 @@ def access_delegation(*, actor: Actor, delegation_id: UUID | str) -> Delegation:
     if delegation is None:
         raise NotFound("There is no such delegation, or it is not yours to see.")
     return delegation
-
-
-def list_beside(*, actor: Actor) -> QuerySet[ReviewItem]:
-    """Open questions that the person is asked beside somebody else, in stages that ask several people."""
-    beside = Ask.objects.filter(person=actor.person_id, is_released=False).values("item_id")
-    waiting = ReviewItem.objects.filter(pk__in=beside, state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
-    return with_objects(waiting).order_by("campaign__deadline_at", "pk")
 
 
 def with_objects(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:

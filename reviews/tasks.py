@@ -11,6 +11,8 @@ from django.utils import timezone
 from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, packs, remediation
 from reviews.campaigns import closing, due, leavers, mail, opening, rounds
+from reviews import continuous, deadline, decisions, remediation
+from reviews.campaigns import closing, due, leavers, mail, opening, protesting, rounds
 from reviews.notices import alerts, asking, planning, sending
 from reviews.reports import campaign as campaign_reports
 from reviews.reports import estate
@@ -23,6 +25,7 @@ LONG, LONG_HARD = 1740, 1800
 @shared_task(name="reviews.open_due_campaigns", soft_time_limit=QUICK, time_limit=QUICK_HARD)
 def open_due_campaigns(**kwargs: Any) -> None:
     due.open_due_campaigns(now=timezone.now())
+    protesting.ask_about_protests(now=timezone.now())
 
 
 @shared_task(name="reviews.open_campaign", soft_time_limit=LONG, time_limit=LONG_HARD)

@@ -111,6 +111,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/retry/", orders.order_retry, name="order_retry"),
     path("orders/<uuid:order_id>/settle/", orders.order_settle, name="order_settle"),
     path("orders/<uuid:order_id>/release/", orders.order_release, name="order_release"),
+    path("orders/<uuid:order_id>/release-urgently/", orders.order_release_urgently, name="order_release_urgently"),
     path("orders/<uuid:order_id>/refuse/", orders.order_refuse, name="order_refuse"),
     path("orders/<uuid:order_id>/protest/", orders.order_protest, name="order_protest"),
     path("orders/<uuid:order_id>/task-done/", orders.order_task_done, name="order_task_done"),

@@ -123,6 +123,15 @@ class Verb(StrEnum):
         "An identity was locked out; its access is removed on a date unless somebody protests.",
     )
     ORDER_PROTESTED = "order.protested", "Somebody said that a lock-out broke something; the lock is being taken off."
+    ORDER_QUESTIONED = "order.questioned", "A protest against a lock-out was taken into a question that waits already."
+    ORDER_URGENCY_SIGNED = (
+        "order.urgency_signed",
+        "A first person said that a held change cannot wait for its window; a second one has to agree.",
+    )
+    ORDER_URGENTLY_RELEASED = (
+        "order.urgently_released",
+        "A second person agreed that a held change does not wait for its window.",
+    )
     ORDER_SENT = "order.sent", "A planned change was handed to a worker; it can no longer be recalled."
     ORDER_RECALLED = "order.recalled", "A planned change was withdrawn before it was sent."
     ORDER_EXECUTING = "order.executing", "A worker began to carry a change out."

@@ -15,6 +15,7 @@ from governance.web.etag import etag_for
 from governance.web.pagination import SortKey
 from reviews.api.requests import actor_of, choice, identifier, page_of
 from reviews.models import Order, OrderAction
+from reviews.remediation.urgency import hold_of
 from reviews.remediation.windows import Calendar, Hold
 from reviews.selectors import access_order, list_orders
 from reviews.states import OrderState
@@ -36,7 +37,7 @@ class OrderOut(serializers.ModelSerializer[Order]):
             *("target", "held", "plan", "instructions", "execute_after", "attempts", "outcome", "evidence"),
             *("task_reported_at", "created_at", "state_since", "applied_at", "verified_at", "verified_by_run"),
             *("second_by", "second_at", "second_reason", "watch_days", "stage", "lock_plan"),
-            *("protested_at", "protest_reason", "held_until", "held_because"),
+            *("protested_at", "protest_reason", "question", "held_until", "held_because"),
         ]
 
     def get_held_until(self, order: Order) -> datetime | None:
@@ -50,13 +51,11 @@ class OrderOut(serializers.ModelSerializer[Order]):
         return list(hold.reasons) if hold else []
 
     def _hold_of(self, order: Order) -> Hold | None:
-        if order.state != OrderState.PLANNED or order.action == OrderAction.RESTORE:
-            return None
         # One calendar for all rows of an answer.
         if not hasattr(self.root, "calendar"):
             self.root.calendar = Calendar(timezone.now())  # type: ignore[attr-defined]
         calendar: Calendar = self.root.calendar  # type: ignore[attr-defined]
-        return calendar.hold_of(order.source_id, at=max(order.execute_after, calendar.now))
+        return hold_of(order, calendar)
 
 
 class OrderList(APIView):

@@ -24,10 +24,11 @@ from reviews.campaigns.gate import freshness_of
 from reviews.campaigns.opening import campaign_subject, population_digest, sign_trail
 from reviews.campaigns.schedules import person_behind
 from reviews.campaigns.snapshot import make_grant_items
+from reviews.decisions.asks import ask_first_stage
 from reviews.decisions.independence import SelfReview, parties_of, ruled_out
 from reviews.decisions.resolution import desk_of
 from reviews.decisions.targets import prove_narrowing
-from reviews.models import Campaign, DeadlinePolicy, ItemKind, ReviewerRule, ReviewItem
+from reviews.models import Ask, Campaign, DeadlinePolicy, ItemKind, ReviewerRule, ReviewItem
 from reviews.states import CampaignState, ItemState
 
 TIME_TO_ANSWER = timedelta(days=14)
@@ -86,7 +87,8 @@ def ask_about(*, grant: Grant, proposal: Permission, actor: Actor, now: datetime
         if waiting is not None:
             raise AskedAlready("A question about this access waits for its answer.", item=str(waiting.pk))
         campaign = _campaign(version, person, actor, now)
-        item = _write(campaign, version, _Proposal(proposal, why.strip(), person, now), now)
+        extra = {"proposal": _Proposal(proposal, why.strip(), person, now).to_json()}
+        item = write_question(campaign, version, extra, now)
         _record(campaign, item, proposal, actor, now)
         dispatch.after_commit("reviews.send_due_mail")
     sign_trail(actor, now)
@@ -146,10 +148,14 @@ def _campaign(version: GrantVersion, person: User, actor: Actor, now: datetime) 
     )
 
 
-def _write(campaign: Campaign, version: GrantVersion, proposal: _Proposal, now: datetime) -> ReviewItem:
-    [item] = make_grant_items(campaign, [version], desk_of(campaign), now)
-    item.seen = item.seen | {"proposal": proposal.to_json()}
+def write_question(campaign: Campaign, version: GrantVersion, extra: dict[str, Any], now: datetime) -> ReviewItem:
+    """The only question of an open review, about this version; `extra` is kept with what is seen. An inner step."""
+    desk = desk_of(campaign)
+    [item] = make_grant_items(campaign, [version], desk, now)
+    item.seen = item.seen | extra
+    asks = ask_first_stage(campaign, [item], desk)
     item.save(force_insert=True)
+    Ask.objects.bulk_create(asks)
     campaign.frozen = {
         "taken_at": now.isoformat(),
         "asked": {"grant": str(version.grant_id), "label": version.grant.label},
@@ -161,7 +167,7 @@ def _write(campaign: Campaign, version: GrantVersion, proposal: _Proposal, now: 
             "credentials": 0,
             "privileged": int(item.is_privileged),
             "nobody": int(item.escalated_at is not None),
-            "people": 1,
+            "people": 1 + len(asks),
         },
         "population": population_digest(campaign),
     }

@@ -77,6 +77,15 @@ def people_beside(item_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
     return found
 
 
+def seats_among(items: Iterable[ReviewItem], actor: Actor) -> set[UUID]:
+    """On which of these questions the person is asked beside the assignee; one query, none where all are their own."""
+    others = [item.pk for item in items if item.assignee_id != actor.person_id]
+    if not others or actor.person_id is None:
+        return set()
+    asked = Ask.objects.filter(item__in=others, person=actor.person_id, is_released=False)
+    return set(asked.values_list("item_id", flat=True))
+
+
 def ask_first_stage(campaign: Campaign, items: Sequence[ReviewItem], desk: Desk) -> list[Ask]:
     """Unsaved rows of whoever is asked beside the assignees of new items, whose traces are completed.
 

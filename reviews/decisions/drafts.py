@@ -6,7 +6,7 @@ They exist for people in a browser only; a program sends its answers when it has
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,9 +18,10 @@ from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
+from reviews.decisions.asks import require_asked, seats_among
 from reviews.decisions.deciding import Outcome, Wanted, answer_all
 from reviews.decisions.foreseeing import Outlook, foresee
-from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
+from reviews.decisions.items import get_item, require_open, require_undecided
 from reviews.decisions.judging import Reply
 from reviews.models import Draft, ReviewItem
 from reviews.quality import note_draft
@@ -86,7 +87,7 @@ def save_draft(
     closed), CampaignNotOpen and DraftTooLarge.
     """
     item = get_item(item.pk)
-    person = require_assignee(item, actor)
+    person = require_asked(item, actor)
     require_open(item.campaign, now)
     require_undecided(item)
     typed = {name: [text.replace("\x00", "") for text in texts] for name, texts in (fields or {}).items()}
@@ -123,7 +124,8 @@ def foresee_drafts(*, drafts: Sequence[Draft], actor: Actor, now: datetime) -> l
     """What submitting would do to each draft, with a fixed number of queries; changes nothing."""
     outlooks = foresee([_wanted(draft, actor, now) for draft in drafts if _is_whole(draft)])
     by_item = {each.item_id: each for each in outlooks}
-    return [_prospective(draft, by_item.get(draft.item_id), actor) for draft in drafts]
+    seats = seats_among([each.item for each in drafts], actor)
+    return [_prospective(draft, by_item.get(draft.item_id), actor, seats) for draft in drafts]
 
 
 def submit_drafts(
@@ -183,8 +185,8 @@ def _forget(drafts: Sequence[Draft]) -> None:
         Draft.objects.filter(pk__in=same).delete()
 
 
-def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospective:
-    stale = why_stale(draft, draft.item, actor)
+def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor, seats: Collection[UUID]) -> Prospective:
+    stale = _why_stale(draft, draft.item, actor, seats)
     if stale:
         return Prospective(draft, False, stale, False, True)
     if outlook is None:
@@ -194,9 +196,13 @@ def _prospective(draft: Draft, outlook: Outlook | None, actor: Actor) -> Prospec
 
 def why_stale(draft: Draft, item: ReviewItem, actor: Actor) -> str:
     """Why the draft no longer fits its question, as a sentence; empty where it does."""
+    return _why_stale(draft, item, actor, seats_among([item], actor))
+
+
+def _why_stale(draft: Draft, item: ReviewItem, actor: Actor, seats: Collection[UUID]) -> str:
     if item.state not in ("open", "attested") or item.campaign.state != "open":
         return "This question was closed meanwhile."
-    if item.assignee_id != actor.person_id:
+    if item.assignee_id != actor.person_id and item.pk not in seats:
         return "Somebody else is asked by now."
     if item.version != draft.version:
         return "The question changed since you drafted this. Look at it again."

@@ -109,3 +109,9 @@ class FreezeForm(_OnTheClock):
     ends_at = _moment("Until")
     clocks = ("starts_at", "ends_at")
     field_order = ("reason", "source", "starts_at", "ends_at", "time_zone")
+
+
+class UrgentForm(forms.Form):
+    """Why an order does not wait for its window, or the end of a freeze."""
+
+    reason = _reason("Why can it not wait?")

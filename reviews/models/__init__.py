@@ -15,6 +15,7 @@ from reviews.models.remark import Remark
 from reviews.models.restored import RestoreHold
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
 from reviews.models.viewing import Viewing
+from reviews.models.urgency import UrgentRelease
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 from reviews.models.window import ChangeWindow, Freeze
@@ -61,6 +62,7 @@ __all__ = [
     "SourceBudget",
     "Trigger",
     "Viewing",
+    "UrgentRelease",
     "WatchCursor",
     "WatchHit",
     "WebhookDelivery",

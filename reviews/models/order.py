@@ -38,7 +38,8 @@ class Order(models.Model):
 
     `second_by` released the order, or refused it with `second_reason` (then it is RECALLED). `watch_days` over 0 asks
     for locking out first: `stage` says what the next attempt does, `lock_plan` how the identity was locked out, and
-    while it is WATCHING `execute_after` is the day on which the removal follows. `protested_by` stopped that.
+    while it is WATCHING `execute_after` is the day on which the removal follows. `protested_by` stopped that, and
+    `question` is what was asked about the access then.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -81,6 +82,9 @@ class Order(models.Model):
     )
     protested_at = models.DateTimeField(null=True, blank=True)
     protest_reason = models.TextField(blank=True, default="")
+    question = models.ForeignKey(
+        ReviewItem, null=True, blank=True, on_delete=models.RESTRICT, related_name="protested_orders"
+    )
     created_at = models.DateTimeField(db_default=Now())
     state_since = models.DateTimeField(db_default=Now())
     applied_at = models.DateTimeField(null=True, blank=True)

@@ -38,6 +38,7 @@ from reviews.remediation.overtaking import withdraw_if_overtaken
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
 from reviews.remediation.retrying import current_version, wait_before_retry
+from reviews.remediation.urgency import is_called_urgent, is_urgent
 from reviews.remediation.watching import locked_by_another, watch, why_not_watched
 from reviews.remediation.windows import Calendar
 from reviews.states import OrderState
@@ -123,7 +124,7 @@ def _may_run(now: datetime) -> QuerySet[Order]:
     if calendar.is_empty:
         return due
     held = calendar.held(due.values_list("source_id", flat=True).order_by().distinct())
-    return due.exclude(_can_wait() & Q(source_id__in=held))
+    return due.exclude(_can_wait() & Q(source_id__in=held) & ~Q(is_called_urgent()))
 
 
 def _can_wait() -> Q:
@@ -132,7 +133,7 @@ def _can_wait() -> Q:
 
 
 def _is_held(order: Order, now: datetime) -> bool:
-    if order.action == OrderAction.RESTORE:
+    if order.action == OrderAction.RESTORE or is_urgent(order):
         return False
     return Calendar(now).hold_of(order.source_id) is not None
 

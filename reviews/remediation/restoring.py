@@ -77,7 +77,7 @@ def bring_back(order: Order, *, days: int, now: datetime) -> Order:
     if order.lock_plan is not None and order.state != OrderState.WATCHING:
         stages.append(OrderStage.LOCK)
     restorations = [_inverse(order, stage, now) for stage in stages]
-    _repetition(order, now + timedelta(days=days))
+    _repetition(order, now + timedelta(days=days), now)
     return restorations[0]
 
 
@@ -111,7 +111,7 @@ def _inverse(order: Order, stage: str, now: datetime) -> Order:
     )
 
 
-def _repetition(order: Order, when: datetime) -> Order:
+def _repetition(order: Order, when: datetime, now: datetime) -> Order:
     return Order.objects.create(
         item_id=order.item_id,
         source_id=order.source_id,
@@ -123,4 +123,5 @@ def _repetition(order: Order, when: datetime) -> Order:
         held=order.held,
         execute_after=when,
         outcome="The restored access ends on this date.",
+        state_since=now,
     )

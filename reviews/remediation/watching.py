@@ -105,6 +105,8 @@ def protest(*, order: Order, reason: str, actor: Actor, now: datetime) -> Order:
             reason=order.protest_reason,
         )
         dispatch.after_commit("reviews.drain_orders")
+        # Opens the question; found again by the calendar's tick where the message is lost.
+        dispatch.after_commit("reviews.open_due_campaigns")
     return restoration
 
 

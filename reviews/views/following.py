@@ -6,6 +6,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from governance.kernel.actors import Actor
+from reviews.decisions.asks import seats_among
 from reviews.models import ReviewItem
 from reviews.queue import MOST_COUNTED, Wish, beside, first_ids, list_waiting
 from reviews.states import CampaignState
@@ -20,7 +21,8 @@ def neighbours(actor: Actor, item: ReviewItem, wish: Wish) -> dict[str, Any]:
     waiting = list_waiting(actor)
     shown = [each for each in waiting if wish.campaign in (None, each.id)]
     total = sum(each.counted for each in shown) if not wish.where else 0
-    is_mine = item.assignee_id == actor.person_id and item.campaign.state == CampaignState.OPEN
+    is_asked = item.assignee_id == actor.person_id or bool(seats_among([item], actor))
+    is_mine = is_asked and item.campaign.state == CampaignState.OPEN
     if not is_mine or item.state not in ("open", "attested"):
         ids = _behind(actor, item, wish, waiting) or first_ids(actor, wish, waiting, 1)
         return {"previous_id": None, "next_id": ids[0] if ids else None, "place": 0, "waiting": total}

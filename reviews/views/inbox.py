@@ -12,7 +12,6 @@ from reviews.decisions.drafts import list_drafts
 from reviews.decisions.remarks import list_asked_of
 from reviews.models import Answer, ItemKind
 from reviews.queue import ORDERS, count_waiting, list_waiting, read_folds, read_page
-from reviews.selectors import list_beside
 from reviews.views.requests import PageRequest
 from reviews.views.rows import folded_rows, rows_of, sections_of
 from reviews.views.tabs import review_tabs
@@ -63,7 +62,6 @@ def inbox(request: PageRequest) -> HttpResponse:
         "views": _views(request, wish.order.name),
         "kept": kept_query(request.GET),
         "drafts": draft_totals(request),
-        "beside": list(list_beside(actor=request.actor)[:MOST_ASKED]) if not cursor else [],
         "remarks": list(list_asked_of(request.actor)[:MOST_ASKED]) if not cursor else [],
         "tabs": review_tabs(request.actor, "inbox"),
         "page_keys": KEYS,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, Min, Q, QuerySet
 
 from reviews.models import Order, OrderAction
+from reviews.remediation.urgency import is_called_urgent
 from reviews.remediation.windows import Calendar, Hold
 from reviews.states import OrderState
 
@@ -160,6 +161,7 @@ def _held(orders: QuerySet[Order], calendar: Calendar) -> list[Stuck]:
     if calendar.is_empty:
         return []
     due = orders.filter(state=OrderState.PLANNED, execute_after__lte=calendar.now).exclude(action=OrderAction.RESTORE)
+    due = due.exclude(is_called_urgent())
     rows = due.order_by("source__name").values("source_id", "source__slug", "source__name")
     found = []
     for row in rows.annotate(count=Count("pk"), oldest=Min("execute_after")):

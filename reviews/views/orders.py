@@ -24,11 +24,12 @@ from reviews import remediation
 from reviews.decisions import list_awaiting, refuse, release
 from reviews.decisions.releasing import why_not
 from reviews.evidence import difference
-from reviews.forms.orders import ProtestForm, ReleaseForm, RestoreForm, SettleForm, TaskForm
+from reviews.forms.orders import ProtestForm, ReleaseForm, RestoreForm, SettleForm, TaskForm, UrgentForm
 from reviews.models import Order, OrderAction, OrderStage
 from reviews.remediation.releasing import RELEASERS, call_off_order, may_be_called_off
 from reviews.remediation.restoring import RESTORABLE
 from reviews.remediation.retrying import RETRYABLE
+from reviews.remediation.urgency import hold_of, may_release_urgently, release_urgently, urgency_of
 from reviews.remediation.watching import may_protest, uses_since_locked
 from reviews.remediation.windows import Calendar, Hold
 from reviews.selectors import access_order, count_open_brakes, list_orders
@@ -80,7 +81,7 @@ def order_list(request: PageRequest) -> HttpResponse:
         "sources": list_sources(actor=request.actor).order_by("name").values_list("slug", "name")[:MOST_SOURCES],
         "board": board_of(visible, calendar) if chosen["view"] == "open" else None,
         "page": found,
-        "rows": [(order, why_of(order, _hold_of(order, calendar))) for order in found.rows],
+        "rows": [(order, why_of(order, hold_of(order, calendar))) for order in found.rows],
         "may_see_windows": request.actor.has_role(*READERS),
     }
     return render_page(request, "reviews/order_list.html", context, fragment="reviews/_order_table.html")
@@ -115,13 +116,6 @@ def _tabs(request: PageRequest, view: str, waiting: int) -> list[dict[str, Any]]
         }
         for name, label in shown.items()
     ]
-
-
-def _hold_of(order: Order, calendar: Calendar) -> Hold | None:
-    """Why the order waits although its time has come, or will wait once it has."""
-    if order.state != OrderState.PLANNED or order.action == OrderAction.RESTORE:
-        return None
-    return calendar.hold_of(order.source_id, at=max(order.execute_after, calendar.now))
 
 
 @require_safe
@@ -230,6 +224,25 @@ def _answer_as_second(request: PageRequest, order_id: UUID, use_case: Any, done:
 
 
 @require_POST
+@page(roles=DOERS)
+def order_release_urgently(request: PageRequest, order_id: UUID) -> HttpResponse:
+    """One of two people says that the order does not wait for its window."""
+    order = access_order(actor=request.actor, order_id=order_id)
+    form = UrgentForm(request.POST, auto_id="id_urgent_%s")
+    if not form.is_valid():
+        return _show(request, order, urgent_form=form, status=422)
+    try:
+        urgency = release_urgently(
+            order=order, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now()
+        )
+    except DomainError as refusal:
+        return _show(request, order, urgent_form=form, refusal=refusal)
+    agreed = "Agreed. It is sent now, outside its window."
+    messages.success(request, agreed if urgency.second_at else "Noted. A second person has to agree before it is sent.")
+    return redirect("reviews:order_detail", order_id=order.pk)
+
+
+@require_POST
 @page()
 def order_protest(request: PageRequest, order_id: UUID) -> HttpResponse:
     """Somebody says that a lock-out broke something."""
@@ -275,13 +288,14 @@ def _show(
     settle_form: SettleForm | None = None,
     release_form: ReleaseForm | None = None,
     protest_form: ProtestForm | None = None,
+    urgent_form: UrgentForm | None = None,
     refusal: DomainError | None = None,
     status: int = 200,
 ) -> HttpResponse:
     may_act = request.actor.has_role(*DOERS)
     waits = order.state == OrderState.AWAITING_SECOND
     refused_because = why_not(order, request.actor) if waits else ""
-    hold = _hold_of(order, Calendar(timezone.now())) if order.state == OrderState.PLANNED else None
+    hold = hold_of(order, Calendar(timezone.now())) if order.state == OrderState.PLANNED else None
     context: dict[str, Any] = {
         "order": order,
         "refusal": refusal,
@@ -298,6 +312,10 @@ def _show(
         "watch": order.evidence.get("watch", {}),
         "next_attempt": order.execute_after if order.state == OrderState.PLANNED and order.attempts else None,
         "hold": hold,
+        "urgency": urgency_of(order),
+        "urgent_form": (urgent_form or UrgentForm(auto_id="id_urgent_%s"))
+        if hold is not None and may_release_urgently(order, request.actor)
+        else None,
         "step_lines": step_lines(order),
         "native": native_change(Plan.from_json(order.plan)) if order.plan else None,
         "side_effects": order.plan["side_effects"] if order.plan else [],
@@ -352,7 +370,7 @@ def _news_of(request: PageRequest, order: Order, context: dict[str, Any], *, has
 
 
 def _has_forms(context: dict[str, Any]) -> bool:
-    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    names = ("release_form", "urgent_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
     return context["pace"] == CALM_PACE and any(context[name] for name in names)
 
 

@@ -34,7 +34,7 @@ NOT_KNOWN = {"state": "not_observable", "text": "Use cannot be observed."}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question as the list prints it, or many identical ones (`fold`)."""
+    """One question as the list prints it, or many identical ones (`fold`). beside: with whom it is asked, if any."""
 
     item: ReviewItem
     sentences: list[str]
@@ -44,6 +44,7 @@ class Row:
     change: str
     reach: list[str]
     may_take: bool
+    beside: str = ""
     draft: Draft | None = None
     last: Decision | None = None
     fold: Fold | None = None
@@ -73,7 +74,7 @@ def rows_of(items: Sequence[ReviewItem], actor: Actor, columns: Columns) -> list
     """The rows with their drafts and, where that column is shown, the last decisions: at most three queries."""
     drafts = {each.item_id: each for each in Draft.objects.filter(person=actor.person_id, item__in=items)}
     last = last_of(items) if "last" in columns else {}
-    return [_row(item, drafts.get(item.pk), last.get(item.pk)) for item in items]
+    return [_row(item, drafts.get(item.pk), last.get(item.pk), actor=actor) for item in items]
 
 
 def folded_rows(
@@ -126,6 +127,7 @@ def _row(
     *,
     fold: Fold | None = None,
     query: QueryDict | None = None,
+    actor: Actor | None = None,
 ) -> Row:
     sentences = plain_of(item) if item.kind == ItemKind.GRANT else []
     return Row(
@@ -137,6 +139,7 @@ def _row(
         change=str(Change(item.change).label) if item.change == Change.CHANGED else "",
         reach=reach_of(item.seen),
         may_take=may_take(item),
+        beside=str(item.assignee) if actor is not None and item.assignee_id != actor.person_id else "",
         draft=draft,
         last=last,
         fold=fold,

@@ -45,6 +45,19 @@ def trigger_of(item: ReviewItem) -> dict[str, Any] | None:
     }
 
 
+def protest_of(item: ReviewItem) -> dict[str, Any] | None:
+    """Whose protest against a lock-out this question follows, or was taken into it; None for all others."""
+    order = item.protested_orders.select_related("protested_by").order_by("-protested_at").first()
+    if order is None:
+        return None
+    return {
+        "by": order.protested_by,
+        "at": order.protested_at,
+        "why": order.protest_reason,
+        "url": reverse("reviews:order_detail", args=[order.pk]),
+    }
+
+
 def carried_of(answer: Decision | None) -> dict[str, Any] | None:
     """Whose answer this one repeats, where it was carried over; None where somebody or another policy decided here."""
     if answer is None or answer.carries_id is None:

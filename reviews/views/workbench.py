@@ -24,7 +24,7 @@ from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState
 from reviews.views.bench import Bench
-from reviews.views.trigger import carried_of, trigger_of
+from reviews.views.trigger import carried_of, protest_of, trigger_of
 
 MOVING = frozenset({OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED})
 KEYS = {
@@ -115,6 +115,7 @@ def page_of(item: ReviewItem, bench: Bench, actor: Actor) -> dict[str, Any]:
         "held_groups": bench.held_groups(),
         "proposal": proposal_of(item),
         "trigger": trigger_of(item),
+        "protest": protest_of(item),
         "carried": carried_of(last_answer(decisions)),
         "trace": explain_resolution(item.resolution, RULE_LABELS),
         "native_text": _native_text(item),

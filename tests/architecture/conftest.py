@@ -601,6 +601,7 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "reviews:order_settle": lambda my: {"reason": "It cannot be verified."},
     "reviews:order_release": lambda my: {"reason": "Agreed."},
     "reviews:order_refuse": lambda my: {"reason": "Not now."},
+    "reviews:order_release_urgently": lambda my: {"reason": "It cannot wait."},
     "reviews:order_protest": lambda my: {"reason": "The nightly job fails."},
     "reviews:window_create": lambda my: _window() | {"source": my.source.slug},
     "console:hold_place": lambda my: {"kind": "person", "subject": str(my.user.pk), "reason": "Case 9"},
