@@ -10,8 +10,6 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from reviews import continuous, deadline, decisions, packs, remediation
-from reviews.campaigns import closing, due, leavers, mail, opening, rounds
-from reviews import continuous, deadline, decisions, remediation
 from reviews.campaigns import closing, due, leavers, mail, opening, protesting, rounds
 from reviews.notices import alerts, asking, planning, sending
 from reviews.reports import campaign as campaign_reports
@@ -107,6 +105,8 @@ def keep_figures(**kwargs: Any) -> None:
 @shared_task(name="reviews.measure_estate", soft_time_limit=LONG, time_limit=LONG_HARD)
 def measure_estate(**kwargs: Any) -> None:
     estate.measure_estate(now=timezone.now())
+
+
 @shared_task(name="reviews.build_due_packs", soft_time_limit=QUICK, time_limit=QUICK_HARD)
 def build_due_packs(**kwargs: Any) -> None:
     packs.build_due_packs(now=timezone.now())

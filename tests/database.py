@@ -144,7 +144,11 @@ def _url(database: dict[str, Any]) -> str:
     password = f":{quote(database['PASSWORD'], safe='')}" if database["PASSWORD"] else ""
     port = f":{database['PORT']}" if database["PORT"] else ""
     host = str(database["HOST"] or "")
-    options = {key: value for key, value in database["OPTIONS"].items() if isinstance(value, str | int) and key != "isolation_level"}
+    options = {
+        key: value
+        for key, value in database["OPTIONS"].items()
+        if isinstance(value, str | int) and key != "isolation_level"
+    }
     if host.startswith("/"):
         host, options = "", options | {"host": host}
     query = f"?{urlencode(options)}" if options else ""

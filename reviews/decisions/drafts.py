@@ -18,10 +18,10 @@ from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
-from reviews.decisions.asks import require_asked, seats_among
+from reviews.decisions.asks import seats_among
 from reviews.decisions.deciding import Outcome, Wanted, answer_all
 from reviews.decisions.foreseeing import Outlook, foresee
-from reviews.decisions.items import get_item, require_open, require_undecided
+from reviews.decisions.items import get_item, require_assignee, require_open, require_undecided
 from reviews.decisions.judging import Reply
 from reviews.models import Draft, ReviewItem
 from reviews.quality import note_draft
@@ -87,7 +87,7 @@ def save_draft(
     closed), CampaignNotOpen and DraftTooLarge.
     """
     item = get_item(item.pk)
-    person = require_asked(item, actor)
+    person = actor.person_id if seats_among([item], actor) else require_assignee(item, actor)
     require_open(item.campaign, now)
     require_undecided(item)
     typed = {name: [text.replace("\x00", "") for text in texts] for name, texts in (fields or {}).items()}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0010_run_notes"),
-        ("reviews", "0017_watch_rules"),
+        ("reviews", "0019_reports"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -14,8 +14,8 @@ from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
 from reviews.models.restored import RestoreHold
 from reviews.models.schedule import DeadlinePolicy, ReviewerRule, ReviewSchedule
-from reviews.models.viewing import Viewing
 from reviews.models.urgency import UrgentRelease
+from reviews.models.viewing import Viewing
 from reviews.models.watch import DormantIdentity, HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, WebhookEndpoint, WebhookPurpose
 from reviews.models.window import ChangeWindow, Freeze
@@ -61,8 +61,8 @@ __all__ = [
     "ReviewerRule",
     "SourceBudget",
     "Trigger",
-    "Viewing",
     "UrgentRelease",
+    "Viewing",
     "WatchCursor",
     "WatchHit",
     "WebhookDelivery",
