@@ -150,7 +150,7 @@ def _is_harmless(table: str, right: str) -> bool:
     return right in GRANTABLE or right in ERASABLE.get(table, ())
 
 
-def _fetch(statement: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
+def _fetch(statement: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
