@@ -12,15 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from governance.audit import rights
 from governance.audit.guard_parts import Trigger
 from governance.audit.triggers import CHAIN_STEP, DEFINERS, TRIGGERS
 
-TABLES = sorted({trigger.table for trigger in TRIGGERS})
-# What a role that is not the owner may hold. UPDATE erases details and lifts holds; triggers narrow both down.
-GRANTABLE = {"SELECT", "INSERT"}
-ERASABLE = {"audit_auditdetail": {"UPDATE"}, "audit_legalhold": {"UPDATE"}}
-# Written by triggers with the owner's rights alone.
-NEVER_INSERTED = {"audit_auditlink", "audit_audithead", "audit_pending", "audit_streamlink"}
+TABLES = list(rights.TABLES)
 
 
 def broken_guards() -> list[str]:
@@ -131,26 +127,40 @@ def _owners() -> list[str]:
 
 
 def _grants() -> list[str]:
+    """Rights on tables and on single columns that are more than `rights.grants_sql` gives."""
     rows = _fetch(
         """
-        SELECT c.relname, CASE WHEN a.grantee = 0 THEN 'everybody' ELSE pg_get_userbyid(a.grantee) END,
+        SELECT c.relname, g.attname, CASE WHEN a.grantee = 0 THEN 'everybody' ELSE pg_get_userbyid(a.grantee) END,
                a.privilege_type
         FROM unnest(%s::text[]) AS guarded (name) JOIN pg_class c ON c.oid = to_regclass(guarded.name)
-        CROSS JOIN LATERAL aclexplode(c.relacl) a
-        WHERE a.grantee <> c.relowner ORDER BY 1, 2, 3
+        CROSS JOIN LATERAL (
+            SELECT '' AS attname, c.relacl AS acl
+            UNION ALL SELECT attname, attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL
+        ) g
+        CROSS JOIN LATERAL aclexplode(g.acl) a
+        WHERE a.grantee <> c.relowner ORDER BY 1, 2, 3, 4
         """,
         [TABLES],
     )
-    return [f"{who} was granted {right} on {table}" for table, who, right in rows if not _is_harmless(table, right)]
+    return [
+        f"{who} was granted {right} on {table}{'.' * bool(column)}{column}"
+        for table, column, who, right in rows
+        if not _is_harmless(table, column, right)
+    ]
 
 
-def _is_harmless(table: str, right: str) -> bool:
-    if right == "INSERT" and table in NEVER_INSERTED:
-        return False
-    return right in GRANTABLE or right in ERASABLE.get(table, ())
+def _is_harmless(table: str, column: str, right: str) -> bool:
+    match right:
+        case "SELECT":
+            return True
+        case "INSERT":
+            return table not in rights.NEVER_INSERTED
+        case "UPDATE":
+            return column in rights.CHANGEABLE.get(table, ())
+    return False
 
 
-def _fetch(statement: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
+def _fetch(statement: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()

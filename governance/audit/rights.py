@@ -4,11 +4,21 @@ The tables belong to another role, which runs `manage.py prepare` and nothing el
 `governance.audit.drift` accepts.
 """
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
-APPENDED = ("audit_auditevent", "audit_auditdetail", "audit_auditcheckpoint", "audit_stream", "audit_streambatch")
-READ = ("audit_auditlink", "audit_audithead", "audit_streamlink")
-UNSEEN = ("audit_pending",)
+from governance.audit.triggers import TRIGGERS
+
+# Every table that has guards.
+TABLES = tuple(sorted({trigger.table for trigger in TRIGGERS}))
+# Written by triggers alone, with the owner's rights.
+NEVER_INSERTED = frozenset({"audit_auditlink", "audit_audithead", "audit_pending", "audit_streamlink"})
+# The columns that may be changed once, which a trigger narrows down: erasing a detail, lifting a hold.
+CHANGEABLE = {
+    "audit_auditdetail": ("salt", "text", "erased_at"),
+    "audit_legalhold": ("lifted_by", "lifted_at", "lifted_reason"),
+}
 
 STATEMENTS = (
     "GRANT USAGE ON SCHEMA {schema} TO {role};",
@@ -16,9 +26,7 @@ STATEMENTS = (
     "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role};",
     "REVOKE ALL ON {trail} FROM {role};",
     "GRANT SELECT ON {trail} TO {role};",
-    "REVOKE ALL ON {unseen} FROM {role};",
     "GRANT INSERT ON {appended} TO {role};",
-    "GRANT UPDATE (salt, text, erased_at) ON {detail} TO {role};",
 )
 # The message queue, where it stands in this database.
 QUEUE = """DO $$ BEGIN
@@ -30,15 +38,14 @@ END $$;"""
 
 def grants_sql(role: str, schema: str = "public") -> str:
     """The statements that give `role` what it needs, one a line; to be run as the owner after every `prepare`."""
-    names = {
+    names: dict[str, sql.Composable] = {
         "role": sql.Identifier(role),
         "schema": sql.Identifier(schema),
-        "trail": _tables(schema, APPENDED + READ),
-        "unseen": _tables(schema, UNSEEN),
-        "appended": _tables(schema, APPENDED),
-        "detail": sql.Identifier(schema, "audit_auditdetail"),
+        "trail": _tables(schema, TABLES),
+        "appended": _tables(schema, [table for table in TABLES if table not in NEVER_INSERTED]),
     }
     lines = [sql.SQL(statement).format(**names).as_string(None) for statement in STATEMENTS]
+    lines += [_change(sql.Identifier(schema, table), columns, names["role"]) for table, columns in _changeable()]
     queue = {
         "usage": "GRANT USAGE ON SCHEMA pgmq TO {}",
         "tables": "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgmq TO {}",
@@ -51,5 +58,14 @@ def grants_sql(role: str, schema: str = "public") -> str:
     return "\n".join([*lines, sql.SQL(QUEUE).format(**quoted).as_string(None)])
 
 
-def _tables(schema: str, names: tuple[str, ...]) -> sql.Composable:
+def _changeable() -> list[tuple[str, tuple[str, ...]]]:
+    return [(table, columns) for table, columns in CHANGEABLE.items() if table in TABLES]
+
+
+def _change(table: sql.Composable, columns: Iterable[str], role: sql.Composable) -> str:
+    listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("GRANT UPDATE ({}) ON {} TO {};").format(listed, table, role).as_string(None)
+
+
+def _tables(schema: str, names: Iterable[str]) -> sql.Composable:
     return sql.SQL(", ").join(sql.Identifier(schema, name) for name in names)

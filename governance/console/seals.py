@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from governance.audit.checks import find_drift
+from governance.audit.drift import open_doors
 from governance.audit.lineage import current_epoch
 from governance.audit.places import list_places
 from governance.audit.stream import lag
@@ -23,5 +24,6 @@ def audit_seals(request: HttpRequest) -> HttpResponse:
         "failing": [place for place in places if place.failure],
         "lag": lag(),
         "drift": find_drift(),
+        "doors": open_doors(),
     }
     return render_page(request, "console/audit_seals.html", context)

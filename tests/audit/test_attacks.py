@@ -264,6 +264,7 @@ def test_an_old_backup_is_found_and_goes_on_only_as_a_new_epoch(
     [
         ("GRANT DELETE ON audit_auditevent TO PUBLIC", "everybody was granted DELETE on audit_auditevent"),
         ('GRANT UPDATE ON audit_auditlink TO "{role}"', "was granted UPDATE on audit_auditlink"),
+        ('GRANT UPDATE (payload) ON audit_auditevent TO "{role}"', "was granted UPDATE on audit_auditevent.payload"),
         ('GRANT INSERT ON audit_auditlink TO "{role}"', "was granted INSERT on audit_auditlink"),
         ('GRANT TRIGGER ON audit_auditevent TO "{role}"', "was granted TRIGGER on audit_auditevent"),
         ('ALTER TABLE audit_auditlink OWNER TO "{role}"', "table audit_auditlink belongs to"),
