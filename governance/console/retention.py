@@ -173,6 +173,8 @@ def erase(request: HttpRequest) -> HttpResponse:
 
 def _show(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
     due, refusal = _due()
+    if "preview" in more:
+        more["erasure_form"].fields["reason"].required = True  # asked for once one sees what would go
     may_change = request.actor.has_role(*KEEPERS)  # type: ignore[attr-defined]
     context = {
         "months": settings.AUDIT_RETENTION_MONTHS,

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
 
+from governance.audit.holds import lift_hold, place_hold
 from governance.audit.selectors import list_events
 from governance.kernel.actors import Role
 from tests.reviews import conftest as make
@@ -36,6 +38,22 @@ def test_the_overview_and_the_trail_look_right(browse: Callable[..., Any], decid
         for width, dark in LOOKS:
             page = browse(administrator, path, width=width, height=900, dark=dark)
             check(page, f"{name}-{width}-{'dark' if dark else 'light'}")
+
+
+def test_retention_holds_and_erasure_look_right(browse: Callable[..., Any], decided_item: Any) -> None:
+    administrator = make.make_person(Role.ADMINISTRATOR, name="Ada Ochieng")
+    item = decided_item(make.make_person(Role.OWNER, name="Ben Tal"))
+    actor, now = make.actor(administrator), timezone.now()
+    held = {"kind": "campaign", "subject_id": str(item.campaign_id), "actor": actor, "now": now}
+    hold = place_hold(**held, reason="Request of the labour court, case 4 C 12/26")
+    place_hold(kind="person", subject_id=str(administrator.pk), reason="Internal inquiry 7", actor=actor, now=now)
+    lift_hold(hold_id=hold.pk, reason="The case is closed.", actor=actor, now=now)
+
+    for (path, name), (width, dark) in itertools.product(
+        {"": "retention", f"?person={item.assignee.pk}&include_reasons=on": "erasure"}.items(), LOOKS
+    ):
+        page = browse(administrator, f"/audit/retention/{path}", width=width, height=900, dark=dark)
+        check(page, f"{name}-{width}-{'dark' if dark else 'light'}")
 
 
 def test_pages_of_refusal_look_right(browse: Callable[..., Any]) -> None:
