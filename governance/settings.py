@@ -305,6 +305,9 @@ AUDIT_CHECKPOINT_INTERVAL = timedelta(seconds=env.int("AUDIT_CHECKPOINT_SECONDS"
 # source (what a pack calls the limit).
 EVIDENCE_DIR = Path(env.str("EVIDENCE_DIR", default=str(DATA_DIR / "evidence")))
 EVIDENCE_REMEDIATION_DAYS = env.int("EVIDENCE_REMEDIATION_DAYS", default=30)
+# Months after which events may be archived and their contents removed; 0 keeps them for ever, 12 is the least.
+AUDIT_RETENTION_MONTHS = env.int("AUDIT_RETENTION_MONTHS", default=0)
+AUDIT_ARCHIVE_DIR = Path(env.str("AUDIT_ARCHIVE_DIR", default=str(DATA_DIR / "archives")))
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 # What all signing secrets are derived from, the hosts inside that may be told, and an authority to trust there.

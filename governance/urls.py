@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from governance.console import api_docs, audit_api
+from governance.console import api_docs, audit_api, retention_api
 from governance.console.people.urls import api_urlpatterns as people_api
 from governance.console.scim.urls import urlpatterns as scim
 from identities.urls import api_urlpatterns as identities_api
@@ -16,6 +16,9 @@ urlpatterns = [
     path("", include("reviews.urls")),
     path("api/v1/openapi.json", api_docs.OpenApiDocument.as_view(), name="openapi"),
     path("api/v1/audit/events/", audit_api.AuditEventList.as_view(), name="api_audit_events"),
+    path("api/v1/audit/holds/", retention_api.HoldList.as_view(), name="api_holds"),
+    path("api/v1/audit/holds/<uuid:hold_id>/lift/", retention_api.HoldLift.as_view(), name="api_hold_lift"),
+    path("api/v1/audit/erasures/", retention_api.ErasureList.as_view(), name="api_erasures"),
     path("api/v1/", include([*people_api, *identities_api, *reviews_api])),
     path("scim/v2/", include(scim)),
     path("api/docs/", api_docs.ApiReference.as_view(), name="api_docs"),

@@ -191,4 +191,11 @@ class Verb(StrEnum):
         "detail.erased",
         "Free text or personal data beside the trail was erased; the proof still holds.",
     )
+    HOLD_PLACED = "hold.placed", "Somebody ordered that records are neither erased nor retired for now."
+    HOLD_LIFTED = "hold.lifted", "A legal hold ended."
+    ARCHIVE_VERIFIED = "archive.verified", "Old events were copied to an archive, and its verification passed."
+    EVENTS_RETIRED = (
+        "events.retired",
+        "The contents of old events were removed from here; they are in an archive, and the proof still holds.",
+    )
     INVENTORY_EXPORTED = "inventory.exported", "Somebody downloaded part of the inventory."

@@ -17,12 +17,13 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Max
 
 from governance.audit import outside
 from governance.audit.actions import Verb
 from governance.audit.keys import load_or_create_key
 from governance.audit.log import Subject, record
-from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink
+from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink, AuditRetirement
 from governance.audit.notes import BadNote, Checkpoint, open_checkpoint, sign_checkpoint, verifier_key
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
@@ -157,10 +158,12 @@ def _has_news(*, after: int) -> bool:
 
 def _extend(frontier: Frontier, size: int) -> Frontier:
     """The tree with the rows up to `size` appended; hashes are made anew from the payloads."""
+    retired = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"] or 0
     for row in read_sealed(after=frontier.size, until=size):
-        if row.seq != frontier.size + 1 or row.payload is None:
+        is_retired = row.payload is None and row.seq <= retired
+        if row.seq != frontier.size + 1 or (row.payload is None and not is_retired):
             raise CheckpointRefused(f"Event {frontier.size + 1} of the trail is missing.", seq=frontier.size + 1)
-        leaf = leaf_hash(row.payload.encode())
+        leaf = row.leaf_hash if row.payload is None else leaf_hash(row.payload.encode())
         if leaf != row.leaf_hash:
             raise CheckpointRefused(f"Event {row.seq} of the trail was changed.", seq=row.seq)
         frontier = frontier.append(leaf)

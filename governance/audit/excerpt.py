@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Max
 
 from governance.audit.canonical import rfc3339
 from governance.audit.checkpoint import write_checkpoint
 from governance.audit.keys import load_or_create_key
-from governance.audit.models import AuditCheckpoint
+from governance.audit.models import AuditCheckpoint, AuditRetirement
 from governance.audit.notes import Checkpoint, read_checkpoint, sign_note
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict
@@ -147,6 +148,12 @@ def _line(
     }
     line = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return TrailLine(seq, occurred_at, verb, kind, subject, payload, text, erased_at is not None, line)
+
+
+def retired_until() -> int:
+    """The last event that has left for an archive; its payload, and whatever says what it is about, is there."""
+    found: int | None = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"]
+    return found or 0
 
 
 def leaves_until(size: int) -> Iterator[bytes]:

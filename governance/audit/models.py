@@ -120,3 +120,75 @@ class AuditDetail(models.Model):
 
     def __str__(self) -> str:
         return f"detail of {self.event_id}"
+
+
+class LegalHold(models.Model):
+    """Nothing that this concerns may be erased or retired until a person lifts it.
+
+    A period holds events that occurred from `since` until before `until`; the other kinds hold every event whose record
+    names `subject_id`. The database lets a hold be lifted once and changes nothing else of it.
+    """
+
+    class Kind(models.TextChoices):
+        CAMPAIGN = "campaign", "A review"
+        PERSON = "person", "A person"
+        IDENTITY = "identity", "An identity"
+        PERIOD = "period", "A time"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    subject_id = models.CharField(max_length=200, blank=True, default="")
+    label = models.CharField(max_length=200, default="")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=1000)
+    placed_by = models.CharField(max_length=200)
+    placed_at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=200, default="")
+    lifted_at = models.DateTimeField(null=True)
+    lifted_reason = models.CharField(max_length=1000, default="")
+
+    def __str__(self) -> str:
+        if self.kind == self.Kind.PERIOD and self.since and self.until:
+            return f"{self.since:%-d %b %Y} to {self.until:%-d %b %Y}"
+        return self.label or f"{self.kind} {self.subject_id[:8]}"
+
+    @property
+    def is_lifted(self) -> bool:
+        return self.lifted_at is not None
+
+
+class AuditArchive(models.Model):
+    """A file outside the database with events `first_seq` to `last_seq`, and that its verification passed.
+
+    leaves: SHA-256 over the leaf hashes of the events as they stand in the file. sha256, size: of the file.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    leaves = models.BinaryField()
+    origin = models.CharField(max_length=200)
+    checkpoint_size = models.BigIntegerField()
+    file = models.CharField(max_length=300)
+    sha256 = models.BinaryField()
+    size = models.BigIntegerField()
+    verified_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.file
+
+    @property
+    def events(self) -> int:
+        return self.last_seq - self.first_seq + 1
+
+
+class AuditRetirement(models.Model):
+    """The contents of an archive's events were deleted here; their links stay. The database deletes, on insertion."""
+
+    archive_id = models.UUIDField(primary_key=True)
+    last_seq = models.BigIntegerField()
+    retired_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"to #{self.last_seq}"

@@ -17,74 +17,30 @@ transaction, and a firing does not need the row. So a row that is found there al
 A migration installs what stands here. Whoever changes it adds a migration that installs it again.
 """
 
-from dataclasses import dataclass
-
 from django.db import connection
+
+from governance.audit import retirement_triggers
+from governance.audit.guard_parts import (
+    BEFORE,
+    BY_A_CLIENT,
+    DELETE,
+    FOREIGN,
+    INSERT,
+    ONLY_ERASURE,
+    ONLY_SEALING,
+    OWN_TRANSACTION,
+    REFUSE_CHANGE,
+    REPLICATED,
+    ROW,
+    TRUNCATE,
+    UPDATE,
+    Function,
+    Trigger,
+)
 
 EVENT, LINK, HEAD = "audit_auditevent", "audit_auditlink", "audit_audithead"
 CHECKPOINT, DETAIL = "audit_auditcheckpoint", "audit_auditdetail"
 PENDING = "audit_pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function in the schema of the trail's tables. `body` is compared with the database's own copy."""
-
-    name: str
-    body: str
-    signature: str = "() RETURNS trigger LANGUAGE plpgsql"
-    parameters: str = ""
-
-    def create(self) -> str:
-        return f"CREATE OR REPLACE FUNCTION {self.name}{self.signature} AS $body${self.body}$body$;"
-
-    def drop(self) -> str:
-        return f"DROP FUNCTION IF EXISTS {self.name}({self.parameters});"
-
-
-REFUSE_CHANGE = Function(
-    "audit_refuse_change",
-    """
-BEGIN
-    RAISE EXCEPTION 'the audit trail is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-# Runs only when its trigger's condition holds. A condition costs a tenth of a call, and links are written in bulk.
-ONLY_SEALING = Function(
-    "audit_only_sealing",
-    """
-BEGIN
-    RAISE EXCEPTION 'only sealing at commit writes %: % is refused', TG_TABLE_NAME, TG_OP
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-OWN_TRANSACTION = Function(
-    "audit_own_transaction",
-    """
-BEGIN
-    RAISE EXCEPTION 'a row of % claims to belong to another transaction', TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END
-""",
-)
-
-ONLY_ERASURE = Function(
-    "audit_only_erasure",
-    """
-BEGIN
-    IF OLD.erased_at IS NOT NULL OR NEW.event_id <> OLD.event_id OR NEW.erased_at IS NULL THEN
-        RAISE EXCEPTION 'a detail of the audit trail can only be erased, not changed'
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    RETURN NEW;
-END
-""",
-)
 
 # 0x636861696e2e763100 is "chain.v1" and a NUL: it keeps these hashes apart from those of the tree.
 CHAIN_STEP = Function(
@@ -154,49 +110,25 @@ END
     "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER",
 )
 
-FUNCTIONS = (REFUSE_CHANGE, ONLY_SEALING, OWN_TRANSACTION, ONLY_ERASURE, CHAIN_STEP, CALL_SEAL, SEAL)
-
-# Bits of pg_trigger.tgtype.
-ROW, BEFORE, INSERT, DELETE, UPDATE, TRUNCATE = 1, 2, 4, 8, 16, 32
-WORDS = {INSERT: "INSERT", DELETE: "DELETE", UPDATE: "UPDATE", TRUNCATE: "TRUNCATE"}
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """One trigger: `kind` is the sum of the bits above; `condition` is its WHEN, both as PostgreSQL tells them."""
-
-    name: str
-    table: str
-    kind: int
-    function: Function
-    is_deferred: bool = False
-    condition: str = ""
-
-    def create(self) -> str:
-        moment = "BEFORE" if self.kind & BEFORE else "AFTER"
-        events = " OR ".join(word for bit, word in WORDS.items() if self.kind & bit)
-        level = "ROW" if self.kind & ROW else "STATEMENT"
-        constraint = "CONSTRAINT " if self.is_deferred else ""
-        deferred = "DEFERRABLE INITIALLY DEFERRED " if self.is_deferred else ""
-        condition = f"WHEN {self.condition} " if self.condition else ""
-        return (
-            f"CREATE {constraint}TRIGGER {self.name} {moment} {events} ON {self.table} {deferred}"
-            f"FOR EACH {level} {condition}EXECUTE FUNCTION {self.function.name}();\n"
-            f"ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name};"
-        )
-
-
-# Depth 0 is a statement of a client; the statements of the sealing triggers run deeper.
-BY_A_CLIENT = "((pg_trigger_depth() = 0))"
-FOREIGN = "((new.xact <> pg_current_xact_id()))"
-# Rows applied by logical replication fire row triggers only.
-REPLICATED = "((current_setting('session_replication_role'::text) = 'replica'::text))"
+FUNCTIONS = (
+    REFUSE_CHANGE,
+    ONLY_SEALING,
+    OWN_TRANSACTION,
+    ONLY_ERASURE,
+    CHAIN_STEP,
+    CALL_SEAL,
+    SEAL,
+    *retirement_triggers.FUNCTIONS,
+)
+# These run with their owner's rights, so nobody else's schema may come into their name look-up.
+DEFINERS = (CALL_SEAL, SEAL, *retirement_triggers.DEFINERS)
 
 TRIGGERS = (
     Trigger("audit_event_seal", EVENT, INSERT, CALL_SEAL),
     Trigger("audit_event_seal_replicated", EVENT, ROW | INSERT, CALL_SEAL, condition=REPLICATED),
     Trigger("audit_event_own_transaction", EVENT, ROW | INSERT, OWN_TRANSACTION, condition=FOREIGN),
-    Trigger("audit_event_no_change", EVENT, ROW | BEFORE | UPDATE | DELETE, REFUSE_CHANGE),
+    Trigger("audit_event_no_change", EVENT, ROW | BEFORE | UPDATE, REFUSE_CHANGE),
+    Trigger("audit_event_only_retirement", EVENT, ROW | BEFORE | DELETE, retirement_triggers.ONLY_RETIRED_EVENTS),
     Trigger("audit_event_no_truncate", EVENT, BEFORE | TRUNCATE, REFUSE_CHANGE),
     Trigger("audit_pending_seal", PENDING, ROW | INSERT, SEAL, is_deferred=True),
     Trigger("audit_pending_sealing_only", PENDING, ROW | BEFORE | INSERT | DELETE, ONLY_SEALING, condition=BY_A_CLIENT),
@@ -212,8 +144,9 @@ TRIGGERS = (
     Trigger("audit_checkpoint_no_change", CHECKPOINT, ROW | BEFORE | UPDATE | DELETE, REFUSE_CHANGE),
     Trigger("audit_checkpoint_no_truncate", CHECKPOINT, BEFORE | TRUNCATE, REFUSE_CHANGE),
     Trigger("audit_detail_only_erasure", DETAIL, ROW | BEFORE | UPDATE, ONLY_ERASURE),
-    Trigger("audit_detail_no_delete", DETAIL, ROW | BEFORE | DELETE, REFUSE_CHANGE),
+    Trigger("audit_detail_only_retirement", DETAIL, ROW | BEFORE | DELETE, retirement_triggers.ONLY_RETIRED_DETAILS),
     Trigger("audit_detail_no_truncate", DETAIL, BEFORE | TRUNCATE, REFUSE_CHANGE),
+    *retirement_triggers.TRIGGERS,
 )
 
 COLUMNS = """
@@ -250,21 +183,28 @@ CREATE OR REPLACE AGGREGATE audit_chain(start bytea, seq bigint, payload_hash by
     (SFUNC = audit_chain_step, STYPE = bytea);
 """
 
-# These functions run with their owner's rights, so nobody else's schema may come into their name look-up.
-FIX_SEARCH_PATH = """
+FIX_SEARCH_PATH = "".join(
+    f"""
 DO $$ BEGIN
-    EXECUTE format('ALTER FUNCTION audit_seal() SET search_path = pg_catalog, %1$I, pg_temp;'
-                   'ALTER FUNCTION audit_call_seal() SET search_path = pg_catalog, %1$I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION {function.name}() SET search_path = pg_catalog, %1$I, pg_temp', current_schema());
 END $$;
 """
+    for function in DEFINERS
+)
+
+# Triggers of earlier versions under names that are no longer used.
+FORMER = ((DETAIL, "audit_detail_no_delete"),)
 
 
 def install_sql() -> str:
     """Functions and triggers, for a migration. Needs no superuser, only the owner of the tables."""
     functions = [function.create() for function in FUNCTIONS]
     replaced = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
+    replaced += [f"DROP TRIGGER IF EXISTS {name} ON {table};" for table, name in FORMER]
     triggers = [trigger.create() for trigger in TRIGGERS]
-    return "\n".join([PENDING_TABLE, *functions, AGGREGATE, FIX_SEARCH_PATH, *replaced, *triggers])
+    return "\n".join(
+        [PENDING_TABLE, retirement_triggers.TABLES, *functions, AGGREGATE, FIX_SEARCH_PATH, *replaced, *triggers]
+    )
 
 
 def remove_sql() -> str:
@@ -272,7 +212,8 @@ def remove_sql() -> str:
     triggers = [f"DROP TRIGGER IF EXISTS {trigger.name} ON {trigger.table};" for trigger in TRIGGERS]
     aggregate = "DROP AGGREGATE IF EXISTS audit_chain(bytea, bigint, bytea);"
     functions = [function.drop() for function in reversed(FUNCTIONS)]
-    return "\n".join([*triggers, aggregate, *functions, f"DROP TABLE IF EXISTS {PENDING};"])
+    tables = f"DROP TABLE IF EXISTS {', '.join([PENDING, *retirement_triggers.NAMES])};"
+    return "\n".join([*triggers, aggregate, *functions, tables])
 
 
 def broken_guards() -> list[str]:

@@ -23,6 +23,8 @@ from governance.audit.keys import load_or_create_key
 from governance.audit.log import commitment
 from governance.audit.models import AuditCheckpoint, AuditHead
 from governance.audit.notes import BadNote, Checkpoint
+from governance.audit.retention import retired_until
+from governance.audit.verify_archives import check_archives
 from governance.kernel.merkle import HASH_SIZE, Frontier, leaf_hash
 
 ROWS_PER_READ = 2000
@@ -51,6 +53,7 @@ class Report:
     read_from: int = 1
     events_read: int = 0
     details_erased: int = 0
+    events_retired: int = 0
     checkpoints_matched: int = 0
     newest_checkpoint: int | None = None
     problem_count: int = 0
@@ -107,6 +110,7 @@ def verify(*, public_key: Ed25519PublicKey | None = None, from_checkpoint: bool 
     if head is None:
         report.add("head", "The row that says where the chain ends is gone.")
         return report
+    check_archives(report)
     checkpoints = _open_checkpoints(public_key or load_or_create_key(settings.AUDIT_KEY_FILE).public_key(), report)
     _read_rows(report, head, checkpoints, _start(checkpoints, report) if from_checkpoint else Frontier())
     _find_unsealed(report)
@@ -163,12 +167,13 @@ def _read_rows(report: Report, head: AuditHead, checkpoints: dict[int, Checkpoin
     start = frontier.size
     previous = _entry_hash(start) if start else START
     expected = start + 1
+    retired = retired_until()
     for row in _rows(after=start):
         if row.seq != expected:
             report.add("gap", f"Links {expected} to {row.seq - 1} are missing.", expected)
         if row.prev_hash != previous:
             report.add("chain", f"Link {row.seq} does not continue the link before it.", row.seq, row.event_id)
-        _check_row(report, row)
+        _check_row(report, row, is_retired=row.seq <= retired)
         previous, expected = row.entry_hash, row.seq + 1
         report.events_read += 1
         frontier = frontier.append(_leaf(row))
@@ -188,8 +193,10 @@ def _leaf(row: Row) -> bytes:
     return row.leaf_hash if len(row.leaf_hash) == HASH_SIZE else START
 
 
-def _check_row(report: Report, row: Row) -> None:
-    if row.payload is None:
+def _check_row(report: Report, row: Row, *, is_retired: bool) -> None:
+    if row.payload is None and is_retired:
+        report.events_retired += 1
+    elif row.payload is None:
         report.add("missing", f"Event {row.seq} is gone; its link is still there.", row.seq, row.event_id)
     else:
         payload = row.payload.encode()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.console import health, overview, trail, views
+from governance.console import health, overview, retention, trail, views
 
 app_name = "console"
 urlpatterns = [
@@ -11,6 +11,10 @@ urlpatterns = [
     path("styleguide/", views.styleguide, name="styleguide"),
     path("audit/", trail.audit_trail, name="audit_trail"),
     path("audit/events/<uuid:event_id>/", trail.audit_event, name="audit_event"),
+    path("audit/retention/", retention.retention, name="retention"),
+    path("audit/retention/holds/", retention.hold_place, name="hold_place"),
+    path("audit/retention/holds/<uuid:hold_id>/lift/", retention.hold_lift, name="hold_lift"),
+    path("audit/retention/erase/", retention.erase, name="erase"),
     path("audit/of/<slug:kind>/<str:subject_id>/", trail.audit_of, name="audit_of"),
     path("docs/problems", views.problems, name="problems"),
     path("healthz", health.healthz, name="healthz"),

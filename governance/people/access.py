@@ -39,6 +39,7 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "webhooks:read": "Read webhooks and what was sent to them.",
     "webhooks:write": "Create, change and remove webhooks, and get their new secrets.",
     "audit:read": "Read the audit trail and checkpoints.",
+    "audit:write": "Place and lift legal holds, and erase personal details beside the trail.",
     "people:read": "Read people, teams and the list of API tokens.",
     "people:write": "Create and change people and teams, and create narrower API tokens.",
     "people:provision": "Keep people and teams in step with a directory (SCIM), and nothing else.",

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from governance.audit.actions import Verb
 from governance.audit.log import Subject, record
-from governance.kernel.actors import Actor, ActorKind
+from governance.kernel.actors import Actor, ActorKind, Role
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -27,6 +27,7 @@ def actor() -> Actor:
         kind=ActorKind.PERSON,
         id="7f1f4a52-6f0e-4b0d-9b1c-0d8a3f7f0001",
         label="a person",
+        roles=frozenset({Role.ADMINISTRATOR}),
         auth_method="password+totp",
         request_id="req-1",
     )

@@ -496,44 +496,50 @@ class Shapes:
     """Recognises records that are canonical JSON, quickly.
 
     A record of a new shape (its names and kinds of values) is taken apart and written again, which proves that it is
-    canonical. From then on a pattern recognises records of that shape, whatever their texts and numbers are. `quick`
-    holds patterns for records as they stand inside a line, with escaped quotes, `plain` for records themselves; both
-    by the end of the record, which is its verb.
+    canonical. From then on a pattern recognises records of that shape, whatever their texts and numbers are. One
+    pattern serves all records that end alike (the end is the verb): each field may have any of the shapes seen there,
+    for a record of canonical values under names in order is canonical. `quick` holds patterns for records as they
+    stand inside a line, with escaped quotes, `plain` for records themselves.
     """
 
-    LARGEST, PER_VERB, VERBS = 8192, 12, 2000
+    LARGEST, PER_FIELD, VERBS = 8192, 12, 2000
     END = 16
 
     def __init__(self) -> None:
-        self.quick: dict[bytes, list[Callable[[bytes], Any]]] = {}
-        self.plain: dict[bytes, list[Callable[[bytes], Any]]] = {}
+        self.quick: dict[bytes, Callable[[bytes], Any]] = {}
+        self.plain: dict[bytes, Callable[[bytes], Any]] = {}
+        self.seen: dict[bytes, dict[str, list[str]]] = {}
 
     def promised(self, payload: bytes) -> bytes | None:
         """The commitment to a detail in this record, or None. Raises Broken unless it is a canonical record."""
         if len(payload.translate(None, NEEDS_ESCAPES)) != len(payload):
             return _promise(read_record(payload))
-        for match in self.plain.get(payload[-self.END :], ()):
-            found = match(payload)
-            if found:
-                return found[1]
+        match = self.plain.get(payload[-self.END :])
+        found = match(payload) if match else None
+        if found:
+            return found[1]
         record = read_record(payload)
-        if len(payload) <= self.LARGEST and len(self.plain) < self.VERBS:
-            self._learn(self.plain, payload, _shape_of_record(record, '"', '[^"]*'))
-            self._learn(self.quick, payload.replace(b'"', b'\\"'), _shape_of_record(record, r'\\"', r"[^\\]*"))
+        if len(payload) <= self.LARGEST and len(self.seen) < 2 * self.VERBS:
+            self._learn(self.plain, payload, _shapes_of_fields(record, '"', '[^"]*'))
+            self._learn(self.quick, payload.replace(b'"', b'\\"'), _shapes_of_fields(record, r'\\"', r"[^\\]*"))
         return _promise(record)
 
-    def _learn(self, known: dict[bytes, list[Callable[[bytes], Any]]], text: bytes, shape: str) -> None:
-        matches = known.setdefault(text[-self.END :], [])
-        if len(matches) < self.PER_VERB:
-            matches.insert(0, re.compile(shape.encode()).fullmatch)
+    def _learn(self, known: dict[bytes, Callable[[bytes], Any]], text: bytes, shapes: dict[str, str]) -> None:
+        seen = self.seen.setdefault(text[-self.END :], {})
+        for field, shape in shapes.items():
+            if shape not in seen.setdefault(field, []):
+                seen[field].append(shape)
+        if all(len(alternatives) <= self.PER_FIELD for alternatives in seen.values()):
+            fields = (f"{field}:(?:{'|'.join(alternatives)})" for field, alternatives in sorted(seen.items()))
+            known[text[-self.END :]] = re.compile(_braces(fields).encode()).fullmatch
 
 
 def _promise(record: dict[str, Any]) -> bytes | None:
     return record["detail"].encode() if record["detail"] else None
 
 
-def _shape_of_record(record: dict[str, Any], quote: str, inside: str) -> str:
-    """A pattern for canonical records with the same names and kinds of values, texts without escapes.
+def _shapes_of_fields(record: dict[str, Any], quote: str, inside: str) -> dict[str, str]:
+    """Patterns for canonical values of the same kinds, texts without escapes, by the record's (quoted) names.
 
     quote: how a quote is written; inside: what may stand between two of them.
     """
@@ -549,9 +555,9 @@ def _shape_of_record(record: dict[str, Any], quote: str, inside: str) -> str:
             return "(?:true|false)"
         return "null" if value is None else "(?:0|-?[1-9][0-9]{0,14})"
 
-    shapes = {name: shape(value) for name, value in record.items()}
-    shapes["detail"] = f"(?:null|{quote}([0-9a-f]{{64}}){quote})"
-    return _braces(f"{quote}{name}{quote}:{shapes[name]}" for name in sorted(shapes))
+    shapes = {f"{quote}{name}{quote}": shape(value) for name, value in record.items()}
+    shapes[f"{quote}detail{quote}"] = f"null|{quote}([0-9a-f]{{64}}){quote}"
+    return shapes
 
 
 def _braces(entries: Iterable[str]) -> str:
@@ -748,8 +754,10 @@ def read_batch(lines: list[bytes], seq: int, previous: bytes, shapes: Shapes) ->
         return None
     steps = zip([previous, *entries], numbers, payloads)
     pack = STEP.pack
-    computed = [sha256(pack(CHAIN, old, number, sha256(payload).digest())).digest() for old, number, payload in steps]
-    if computed != entries or claimed != [entry.hex().encode() for entry in entries]:
+    computed = [
+        sha256(pack(CHAIN, old, number, sha256(payload).digest())).hexdigest() for old, number, payload in steps
+    ]
+    if b"".join(claimed).decode() != "".join(computed):
         return None
     leaves = [sha256(b"\0" + payload).digest() for payload in payloads]
     return Batch(entries[-1], leaves, kept, erased)
@@ -761,12 +769,11 @@ def _payloads(texts: list[bytes], shapes: Shapes) -> tuple[list[bytes], list[byt
     for text in texts:
         payload = text.translate(None, NOT_PLAIN)
         escapes = len(text) - len(payload)
-        for match in quick.get(text[end:], ()):
-            found = match(text)
-            # What was dropped is a backslash each time, and as many quotes are left: nothing but quotes was escaped.
-            if found and text.count(b"\\") == escapes == payload.count(b'"'):
-                promises.append(found[1])
-                break
+        match = quick.get(text[end:])
+        found = match(text) if match else None
+        # What was dropped is a backslash each time, and as many quotes are left: nothing but quotes was escaped.
+        if found and text.count(b"\\") == escapes == payload.count(b'"'):
+            promises.append(found[1])
         else:
             payload = unescape(text)
             promises.append(shapes.promised(payload))

@@ -44,6 +44,8 @@ class Command(BaseCommand):
         write(f"Checkpoints  {report.checkpoints_matched} matched, newest {report.newest_checkpoint or 'none'}")
         if report.details_erased:
             write(f"Erased       {report.details_erased} details, their events are still proved")
+        if report.events_retired:
+            write(f"Retired      {report.events_retired} events, their links are still proved")
         write(f"Tree root    {report.root}")
         for notice in report.notices:
             write(f"Note         {notice}")
