@@ -4,20 +4,20 @@ Nothing here holds the part in memory, and everything is read up to a signed siz
 line nor a proof. Only erasing a detail does, and the line then says so.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Max
 
-from governance.audit.canonical import rfc3339
 from governance.audit.checkpoint import write_checkpoint
 from governance.audit.keys import load_or_create_key
-from governance.audit.models import AuditCheckpoint
+from governance.audit.lines import SealedRow, line_of
+from governance.audit.models import AuditCheckpoint, AuditRetirement
 from governance.audit.notes import Checkpoint, read_checkpoint, sign_note
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict
@@ -34,7 +34,7 @@ class NothingSigned(Conflict):
 
 
 class TrailLine(NamedTuple):
-    """One sealed event. `detail`: the text beside the chain, or None; `line`: how it stands in an export."""
+    """One sealed event. `detail`: the text beside the chain, or None; `line`: how it is exported, with its end."""
 
     seq: int
     occurred_at: datetime
@@ -88,8 +88,8 @@ def lines_about(subjects: Iterable[tuple[str, str]], *, until: int) -> Iterator[
     with _subjects(subjects), connection.chunked_cursor() as cursor:
         cursor.execute(
             """
-            SELECT l.seq, l.prev_hash, l.entry_hash, e.occurred_at, e.verb, e.subject_kind, e.subject_id, e.payload,
-                   d.salt, d.text, d.erased_at
+            SELECT e.occurred_at, e.verb, e.subject_kind, e.subject_id,
+                   l.seq, l.payload_hash, l.prev_hash, l.entry_hash, l.leaf_hash, e.payload, d.salt, d.text, d.erased_at
             FROM evidence_subject s
             JOIN audit_auditevent e ON e.subject_id = s.id AND e.subject_kind = s.kind
             JOIN audit_auditlink l ON l.event_id = e.id
@@ -99,7 +99,10 @@ def lines_about(subjects: Iterable[tuple[str, str]], *, until: int) -> Iterator[
             [until],
         )
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield from (_line(*row) for row in rows)
+            for at, verb, kind, subject, *sealed in rows:
+                row = SealedRow(*sealed)
+                is_erased = row.erased_at is not None
+                yield TrailLine(row.seq, at, verb, kind, subject, row.payload or "", row.text, is_erased, line_of(row))
 
 
 @contextmanager
@@ -120,33 +123,10 @@ def _subjects(subjects: Iterable[tuple[str, str]]) -> Iterator[None]:
             cursor.execute("DROP TABLE IF EXISTS evidence_subject")
 
 
-def _line(
-    seq: int,
-    prev: bytes,
-    entry: bytes,
-    occurred_at: datetime,
-    verb: str,
-    kind: str,
-    subject: str,
-    payload: str,
-    salt: bytes | None,
-    text: str | None,
-    erased_at: datetime | None,
-) -> TrailLine:
-    detail: dict[str, str] | None = None
-    if erased_at is not None:
-        detail = {"erased_at": rfc3339(erased_at)}
-    elif salt is not None and text is not None:
-        detail = {"salt": bytes(salt).hex(), "text": text}
-    facts: dict[str, Any] = {
-        "detail": detail,
-        "entry_hash": bytes(entry).hex(),
-        "payload": payload,
-        "prev_hash": bytes(prev).hex(),
-        "seq": seq,
-    }
-    line = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return TrailLine(seq, occurred_at, verb, kind, subject, payload, text, erased_at is not None, line)
+def retired_until() -> int:
+    """The last event that has left for an archive; its payload, and whatever says what it is about, is there."""
+    found: int | None = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"]
+    return found or 0
 
 
 def leaves_until(size: int) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from governance.audit.excerpt import retired_until
 from governance.kernel.cells import csv_lines
 from reviews.packs.content import ROWS_AT_ONCE, Pin, Tally, access_of
 
@@ -47,6 +48,9 @@ def _all(pin: Pin, tally: Tally) -> Iterator[Row]:
             "",
             f"{tally.erased} texts were erased; their events are proved.",
         )
+    if tally.opened_seq is None and (retired := retired_until()):
+        why = f"Events up to {retired} have left for the archive of the trail; those of this review are proved there."
+        yield "archived events", "this pack", "", "", "", why
     yield from _of_items(pin)
 
 

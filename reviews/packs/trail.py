@@ -41,7 +41,7 @@ def audit_log(pin: Pin, tally: Tally) -> Iterator[str]:
         tally.seqs.append(event.seq)
         tally.leaves += leaf_hash(event.payload.encode())
         _note(event, tally)
-        yield f"{event.line}\n"
+        yield event.line
 
 
 def _subjects(pin: Pin) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ from reviews.decisions import (
 )
 from reviews.decisions.reassigning import reassign_all_of
 from reviews.models import Brake, Campaign, Decision, EvidencePack, Order, OrderAction, WatchHit
-from reviews.packs import places, request_pack, take_out
+from reviews.packs import build_pack, places, request_pack, take_out
 from reviews.quality import quality_of_people
 from reviews.remediation import execute_order, executing, report_task_done, settle_order, windows
 from reviews.remediation.releasing import call_off_brake, call_off_order, release_brake, set_source_budget
@@ -489,6 +489,13 @@ def case_take_pack_out(make):
     return lambda: take_out(pack=pack, actor=boss, now=make.NOW)
 
 
+def case_pack_that_fails(make):
+    # Nothing was sealed inside this test's transaction, so there is no checkpoint to pin it to.
+    campaign, boss = ended(make)
+    pack = request_pack(campaign=campaign, actor=boss, now=make.NOW)
+    return lambda: build_pack(pack_id=pack.pk, now=make.NOW)
+
+
 @pytest.mark.parametrize(
     ("case", "verb"),
     [
@@ -536,6 +543,7 @@ def case_take_pack_out(make):
         (case_acknowledge, "campaign.acknowledged"),
         (case_request_pack, "evidence_pack.requested"),
         (case_take_pack_out, "evidence_pack.downloaded"),
+        (case_pack_that_fails, "evidence_pack.failed"),
         (case_decide, "item.decided"),
         (case_attest, "item.answered"),
         (case_not_mine, "item.rerouted"),

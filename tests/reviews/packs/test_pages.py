@@ -151,9 +151,9 @@ def test_a_program_asks_once_and_takes_the_file(make: Any, closed: Campaign, set
     )  # fmt: skip
     program = Client(headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "once"})
     place = reverse("api_campaign_packs", args=[closed.pk])
-    first = program.post(place)
+    first = program.post(place, content_type="application/json")
     EvidencePack.objects.update(state="failed", problem="The disk is full.")
-    again = program.post(place)
+    again = program.post(place, content_type="application/json")
     assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (202, 202, "true")
     assert first.json()["id"] == again.json()["id"] and EvidencePack.objects.count() == 1
     detail = program.get(first["Location"]).json()
