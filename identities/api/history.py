@@ -50,6 +50,7 @@ class MemoryOut(serializers.Serializer):
     source: Any = serializers.CharField(source="slug")
     known_since = serializers.DateTimeField(allow_null=True)
     read_at = serializers.DateTimeField(allow_null=True)
+    run = serializers.UUIDField(source="run_id", allow_null=True)
     is_known = serializers.BooleanField()
 
 

@@ -39,7 +39,7 @@ class Memory:
     """What can be known of one source at a moment.
 
     known_since: when the source was first read completely, None if never; before that, absence says nothing.
-    read_at: the last reading up to the moment, None if there was none: what is shown is the state of that time.
+    read_at, run_id: the last reading up to the moment, None if there was none: what is shown is the state of that time.
     """
 
     slug: str
@@ -47,6 +47,7 @@ class Memory:
     known_since: datetime | None
     read_at: datetime | None
     is_known: bool
+    run_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,16 @@ def list_memories(*, actor: Actor, at: datetime, slug: str = "") -> list[Memory]
         source=OuterRef("pk"), state=SyncState.APPLIED, started_at__lte=at, observed_at__lte=at
     ).order_by("-started_at")
     sources = _sources_of(actor).annotate(
-        known_since=Subquery(complete.values("observed_at")[:1]), read_at=Subquery(applied.values("observed_at")[:1])
+        known_since=Subquery(complete.values("observed_at")[:1]),
+        read_at=Subquery(applied.values("observed_at")[:1]),
+        run_id=Subquery(applied.values("pk")[:1]),
     )
     if slug:
         sources = sources.filter(slug=slug)
     return [
-        Memory(slug, name, since, read, is_known=since is not None and since <= at)
-        for slug, name, since, read in sources.order_by("name", "pk").values_list(
-            "slug", "name", "known_since", "read_at"
+        Memory(slug, name, since, read, since is not None and since <= at, run)
+        for slug, name, since, read, run in sources.order_by("name", "pk").values_list(
+            "slug", "name", "known_since", "read_at", "run_id"
         )
     ]
 

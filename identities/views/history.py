@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from governance.kernel import dialects
+from governance.kernel.documents import format_moment
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Answer
 from governance.kernel.questions import InvalidQuestion, Question, read_question
@@ -194,9 +195,15 @@ def _could(request: PageRequest, question: Question, at: datetime, answer: str, 
             [lines.could_line(each) for each in found.rows],
             write_place("could", found.last) if found.last else "",
         ),
+        "permalink": _with({**_asked(question), "answer": answer, "at": format_moment(at)}),
+        "file_query": _with({**_asked(question), "at": format_moment(at)}),
         "is_full": found.is_full,
         "is_later_part": place is not None,
     }
+
+
+def _asked(question: Question) -> dict[str, str]:
+    return {"action": question.action, "resource": question.resource, "dialect": question.dialect}
 
 
 def _known(memories: Sequence[as_of.Memory]) -> dict[str, Any]:

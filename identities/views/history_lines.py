@@ -109,6 +109,7 @@ class MemoryLine:
     known_since: datetime | None
     read_at: datetime | None
     says: str
+    run_url: str = ""
 
 
 def timeline_lines(events: Sequence[ChangeGroup | Edit], identity: Identity) -> list[HappeningLine]:
@@ -177,7 +178,7 @@ def could_line(could: Could) -> CouldLine:
 
 def memory_lines(memories: Iterable[Memory]) -> list[MemoryLine]:
     """Each source: known, not known yet, or never read whole."""
-    return [MemoryLine(each.name, *_memory(each)) for each in memories]
+    return [MemoryLine(each.name, *_memory(each), run_url=_run_url(each)) for each in memories]
 
 
 def unknown_words(memories: Sequence[MemoryLine]) -> str:
@@ -188,6 +189,10 @@ def unknown_words(memories: Sequence[MemoryLine]) -> str:
         return ""
     named = hidden[:4] + ([f"{len(hidden) - 4} more"] if len(hidden) > 4 else [])
     return f"What is missing here may have been there all the same: {join_words(named)}."
+
+
+def _run_url(memory: Memory) -> str:
+    return reverse("identities:sync_run_detail", args=[memory.run_id]) if memory.run_id else ""
 
 
 def _memory(memory: Memory) -> tuple[str, datetime | None, datetime | None, str]:
