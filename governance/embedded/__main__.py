@@ -2,6 +2,6 @@
 
 import sys
 
-from governance.embedded.run import main
+from governance.embedded.command import main
 
 sys.exit(main())

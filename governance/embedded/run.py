@@ -4,7 +4,6 @@ Meant for trying Remit and for small installations on one machine. Nothing else 
 an installation with its own PostgreSQL and broker runs the same web, worker and beat commands (docs/operations.md).
 """
 
-import argparse
 import http.client
 import json
 import os
@@ -27,37 +26,6 @@ ADMIN = "REMIT_EMBEDDED_ADMIN_DSN"
 ROLE = "remit"
 READY_SECONDS = 60.0
 HIGHEST_PORT = 65535
-MAINTENANCE = {
-    "backup": "run `manage.py backup` on the folder's database and end",
-    "restore": "run `manage.py restore` on the folder's database and end",
-    "upgrade": "run `manage.py upgrade` on the folder's database and end",
-}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 after a clean end, 1 with a message that says what to do otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m governance.embedded", description="Start Remit on this machine.")
-    parser.add_argument("--data", default=os.environ.get("DATA") or ".run", help="data folder (default: .run)")
-    parser.add_argument("--port", default=os.environ.get("PORT") or "8000", help="web port (default: 8000)")
-    parser.add_argument("--no-demo", action="store_true", default=os.environ.get("DEMO") == "no")
-    parser.add_argument("--reset", action="store_true", help="remove the data folder's content and end")
-    for name, what in MAINTENANCE.items():
-        parser.add_argument(f"--{name}", nargs=argparse.REMAINDER, metavar="ARGUMENT", help=what)
-    options = parser.parse_args(arguments)
-    os.umask(0o077)
-    try:
-        if options.reset:
-            return reset(Path(options.data))
-        for name in MAINTENANCE:
-            if (given := getattr(options, name)) is not None:
-                from governance.embedded import maintenance
-
-                return int(getattr(maintenance, name)(Path(options.data), given))
-        port = _free_port(options.port)
-        return Start(DataFolder(Path(options.data)), port=port, with_demo=not options.no_demo).run()
-    except StartError as problem:
-        print(f"\nRemit cannot start.\n{problem}", file=sys.stderr, flush=True)
-        return 1
 
 
 def reset(path: Path) -> int:
@@ -258,7 +226,7 @@ def _end_leftovers(folder: DataFolder) -> None:
         raise StartError(f"Processes of an earlier start do not end: {leftovers}. End them by hand with kill -9.")
 
 
-def _free_port(text: str) -> int:
+def free_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_PORT):
         raise StartError(f"PORT must be a number from 1 to {HIGHEST_PORT}, not {text!r}. Example: make run PORT=8001")
     port = int(text)

@@ -1,6 +1,6 @@
 """From an older version's database to this one's: say what will happen, back up, migrate, check, tell the way back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -86,7 +86,7 @@ def upgrade(*, backup_to: Path | None, now: Callable[[], datetime], say: Say = l
     return done
 
 
-def _step(app: str, name: str, operations: list[Operation], rows: dict[str, int]) -> Step:
+def _step(app: str, name: str, operations: Sequence[Operation], rows: dict[str, int]) -> Step:
     touched = [_table(app, operation) for operation in operations]
     runs_code = any(isinstance(operation, RunPython | RunSQL) for operation in operations)
     if runs_code:

@@ -8,6 +8,7 @@ hold, after a reading that began later than the restore showed what is so.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -119,8 +120,8 @@ def list_held_sources() -> list[HeldSource]:
     )
     read_at = dict(readings.order_by().values("source").annotate(at=Max("observed_at")).values_list("source", "at"))
     open_orders = Order.objects.filter(source__in=sources).order_by().values("source")
-    counts = {
-        row["source"]: row
+    counts: dict[UUID, dict[str, Any]] = {
+        row["source"]: dict(row)
         for row in open_orders.annotate(
             waiting=Count("pk", filter=Q(state__in=WAITING)), sent=Count("pk", filter=_SENT)
         )

@@ -99,9 +99,9 @@ def _orders(now: datetime) -> Iterator[Family]:
     number = Family("remit_orders", "Orders by state; those that ended are not counted.")
     oldest = Family("remit_orders_oldest_seconds", "How long the first order has stood in this state.")
     for state in OPEN_ORDERS:
-        row = counted.get(state, {"count": 0, "oldest": None})
-        number.add(row["count"], state=str(state))
-        oldest.add(_age(row["oldest"], now), state=str(state))
+        row: dict[str, Any] = dict(counted.get(state, {}))
+        number.add(row.get("count", 0), state=str(state))
+        oldest.add(_age(row.get("oldest"), now), state=str(state))
     yield from (number, oldest)
 
 
