@@ -1,7 +1,7 @@
 """Everything that the report of one review says, as plain JSON: whole numbers, times in seconds, no names of people."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -49,35 +49,42 @@ OVER = (CampaignState.CLOSED, CampaignState.COMPLETED, CampaignState.CANCELLED)
 def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Figures:
     """The report as of now. zone: on whose clock days begin. A fixed number of queries.
 
-    How people answered is taken from kept figures where they are there: of a review that is over, and, as of
-    `people_as_of`, of a large one that runs. Orders are always counted now, for they go on. Shapes: docs/reports.md.
+    What was answered in a review that is over is taken from its kept figures where they are there, and so is how people
+    answered in a large one that runs, as of `people_as_of`. Orders are always counted now, for they go on. Shapes:
+    docs/reports.md.
     """
-    progress, answers = progress_of(campaign), final_answers(campaign, until=now)
     kept = kept_figures(campaign, now)
-    people = kept.figures if kept else settled_figures(campaign, progress, answers, until=now)
+    is_over = campaign.state in OVER
+    if kept and is_over:
+        settled = kept.figures
+    else:
+        settled = answer_figures(campaign, until=now) | (
+            _people(kept.figures) if kept else people_figures(campaign, until=now)
+        )
+    progress = settled["progress"]
     orders = _orders(campaign)
     return {
         "format": FORMAT,
         "campaign": _facts(campaign),
         "as_of": now,
-        "people_as_of": kept.until if kept and campaign.state not in OVER else now,
+        "people_as_of": kept.until if kept and not is_over else now,
         "time_zone": zone.key,
-        "is_final": campaign.state in OVER,
+        "is_final": is_over,
         "progress": progress,
         "burn_down": _burn_down(campaign, progress, now, zone),
-        "on_time": on_time(progress, answers),
+        "on_time": settled["on_time"],
         "answers": {
-            "by": by_author(answers),
-            "rows": answers,
-            "stages": answers_by_stage(campaign, until=now),
-            "teams": people["teams"],
+            "by": settled["by"],
+            "rows": settled["rows"],
+            "stages": settled["stages"],
+            "teams": settled["teams"],
         },
         "silence": {
             "policy": campaign.deadline_policy,
             "unanswered": progress["expired"],
             "decided": [
                 {"kind": row["kind"], "answer": row["answer"], "count": row["count"]}
-                for row in answers
+                for row in settled["rows"]
                 if row["by"] == SILENCE
             ],
         },
@@ -86,19 +93,32 @@ def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Fig
         "removed": removed_by(campaign),
         "restored": orders["states"].get(OrderState.RESTORED, 0),
         "reappeared": orders["states"].get(OrderState.REAPPEARED, 0),
-        "quality": people["quality"],
+        "quality": settled["quality"],
     }
 
 
-def settled_figures(campaign: Campaign, progress: Figures, answers: Sequence[Figures], *, until: datetime) -> Figures:
-    """What no longer changes once a review is over, without names of people; kept then (see `keep_due_figures`)."""
+def people_figures(campaign: Campaign, *, until: datetime) -> Figures:
+    """How people answered: `quality`, and `teams` without names of people. Looks at every answer."""
     sheets = sheets_of(given_in(campaign, until=until))
     return {
         "quality": quality_figures(sheets.values(), is_known=is_opening_known(campaign)),
         "teams": _teams(campaign, sheets),
-        "on_time": on_time(progress, answers),
-        "by": by_author(answers),
-        "progress": dict(progress),
+    }
+
+
+def _people(figures: Figures) -> Figures:
+    return {name: figures[name] for name in ("quality", "teams")}
+
+
+def answer_figures(campaign: Campaign, *, until: datetime) -> Figures:
+    """What was asked and answered, as the database counts it."""
+    progress, rows = progress_of(campaign), final_answers(campaign, until=until)
+    return {
+        "progress": progress,
+        "rows": rows,
+        "by": by_author(rows),
+        "on_time": on_time(progress, rows),
+        "stages": answers_by_stage(campaign, until=until),
     }
 
 
@@ -126,7 +146,7 @@ def keep_due_figures(*, now: datetime) -> int:
     running = Campaign.objects.filter(state__in=RUNNING).exclude(pk__in=lately)
     due += [campaign for campaign in running if _is_large(campaign)]
     for campaign in due:
-        figures = settled_figures(campaign, progress_of(campaign), final_answers(campaign, until=now), until=now)
+        figures = answer_figures(campaign, until=now) | people_figures(campaign, until=now)
         values = {"version": KEPT_VERSION, "until": now, "figures": figures, "made_at": now}
         with transaction.atomic(durable=True):
             CampaignFigures.objects.update_or_create(campaign=campaign, defaults=values)
