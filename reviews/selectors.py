@@ -252,14 +252,27 @@ def list_decisions(item: ReviewItem, *, actor: Actor | None = None) -> QuerySet[
     person = actor.person_id if actor and actor.kind is ActorKind.PERSON else None
     if person is None or not _is_still_asked(item, person):
         return said
+    return said.exclude(_hidden_of(item) & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
+
+
+def hidden_answers(items: QuerySet[ReviewItem], actor: Actor) -> Q:
+    """Which decisions on these items the person does not learn while they are asked themself; see `list_decisions`."""
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    if person is None:
+        return Q(pk__in=[])
+    asked = items.filter(is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
+    hidden = Q(pk__in=[])
+    for item in asked.select_related("campaign").defer("seen", "resolution"):
+        hidden |= Q(_hidden_of(item), item=item.pk)
+    return hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"])
+
+
+def _hidden_of(item: ReviewItem) -> Q:
+    """What whoever is asked in the item's present stage does not learn of the answers to it."""
     stage = Stages.of(item.campaign.policy).at(item.stage)
     if stage.sees is Sees.NOTHING:
-        hidden = Q(pk__isnull=False)
-    elif stage.people > 1:
-        hidden = Q(stage=item.stage, round=item.round)
-    else:
-        return said
-    return said.exclude(hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
+        return Q(pk__isnull=False)
+    return Q(stage=item.stage, round=item.round) if stage.people > 1 else Q(pk__in=[])
 
 
 def _is_still_asked(item: ReviewItem, person: UUID) -> bool:
