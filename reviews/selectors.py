@@ -147,6 +147,12 @@ def answered_by_deadline() -> QuerySet[Decision]:
     return spoken.filter(recalls=None, recalled_by=None)
 
 
+def standing_answers(items: Sequence[ReviewItem]) -> QuerySet[Decision]:
+    """What these questions came to: the answers that stand and decide; one query."""
+    said = Decision.objects.filter(item__in=items, item__state=ItemState.DECIDED, is_attestation=False)
+    return said.filter(recalls=None, recalled_by=None).exclude(answer__in=["not_mine", "dont_know"])
+
+
 def count_by_deadline(campaign: Campaign) -> int:
     """How many questions the deadline's policy decided; one query, none before the policy may speak."""
     if campaign.state not in {CampaignState.CLOSING, CampaignState.CLOSED, CampaignState.COMPLETED}:
