@@ -27,7 +27,7 @@ from reviews.models import (
     ReviewWatch,
     WatchHit,
 )
-from reviews.policies.stages import Sees, Stages
+from reviews.policies.stages import Sees, Stage, Stages
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -258,7 +258,8 @@ def list_decisions(item: ReviewItem, *, actor: Actor | None = None) -> QuerySet[
     person = actor.person_id if actor and actor.kind is ActorKind.PERSON else None
     if person is None or not _is_still_asked(item, person):
         return said
-    return said.exclude(_hidden_of(item) & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
+    hidden = _hidden_in(Stages.of(item.campaign.policy).at(item.stage), item.stage)
+    return said.exclude(hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
 
 
 def hidden_answers(items: QuerySet[ReviewItem], actor: Actor) -> Q:
@@ -268,17 +269,19 @@ def hidden_answers(items: QuerySet[ReviewItem], actor: Actor) -> Q:
         return Q(pk__in=[])
     asked = items.filter(is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
     hidden = Q(pk__in=[])
-    for item in asked.select_related("campaign").defer("seen", "resolution"):
-        hidden |= Q(_hidden_of(item), item=item.pk)
+    # By review and stage, of which there are few, however many questions there are.
+    policies = asked.order_by().values_list("campaign_id", "campaign__policy", "stage").distinct()
+    for campaign, policy, number in policies:
+        there = Q(item__in=asked.filter(campaign=campaign, stage=number).values("pk"))
+        hidden |= there & _hidden_in(Stages.of(policy).at(number), number)
     return hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"])
 
 
-def _hidden_of(item: ReviewItem) -> Q:
-    """What whoever is asked in the item's present stage does not learn of the answers to it."""
-    stage = Stages.of(item.campaign.policy).at(item.stage)
+def _hidden_in(stage: Stage, number: int) -> Q:
+    """What whoever is asked in this stage does not learn of the answers to the question."""
     if stage.sees is Sees.NOTHING:
         return Q(pk__isnull=False)
-    return Q(stage=item.stage, round=item.round) if stage.people > 1 else Q(pk__in=[])
+    return Q(stage=number, round=F("item__round")) if stage.people > 1 else Q(pk__in=[])
 
 
 def _is_still_asked(item: ReviewItem, person: UUID) -> bool:

@@ -271,7 +271,7 @@ def _load(campaign: Campaign) -> list[dict[str, Any]]:
         )
         .order_by("-undecided", "assignee__name", "assignee_id")
     )
-    return list(counted[:50])
+    return [dict(row) for row in counted[:50]]
 
 
 def _chosen(request: PageRequest) -> dict[str, Any]:
