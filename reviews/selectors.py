@@ -27,7 +27,7 @@ from reviews.models import (
     ReviewWatch,
     WatchHit,
 )
-from reviews.policies.stages import Sees, Stages
+from reviews.policies.stages import Sees, Stage, Stages
 from reviews.states import CampaignState, ItemState, OrderState
 
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
@@ -147,6 +147,12 @@ def answered_by_deadline() -> QuerySet[Decision]:
     return spoken.filter(recalls=None, recalled_by=None)
 
 
+def standing_answers(items: Sequence[ReviewItem]) -> QuerySet[Decision]:
+    """What these questions came to: the answers that stand and decide; one query."""
+    said = Decision.objects.filter(item__in=items, item__state=ItemState.DECIDED, is_attestation=False)
+    return said.filter(recalls=None, recalled_by=None).exclude(answer__in=["not_mine", "dont_know"])
+
+
 def count_by_deadline(campaign: Campaign) -> int:
     """How many questions the deadline's policy decided; one query, none before the policy may speak."""
     if campaign.state not in {CampaignState.CLOSING, CampaignState.CLOSED, CampaignState.COMPLETED}:
@@ -252,14 +258,30 @@ def list_decisions(item: ReviewItem, *, actor: Actor | None = None) -> QuerySet[
     person = actor.person_id if actor and actor.kind is ActorKind.PERSON else None
     if person is None or not _is_still_asked(item, person):
         return said
-    stage = Stages.of(item.campaign.policy).at(item.stage)
-    if stage.sees is Sees.NOTHING:
-        hidden = Q(pk__isnull=False)
-    elif stage.people > 1:
-        hidden = Q(stage=item.stage, round=item.round)
-    else:
-        return said
+    hidden = _hidden_in(Stages.of(item.campaign.policy).at(item.stage), item.stage)
     return said.exclude(hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"]))
+
+
+def hidden_answers(items: QuerySet[ReviewItem], actor: Actor) -> Q:
+    """Which decisions on these items the person does not learn while they are asked themself; see `list_decisions`."""
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    if person is None:
+        return Q(pk__in=[])
+    asked = items.filter(is_asked(person), state__in=UNDECIDED, campaign__state=CampaignState.OPEN)
+    hidden = Q(pk__in=[])
+    # By review and stage, of which there are few, however many questions there are.
+    policies = asked.order_by().values_list("campaign_id", "campaign__policy", "stage").distinct()
+    for campaign, policy, number in policies:
+        there = Q(item__in=asked.filter(campaign=campaign, stage=number).values("pk"))
+        hidden |= there & _hidden_in(Stages.of(policy).at(number), number)
+    return hidden & ~Q(decided_by=person) & ~Q(answer__in=["not_mine", "dont_know"])
+
+
+def _hidden_in(stage: Stage, number: int) -> Q:
+    """What whoever is asked in this stage does not learn of the answers to the question."""
+    if stage.sees is Sees.NOTHING:
+        return Q(pk__isnull=False)
+    return Q(stage=number, round=F("item__round")) if stage.people > 1 else Q(pk__in=[])
 
 
 def _is_still_asked(item: ReviewItem, person: UUID) -> bool:

@@ -19,7 +19,7 @@ from reviews.campaigns.opening import campaign_subject, population_digest, sign_
 from reviews.campaigns.ownership import make_ownership_items
 from reviews.decisions.resolution import desk_of
 from reviews.models import Campaign, DeadlinePolicy, ItemKind, ReviewerRule, ReviewItem
-from reviews.states import CampaignState
+from reviews.states import CampaignState, ItemState
 
 CASCADE = system_actor("leavers")
 TIME_TO_ANSWER = timedelta(days=14)
@@ -44,14 +44,20 @@ def propose_successors(*, now: datetime) -> list[Campaign]:
 
 
 def _orphans() -> QuerySet[Identity]:
-    """Identities of people who left that were not asked about because of them."""
+    """Identities of people who left that were not asked about because of them, and about which nobody is asked now."""
     # Asked once is enough: what nobody answered is escalated by its deadline, not asked again every half minute.
     asked = (
         ReviewItem.objects.filter(kind=ItemKind.OWNERSHIP, identity=OuterRef("pk"))
         .annotate(leaver=KeyTextTransform("leaver", "campaign__frozen"))
         .filter(leaver=Cast(OuterRef("owner_id"), TextField()))
     )
-    return Identity.objects.filter(~Exists(asked), retired_at=None, owner__left_at__isnull=False)
+    waiting = ReviewItem.objects.filter(
+        kind=ItemKind.OWNERSHIP,
+        identity=OuterRef("pk"),
+        state__in=[ItemState.OPEN, ItemState.ATTESTED],
+        campaign__state=CampaignState.OPEN,
+    )
+    return Identity.objects.filter(~Exists(asked), ~Exists(waiting), retired_at=None, owner__left_at__isnull=False)
 
 
 def _propose(person_id: UUID, now: datetime) -> Campaign | None:

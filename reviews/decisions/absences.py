@@ -21,6 +21,7 @@ from reviews.decisions.delegating import close_delegation, delegation_subject
 from reviews.decisions.independence import Parties, conflict_of, parties_of_items, ruled_out
 from reviews.decisions.items import UNDECIDED, item_context, item_subject
 from reviews.decisions.resolution import Desk, Step, ask_person, desk_of, obstacle_of_stand_in, stand_in_step
+from reviews.decisions.seats import lend_seats, return_seats
 from reviews.decisions.stages import may_owners_answer, resolve_stage
 from reviews.decisions.witnesses import witnesses_by_item
 from reviews.models import Delegation, ReviewItem
@@ -39,10 +40,12 @@ def apply_delegations(*, now: datetime) -> int:
     _begin_due(now)
     _end_due(now)
     in_effect = Delegation.objects.filter(started_at__isnull=False, ended_at=None)
-    moved = sum(_go_through(each, _held_by_person(each), _handed_over, now) for each in in_effect.order_by("pk"))
+    moved = 0
+    for each in in_effect.order_by("pk"):
+        moved += _go_through(each, _held_by_person(each), _handed_over, now) + lend_seats(each, now)
     over = Delegation.objects.filter(ended_at__isnull=False, returned_at=None)
     for each in over.order_by("pk"):
-        moved += _go_through(each, _held_by_stand_in(each), _brought_back, now)
+        moved += _go_through(each, _held_by_stand_in(each), _brought_back, now) + return_seats(each, now)
         if each.ended_at is not None and now >= each.ended_at + LOOKED_AFTER:
             Delegation.objects.filter(pk=each.pk).update(returned_at=now)
     if moved:

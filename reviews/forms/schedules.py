@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from governance.people.models import User
+from reviews.forms.asked import AskedForm
 from reviews.forms.carrying import CarryingSection
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.escalation import EscalationSection
@@ -61,7 +61,7 @@ def _section(section: type[PolicySection], data: Any, kept: Mapping[str, Any]) -
     return made
 
 
-class ScheduleForm(forms.Form):
+class ScheduleForm(AskedForm):
     """When, over what, by whom and why access is reviewed."""
 
     name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
@@ -94,19 +94,6 @@ class ScheduleForm(forms.Form):
         widget=forms.TextInput(attrs={"spellcheck": "false"}),
     )
     duration_days = forms.IntegerField(label="Days to answer", initial=14, min_value=1, max_value=366)
-    reviewer_rules = forms.MultipleChoiceField(
-        label="Who is asked, in this order",
-        choices=ReviewerRule.choices,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="The first one who is there and may answer. The fallback reviewer ends the list.",
-    )
-    fallback_reviewer = forms.ModelChoiceField(queryset=User.objects.none(), empty_label="Choose a person")
-    independent_reviewer = forms.ModelChoiceField(
-        queryset=User.objects.none(),
-        required=False,
-        empty_label="Whoever is free to decide",
-        help_text="Decides on privileged access after the owner attested.",
-    )
     deadline_policy = forms.ChoiceField(label="Undecided at the deadline", choices=DeadlinePolicy.choices)
     interval_reason = forms.CharField(
         label="Why this interval is short enough",
@@ -119,9 +106,6 @@ class ScheduleForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections = sections_of(self.data if self.is_bound else None, self.initial.get("policy", {}))
-        people = User.objects.filter(is_active=True, left_at=None).order_by("name", "email")
-        for name in ("fallback_reviewer", "independent_reviewer"):
-            self.fields[name].queryset = people  # type: ignore[attr-defined]
 
     def is_valid(self) -> bool:
         """Whether the form and each of its sections can be used."""

@@ -4,8 +4,8 @@ from typing import Any
 
 from django import forms
 
-from governance.people.models import User
 from reviews.continuous.rules import LIMITS
+from reviews.forms.asked import AskedForm
 from reviews.models import DeadlinePolicy, ReviewerRule, ReviewWatch, Trigger
 
 
@@ -14,7 +14,7 @@ def _number(name: str, label: str, help_text: str = "", **more: Any) -> forms.In
     return forms.IntegerField(label=label, min_value=least, max_value=most, help_text=help_text, **more)
 
 
-class WatchForm(forms.Form):
+class WatchForm(AskedForm):
     """What opens a review, over what, and who is asked. The trigger of a rule that exists is fixed."""
 
     trigger = forms.ChoiceField(label="What opens a review", choices=Trigger.choices)
@@ -28,19 +28,6 @@ class WatchForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
     )
     is_enabled = forms.BooleanField(label="Switched on", required=False)
-    reviewer_rules = forms.MultipleChoiceField(
-        label="Who is asked, in this order",
-        choices=ReviewerRule.choices,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="The first one who is there and may answer. The fallback reviewer ends the list.",
-    )
-    fallback_reviewer = forms.ModelChoiceField(queryset=User.objects.none(), empty_label="Choose a person")
-    independent_reviewer = forms.ModelChoiceField(
-        queryset=User.objects.none(),
-        required=False,
-        empty_label="Whoever is free to decide",
-        help_text="Decides on privileged access after the owner attested.",
-    )
     days_to_answer = _number("days_to_answer", "Days to answer")
     deadline_policy = forms.ChoiceField(label="Undecided at the deadline", choices=DeadlinePolicy.choices)
     settle_minutes = _number(
@@ -53,9 +40,6 @@ class WatchForm(forms.Form):
 
     def __init__(self, *args: Any, watch: ReviewWatch | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(is_active=True, left_at=None).order_by("name", "email")
-        for name in ("fallback_reviewer", "independent_reviewer"):
-            self.fields[name].queryset = people  # type: ignore[attr-defined]
         if watch is not None:
             self.fields.pop("trigger")
             if watch.trigger != Trigger.WOKE_UP:

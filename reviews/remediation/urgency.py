@@ -1,7 +1,7 @@
 """Past a window or a freeze: one order that cannot wait, let through by two different people who say why.
 
-It gets an order past the calendar and past nothing else: its own date, a second person that the review asks for, and
-the brake stand as they did. What two people looked at is one plan; an order that is planned anew waits again.
+It gets an order whose date has come past the calendar and past nothing else: a second person that the review asks for,
+and the brake stand as they did. What two people looked at is one plan; an order that is planned anew waits again.
 """
 
 from datetime import datetime
@@ -97,8 +97,10 @@ def is_called_urgent() -> Exists:
     return Exists(UrgentRelease.objects.filter(order=OuterRef("pk"), second_at__isnull=False))
 
 
-def may_release_urgently(order: Order, actor: Actor) -> bool:
-    """Whether the form is worth showing; `release_urgently` decides for itself."""
+def may_release_urgently(order: Order, actor: Actor, now: datetime) -> bool:
+    """Whether the form is worth showing for a held order; `release_urgently` decides for itself."""
+    if order.execute_after > now:
+        return False
     urgency = urgency_of(order)
     if urgency is not None and actor.person_id == urgency.first_by_id:
         return False
@@ -125,7 +127,7 @@ def _require_releaser(order: Order, actor: Actor) -> UUID:
 
 
 def _require_held(order: Order, now: datetime) -> None:
-    if order.state != OrderState.PLANNED or hold_of(order, Calendar(now)) is None:
+    if order.execute_after > now or hold_of(order, Calendar(now)) is None:
         raise NotHeld("No window and no freeze holds this order now.", state=str(order.state))
 
 

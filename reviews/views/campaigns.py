@@ -41,6 +41,7 @@ from reviews.selectors import (
     list_schedules,
     opening_progress,
     order_progress,
+    standing_answers,
 )
 from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
 from reviews.views.deadlines import deadline_rows
@@ -180,12 +181,13 @@ def _show(
     chosen = _chosen(request)
     items = list_items(campaign, **chosen)
     found = paginate(items, ITEM_ORDER, cursor=request.GET.get("cursor", ""), size=50)
+    answers = {each.item_id: each for each in standing_answers(found.rows)}
     moves = CAMPAIGN_MOVES[CampaignState(campaign.state)]
     manages = _manages(campaign, request)
     context: dict[str, Any] = {
         "campaign": campaign,
         "page": found,
-        "rows": [(item, plain_of(item)[:1]) for item in found.rows],
+        "rows": [(item, plain_of(item)[:1], answers.get(item.pk)) for item in found.rows],
         "load": _load(campaign),
         "chosen": chosen,
         "item_states": [(state.value, LABELS[state].capitalize()) for state in ItemState],
@@ -269,7 +271,7 @@ def _load(campaign: Campaign) -> list[dict[str, Any]]:
         )
         .order_by("-undecided", "assignee__name", "assignee_id")
     )
-    return list(counted[:50])
+    return [dict(row) for row in counted[:50]]
 
 
 def _chosen(request: PageRequest) -> dict[str, Any]:

@@ -314,7 +314,7 @@ def _show(
         "hold": hold,
         "urgency": urgency_of(order),
         "urgent_form": (urgent_form or UrgentForm(auto_id="id_urgent_%s"))
-        if hold is not None and may_release_urgently(order, request.actor)
+        if hold is not None and may_release_urgently(order, request.actor, timezone.now())
         else None,
         "step_lines": step_lines(order),
         "native": native_change(Plan.from_json(order.plan)) if order.plan else None,

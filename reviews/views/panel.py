@@ -9,7 +9,7 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.selectors.inventory import access_identity
 from reviews.models import Decision
-from reviews.selectors import UNDECIDED, list_orders, visible_items
+from reviews.selectors import UNDECIDED, hidden_answers, list_orders, visible_items
 from reviews.states import CampaignState
 from reviews.views.requests import PageRequest
 from reviews.views.workbench import question_of
@@ -29,6 +29,7 @@ def of_identity(request: PageRequest, identity_id: UUID) -> HttpResponse:
     decisions = Decision.objects.filter(item__in=items.values("pk"), recalls=None, recalled_by=None).select_related(
         "decided_by", "item__grant", "item__credential", "item__campaign"
     )
+    decisions = decisions.exclude(hidden_answers(items, request.actor))
     context = {
         "identity": identity,
         "questions": [

@@ -52,6 +52,17 @@ def test_a_second_look_and_another_day_ask_nothing_again(leaver):
     assert ReviewItem.objects.count() == 2
 
 
+def test_an_identity_about_which_somebody_is_asked_already_is_not_asked_about_twice(leaver):
+    review = leaver.campaign(item_kinds=["ownership"])
+    assert ReviewItem.objects.filter(campaign=review, kind="ownership").count() == 2
+    leaver.leave()
+    assert propose_successors(now=leaver.NOW) == []
+    Campaign.objects.filter(pk=review.pk).update(state="closed")
+    ReviewItem.objects.filter(campaign=review).update(state="expired")
+    [campaign] = propose_successors(now=leaver.NOW)
+    assert campaign.items.count() == 2
+
+
 def test_who_took_over_and_leaves_in_turn_is_asked_about_again(leaver):
     leaver.leave()
     propose_successors(now=leaver.NOW)

@@ -8,7 +8,7 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
 from governance.kernel.permissions import Permission
 from governance.people.models import Team
-from identities.models import Grant
+from identities.models import Grant, Identity
 from reviews import policies
 from reviews.campaigns.closing import close_due_campaigns
 from reviews.campaigns.repinning import repin_item
@@ -18,14 +18,21 @@ from reviews.decisions import (
     NotRecallable,
     SelfReview,
     StaleItem,
+    apply_delegations,
+    create_delegation,
     decide,
+    foresee_drafts,
+    list_drafts,
     reassign_item,
     recall,
     reroute_orphaned_items,
+    save_draft,
+    submit_drafts,
 )
 from reviews.models import Ask, Decision, Order
 from reviews.policies import InvalidPolicy
 from reviews.policies.stages import MOST_STAGES, Stages
+from reviews.queue import ORDERS, Wish, list_waiting, read_folds, read_page
 from reviews.selectors import list_decisions, list_inbox
 
 pytestmark = pytest.mark.django_db
@@ -273,6 +280,98 @@ def test_somebody_who_left_is_replaced_beside_the_assignee_too(make, verbs):
     assert reroute_orphaned_items(now=make.NOW) == 1
     assert {each.person for each in Ask.objects.all()} == {member}
     assert verbs("item.") == ["item.rerouted"]
+
+
+def test_a_stand_in_takes_the_seat_beside_the_assignee_and_gives_it_back(make, verbs):
+    item, owner, backup, _ = staged(make, both("all_must_accept"))
+    friend, days = make.person(), timedelta(days=1)
+    away = {"person": backup, "delegate": friend, "starts_at": make.NOW, "ends_at": make.NOW + 2 * days}
+    create_delegation(**away, actor=make.actor(backup), now=make.NOW)
+
+    apply_delegations(now=make.NOW)
+    apply_delegations(now=make.NOW)
+
+    assert (item.assignee, list(Ask.objects.values_list("person", flat=True))) == (owner, [friend.pk])
+    assert verbs("item.rerouted") == ["item.rerouted"], "twice changes nothing twice"
+    with pytest.raises(NotAssigned):
+        answer(make, item, by=backup)
+    apply_delegations(now=make.NOW + 2 * days)
+    assert list(Ask.objects.values_list("person", flat=True)) == [backup.pk]
+
+
+def test_a_stand_in_who_is_asked_already_takes_no_second_seat(make):
+    _item, owner, backup, _ = staged(make, both("all_must_accept"))
+    away = {"person": backup, "delegate": owner, "starts_at": make.NOW, "ends_at": make.NOW + timedelta(days=2)}
+    create_delegation(**away, actor=make.actor(backup), now=make.NOW)
+    apply_delegations(now=make.NOW)
+    assert list(Ask.objects.values_list("person", flat=True)) == [backup.pk]
+
+
+def test_who_is_asked_beside_finds_the_question_in_the_same_line_drafts_it_and_is_out_once_heard(make, client):
+    item, owner, backup, other = staged(make, both("all_must_accept"))
+    me, wish = make.actor(backup), Wish()
+    for actor in (make.actor(owner), me):
+        waiting = list_waiting(actor)
+        assert [(each.id, each.counted) for each in waiting] == [(item.campaign_id, 1)]
+        assert [row.pk for row in read_page(actor, wish, waiting).rows] == [item.pk]
+        [(fold, first)] = read_folds(actor, Wish(order=ORDERS["permission"]), waiting).rows
+        assert (fold.counted, first.pk) == (1, item.pk)
+    assert list_waiting(make.actor(other)) == []
+    client.force_login(backup)
+    assert f"asked with {owner}" in client.get("/inbox/").content.decode()
+
+    save_draft(item=item, version=item.version, answer="approve", reason="Because.", actor=me, now=make.NOW)
+    [prospect] = foresee_drafts(drafts=list(list_drafts(me)), actor=me, now=make.NOW)
+    assert (prospect.ok, prospect.is_stale) == (True, False)
+    assert read_page(me, Wish(without_drafts=True), list_waiting(me)).rows == []
+    [sent] = submit_drafts(item_ids=[item.pk], actor=me, now=make.NOW)
+    assert sent.ok, sent.problem
+    assert list_waiting(me) == []
+
+
+def test_the_line_of_own_questions_and_those_beside_is_one_order(make):
+    owner, me = make.person(Role.OWNER), make.person()
+    mine = make.grant(make.identity(owner=me, name="bravo"))
+    beside = [make.grant(make.identity(owner=owner, backup_owner=me, name=name)) for name in ("alpha", "charlie")]
+    stages = {"stages": {"stages": [{"asks": ["owner", "backup"], "people": 2}]}}
+    make.campaign(policy=stages)
+    actor = make.actor(me)
+    waiting, names, cursor = list_waiting(actor), [], ""
+    while True:
+        page = read_page(actor, Wish(), waiting, cursor, 1)
+        names += [row.identity_name for row in page.rows]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    assert names == ["alpha", "bravo", "charlie"]
+    assert (waiting[0].counted, len({mine.pk, *(each.pk for each in beside)})) == (3, 3)
+
+
+@pytest.mark.parametrize(("stages", "words"), [([both("all_must_accept")], "Give your vote"), ([{}], "Decide")])
+def test_the_button_says_what_the_answer_is(make, client, stages, words):
+    item, owner, *_ = staged(make, *stages)
+    client.force_login(owner)
+    assert f">{words}</button>" in client.get(f"/reviews/items/{item.pk}/").content.decode()
+
+
+def test_the_button_of_an_owner_of_privileged_access_says_attest(make, client):
+    item, owner, *_ = staged(make, {}, permission=make.PRIVILEGED)
+    client.force_login(owner)
+    assert ">Attest</button>" in client.get(f"/reviews/items/{item.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(("sees", "is_shown"), [("nothing", False), ("answers", True)])
+def test_the_panel_of_the_identity_shows_no_more_of_a_running_stage_than_the_question_does(
+    make, client, sees, is_shown
+):
+    second = {"asks": ["backup"], "sees": sees}
+    item, owner, backup, _ = staged(make, {}, second)
+    answer(make, item, by=owner, reason="The nightly export needs it.")
+    assert state(item) == ("attested", 2, backup)
+    Identity.objects.filter(pk=item.identity_id).update(owner=owner)
+    client.force_login(backup)
+    panel = client.get(f"/reviews/of-identity/{item.identity_id}/").content.decode()
+    assert ("The nightly export needs it." in panel) is is_shown
 
 
 def test_a_question_that_is_asked_anew_forgets_what_was_said_about_the_former_access(make):
