@@ -66,7 +66,9 @@ def test_a_use_case_was_seen_to_write_the_verb(verb: str) -> None:
         text = (TESTS / module).read_text(encoding="utf-8")
         assert f'"{verb}"' in text or f'"{verb.partition(".")[2]}"' in text
     else:
-        assert verb in verbs_of_cases(), "add a case to the test_one_record.py beside the use case, or name the module that shows it above"
+        assert verb in verbs_of_cases(), (
+            "add a case to the test_one_record.py beside the use case, or name the module that shows it above"
+        )
 
 
 def test_no_exception_has_become_needless() -> None:

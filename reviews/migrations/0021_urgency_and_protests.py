@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reviews", "0021_restore_holds"),
+        ("reviews", "0020_restore_holds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
