@@ -18,14 +18,14 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
 
 from governance.audit import outside
 from governance.audit.actions import Verb
 from governance.audit.keys import load_or_create_key
 from governance.audit.lineage import Epoch, current_epoch, epochs_outside
+from governance.audit.lines import retired_until
 from governance.audit.log import Subject, record
-from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink, AuditRetirement
+from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead, AuditLink
 from governance.audit.notes import BadNote, Checkpoint, open_checkpoint, sign_checkpoint, verifier_key
 from governance.audit.retry import once_more
 from governance.kernel.actors import Actor
@@ -191,7 +191,7 @@ def _extend(frontier: Frontier, size: int) -> Frontier:
 
 def grow(frontier: Frontier, size: int) -> Iterator[Frontier]:
     """The trees after each further row up to `size`. Raises CheckpointRefused at a row that is missing or changed."""
-    retired = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"] or 0
+    retired = retired_until()
     for row in read_sealed(after=frontier.size, until=size):
         is_retired = row.payload is None and row.seq <= retired
         if row.seq != frontier.size + 1 or (row.payload is None and not is_retired):

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
 
 from governance.audit.checkpoint import write_checkpoint
 from governance.audit.keys import load_or_create_key
+from governance.audit.lineage import current_epoch
 from governance.audit.lines import SealedRow, line_of
-from governance.audit.models import AuditCheckpoint, AuditRetirement
+from governance.audit.models import AuditCheckpoint
 from governance.audit.notes import Checkpoint, read_checkpoint, sign_note
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict
@@ -52,7 +52,7 @@ def signed_now(*, now: datetime, actor: Actor) -> Checkpoint:
     written = write_checkpoint(now=now, actor=actor)
     if written is not None:
         return written
-    row = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).order_by("-size").first()
+    row = AuditCheckpoint.objects.filter(origin=current_epoch().origin).order_by("-size").first()
     if row is None:
         raise NothingSigned("The trail has not been signed yet.")
     return read_checkpoint(row.note)
@@ -121,12 +121,6 @@ def _subjects(subjects: Iterable[tuple[str, str]]) -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS evidence_subject")
-
-
-def retired_until() -> int:
-    """The last event that has left for an archive; its payload, and whatever says what it is about, is there."""
-    found: int | None = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"]
-    return found or 0
 
 
 def leaves_until(size: int) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from governance.audit.actions import Verb
 from governance.audit.canonical import rfc3339
 from governance.audit.feed import newest_position
+from governance.audit.lines import SealedRow, retired_until, whole
 from governance.audit.log import Subject, record
 from governance.audit.selectors import DESCRIPTIONS, TrailFilter, conditions_of
 from governance.kernel.actors import Actor
@@ -50,21 +51,11 @@ CSV_HEADER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SealedEvent:
-    """One event with its seal and what stands beside it. `payload` is the exact text that was hashed.
+class SealedEvent(NamedTuple):
+    """One event with its seal and what stands beside it."""
 
-    `payload` is None where the event is gone although its seal is there: that is no export's to hide.
-    """
-
-    seq: int
     event_id: UUID
-    payload: str | None
-    prev_hash: bytes
-    entry_hash: bytes
-    salt: bytes | None
-    text: str | None
-    erased_at: datetime | None
+    row: SealedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +98,14 @@ def begin_export(
 
 
 def read_stretch(stretch: Stretch, wanted: TrailFilter | None = None) -> Iterator[SealedEvent]:
-    """The events of a stretch that fit, in ascending `seq`; a few thousand in memory at a time."""
+    """The events of a stretch that fit, in ascending `seq`; a few thousand in memory at a time.
+
+    Raises EventMissing at an event that is gone although it was never retired: that is no export's to hide.
+    """
     rest, values = conditions_of(wanted) if wanted else ("TRUE", {})
     statement = f"""
-        SELECT l.seq, l.event_id, e.payload, l.prev_hash, l.entry_hash, d.salt, d.text, d.erased_at
+        SELECT l.event_id,
+               l.seq, l.payload_hash, l.prev_hash, l.entry_hash, l.leaf_hash, e.payload, d.salt, d.text, d.erased_at
         FROM (
             SELECT * FROM audit_auditlink WHERE seq > %(first)s AND seq <= %(last)s ORDER BY seq
         ) l
@@ -118,35 +113,24 @@ def read_stretch(stretch: Stretch, wanted: TrailFilter | None = None) -> Iterato
         LEFT JOIN audit_auditdetail d ON d.event_id = l.event_id
         WHERE {rest} ORDER BY l.seq
     """  # noqa: S608 - literals of the selectors
+    retired = retired_until()
     for first in range(stretch.after, stretch.through, BLOCK):
         with connection.cursor() as cursor:
             cursor.execute(statement, values | {"first": first, "last": min(first + BLOCK, stretch.through)})
             rows = cursor.fetchall()
-        for seq, event_id, payload, before, entry, salt, text, erased_at in rows:
-            kept = bytes(salt) if salt is not None else None
-            yield SealedEvent(seq, event_id, payload, bytes(before), bytes(entry), kept, text, erased_at)
-
-
-def json_line(event: SealedEvent) -> str:
-    """The event as one line of JSON, keys in order, with its end of line: what the verifier reads."""
-    line = {
-        "detail": _detail(event),
-        "entry_hash": event.entry_hash.hex(),
-        "payload": event.payload,
-        "prev_hash": event.prev_hash.hex(),
-        "seq": event.seq,
-    }
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True) + "\n"
+        for event_id, *sealed in rows:
+            yield SealedEvent(event_id, whole(SealedRow(*sealed), retired))
 
 
 def csv_row(event: SealedEvent) -> tuple[Any, ...]:
     """The event as cells under CSV_HEADER: for reading and sorting. What proves something is the JSON line."""
-    said = json.loads(event.payload) if event.payload else {}
-    detail = json.loads(event.text) if event.text else {}
+    row = event.row
+    said = json.loads(row.payload) if row.payload else {}
+    detail = json.loads(row.text) if row.text else {}
     actor, subject = said.get("actor", {}), said.get("subject", {})
     verb = said.get("verb", "")
     return (
-        event.seq,
+        row.seq,
         str(event.event_id),
         said.get("at", ""),
         verb,
@@ -163,17 +147,9 @@ def csv_row(event: SealedEvent) -> tuple[Any, ...]:
         detail.get("reason", ""),
         *(_cell(said.get(part)) for part in ("old", "new", "context")),
         _cell(detail.get("personal")),
-        rfc3339(event.erased_at) if event.erased_at else "",
-        event.entry_hash.hex(),
+        rfc3339(row.erased_at) if row.erased_at else "",
+        bytes(row.entry_hash).hex(),
     )
-
-
-def _detail(event: SealedEvent) -> dict[str, str] | None:
-    if event.erased_at is not None:
-        return {"erased_at": rfc3339(event.erased_at)}
-    if event.salt is None or event.text is None:
-        return None
-    return {"salt": event.salt.hex(), "text": event.text}
 
 
 def _cell(facts: Any) -> str:

@@ -47,16 +47,27 @@ def trail_lines(*, after: int = 0, until: int | None = None) -> Iterator[tuple[S
     Links never change, so no snapshot is needed; a detail that is erased meanwhile is told as erased. Raises
     EventMissing rather than telling an event that somebody removed as one that was retired.
     """
-    retired = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"] or 0
+    retired = retired_until()
     while until is None or after < until:
         rows = _read(after, until)
         if not rows:
             return
         for row in rows:
-            if row.payload is None and row.seq > retired:
-                raise EventMissing(f"Event {row.seq} is gone and was never retired. Run manage.py verify_audit.")
-            yield row, line_of(row)
+            yield whole(row, retired), line_of(row)
         after = rows[-1].seq
+
+
+def retired_until() -> int:
+    """The last event that has left for an archive; its payload, and whatever says what it is about, is there."""
+    found: int | None = AuditRetirement.objects.aggregate(last=Max("last_seq"))["last"]
+    return found or 0
+
+
+def whole(row: SealedRow, retired: int) -> SealedRow:
+    """The row, if its event is there or was retired. Raises EventMissing."""
+    if row.payload is None and row.seq > retired:
+        raise EventMissing(f"Event {row.seq} is gone and was never retired. Run manage.py verify_audit.")
+    return row
 
 
 def line_of(row: SealedRow) -> str:

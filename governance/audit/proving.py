@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
+from governance.audit.lineage import current_epoch
 from governance.audit.models import AuditCheckpoint, AuditLink
 from governance.kernel.errors import Conflict
 from governance.kernel.merkle import inclusion_proof, tlog_proof
@@ -38,7 +38,7 @@ def prove_event(event_id: UUID) -> EventProof | None:
     seq = AuditLink.objects.filter(event_id=event_id).values_list("seq", flat=True).first()
     if seq is None:
         return None
-    newest = AuditCheckpoint.objects.filter(origin=settings.AUDIT_ORIGIN).order_by("-size").first()
+    newest = AuditCheckpoint.objects.filter(origin=current_epoch().origin).order_by("-size").first()
     if newest is None or newest.size < seq:
         raise NotSignedYet("The event is sealed. A signed checkpoint follows within minutes; ask again then.")
     path = inclusion_proof(_leaves(newest.size), seq - 1)

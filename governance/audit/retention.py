@@ -18,6 +18,7 @@ from governance.audit.actions import Verb
 from governance.audit.archive import Archived, is_unchanged, write_archive
 from governance.audit.holds import UnderHold, first_held, name_holds, require_custodian, wait_for_holds
 from governance.audit.keys import load_or_create_key
+from governance.audit.lines import retired_until
 from governance.audit.log import Subject, record
 from governance.audit.models import AuditArchive, AuditCheckpoint, AuditRetirement
 from governance.audit.notes import open_checkpoint
@@ -50,12 +51,6 @@ class Due:
     @property
     def events(self) -> int:
         return max(0, self.last - self.first + 1)
-
-
-def retired_until() -> int:
-    """The number of the last event whose contents were retired; 0 when none was."""
-    newest = AuditRetirement.objects.order_by("-last_seq").values_list("last_seq", flat=True).first()
-    return newest or 0
 
 
 def policy_months() -> int:

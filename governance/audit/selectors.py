@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
 from governance.audit.actions import Verb
+from governance.audit.lineage import current_epoch
 
 LARGEST_PAGE = 1000
 LARGEST_SEQ = 2**63 - 1
@@ -133,7 +133,7 @@ def sealing_state() -> SealingState:
             SELECT size, signed_at, note FROM audit_auditcheckpoint WHERE origin = %(origin)s ORDER BY size DESC LIMIT 1
         ) c ON TRUE
         """,
-        {"origin": settings.AUDIT_ORIGIN},
+        {"origin": current_epoch().origin},
     )
     if found is None:
         return SealingState(0, None, 0, None, "")

@@ -21,10 +21,10 @@ from governance.audit import drift, outside
 from governance.audit.canonical import rfc3339
 from governance.audit.keys import load_or_create_key
 from governance.audit.lineage import Epoch, begun_records, current_epoch, epochs_outside
+from governance.audit.lines import retired_until
 from governance.audit.log import commitment
 from governance.audit.models import AuditCheckpoint, AuditHead
 from governance.audit.notes import BadNote, Checkpoint
-from governance.audit.retention import retired_until
 from governance.audit.verify_archives import check_archives
 from governance.audit.verify_stream import check_stream
 from governance.kernel.merkle import HASH_SIZE, Frontier, leaf_hash

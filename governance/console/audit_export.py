@@ -21,9 +21,9 @@ from governance.audit.export import (
     Stretch,
     begin_export,
     csv_row,
-    json_line,
     read_stretch,
 )
+from governance.audit.lines import line_of
 from governance.audit.selectors import TrailFilter
 from governance.console.trail import EXPORTERS, audit_trail
 from governance.console.trail_filter import TEXT_PARAMETERS, TrailForm, criteria, number_parameter
@@ -41,7 +41,7 @@ def trail_lines(form: str, stretch: Stretch, wanted: TrailFilter | None) -> Iter
     events = read_stretch(stretch, wanted)
     if form == CSV:
         return csv_lines(CSV_HEADER, map(csv_row, events))
-    return map(json_line, events)
+    return (line_of(event.row) for event in events)
 
 
 def send_trail(

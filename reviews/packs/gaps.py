@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from governance.audit.excerpt import retired_until
+from governance.audit.lines import retired_until
 from governance.kernel.cells import csv_lines
 from reviews.packs.content import ROWS_AT_ONCE, Pin, Tally, access_of
 

@@ -17,7 +17,8 @@ from django.db import connection, transaction
 from governance.audit import export
 from governance.audit.actions import Verb
 from governance.audit.erasure import erase_details
-from governance.audit.export import CSV, CSV_HEADER, NDJSON, SealedEvent, begin_export, csv_row, json_line, read_stretch
+from governance.audit.export import CSV, CSV_HEADER, NDJSON, SealedEvent, begin_export, csv_row, read_stretch
+from governance.audit.lines import SealedRow, line_of
 from governance.audit.log import Record, Subject, record_many
 from governance.audit.selectors import TrailFilter, list_events
 from governance.kernel.actors import Actor
@@ -49,7 +50,7 @@ def trail(db: None, actor: Actor, now: datetime, monkeypatch: pytest.MonkeyPatch
 def all_lines(after: int = 0, **wanted: Any) -> list[dict[str, Any]]:
     stretch = export.Stretch(after=after, through=export.newest_position())
     events = read_stretch(stretch, TrailFilter(**wanted) if wanted else None)
-    return [json.loads(json_line(event)) for event in events]
+    return [json.loads(line_of(event.row)) for event in events]
 
 
 def test_the_chain_can_be_computed_anew_from_the_lines_alone(trail: list[UUID]) -> None:
@@ -73,7 +74,7 @@ def test_the_chain_can_be_computed_anew_from_the_lines_alone(trail: list[UUID]) 
 def test_a_line_is_ascii_with_its_keys_in_order_and_no_spaces(trail: list[UUID]) -> None:
     (event,) = read_stretch(export.Stretch(after=4, through=5))
 
-    line = json_line(event)
+    line = line_of(event.row)
 
     assert line.isascii() and line.endswith("}\n") and line.count("\n") == 1
     assert line.startswith('{"detail":') and list(json.loads(line)) == sorted(json.loads(line))
@@ -101,7 +102,7 @@ def test_a_filter_keeps_the_order_and_the_numbers(trail: list[UUID]) -> None:
 def test_one_block_is_in_memory_at_a_time(trail: list[UUID], django_assert_num_queries: Any) -> None:
     events = read_stretch(export.Stretch(after=0, through=11))
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         next(events)
     with django_assert_num_queries(3):
         assert len(list(events)) == 10
@@ -128,11 +129,13 @@ def test_asking_again_when_nothing_is_new_leaves_no_record(trail: list[UUID], ac
     assert list(read_stretch(stretch)) == [] and list_events(verb="audit.exported").rows == []
 
 
-def test_a_seal_whose_event_is_gone_is_exported_as_a_hole() -> None:
-    hole = SealedEvent(7, UUID(int=7), None, b"\x01" * 32, b"\x02" * 32, None, None, None)
+def test_an_event_that_was_retired_is_told_by_its_hashes() -> None:
+    row = SealedRow(7, b"\x03" * 32, b"\x01" * 32, b"\x02" * 32, b"\x04" * 32, None, None, None, None)
 
-    assert json.loads(json_line(hole))["payload"] is None
-    assert csv_row(hole)[0] == 7 and len(csv_row(hole)) == len(CSV_HEADER)
+    line = json.loads(line_of(row))
+    assert (line["payload"], line["payload_hash"], line["leaf_hash"]) == (None, "03" * 32, "04" * 32)
+    cells = csv_row(SealedEvent(UUID(int=7), row))
+    assert cells[0] == 7 and len(cells) == len(CSV_HEADER)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

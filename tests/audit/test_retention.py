@@ -139,7 +139,7 @@ def test_the_exported_trail_names_retired_events_and_verifies_alone(
     old_trail: None, actor: Actor, tmp_path: Path, outside: Path, key: str
 ) -> None:
     retire(archive(actor), actor)
-    call_command("export_trail", str(tmp_path / "trail.jsonl"), stdout=io.StringIO())
+    call_command("export_audit", str(tmp_path / "trail.jsonl"), stderr=io.StringIO())
 
     report = check_alone(tmp_path / "trail.jsonl", "verify-trail", key, "--checkpoints", str(outside))
 
@@ -357,7 +357,7 @@ def test_both_verifiers_agree_on_the_same_damage(
 ) -> None:
     if damage:
         tamper(DAMAGES[damage])
-    call_command("export_trail", str(tmp_path / "trail.jsonl"), stdout=io.StringIO())
+    call_command("export_audit", str(tmp_path / "trail.jsonl"), stderr=io.StringIO())
 
     ours = verify()
     alone = check_alone(tmp_path / "trail.jsonl", "verify-trail", key, "--checkpoints", str(outside), "--jobs", "1")
@@ -375,5 +375,5 @@ def test_an_event_that_somebody_removed_is_not_exported_as_retired(
     tamper("DELETE FROM audit_auditevent WHERE occurred_at = '2025-03-01'")
 
     with pytest.raises(CommandError, match="Event 5 is gone and was never retired"):
-        call_command("export_trail", str(tmp_path / "trail.jsonl"), stdout=io.StringIO())
+        call_command("export_audit", str(tmp_path / "trail.jsonl"), stderr=io.StringIO())
     assert {problem.code for problem in verify().problems} == {"missing"}

@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from governance.audit.export import CSV, NDJSON, begin_export
+from governance.audit.lines import EventMissing
 from governance.console.audit_export import trail_lines
 from governance.kernel.actors import system_actor
 
@@ -46,14 +48,10 @@ class Command(BaseCommand):
             actor=system_actor("operator"),
             now=timezone.now(),
         )
-        lines = trail_lines(form, stretch, None)
-        if file is None:
-            self._write(self.stdout, lines)
-        else:
-            with file.open("a", encoding="utf-8", newline="") as target:
-                self._write(target, lines)
-                target.flush()
-                os.fsync(target.fileno())
+        try:
+            self._write_all(file, trail_lines(form, stretch, None))
+        except EventMissing as error:
+            raise CommandError(error.message) from error
         self.stderr.write(f"Events {stretch.after + 1} to {stretch.through}. Next time: --after {stretch.through}")
 
     def _place_to_resume(self, file: Path | None, options: dict[str, Any]) -> int:
@@ -63,6 +61,15 @@ class Command(BaseCommand):
             return _last_seq(file) if file.exists() else 0
         except (ValueError, KeyError, TypeError) as error:
             raise CommandError(f"{file} does not end with a line of the trail: {error}") from error
+
+    def _write_all(self, file: Path | None, lines: Iterator[str]) -> None:
+        if file is None:
+            self._write(self.stdout, lines)
+            return
+        with file.open("a", encoding="utf-8", newline="") as target:
+            self._write(target, lines)
+            target.flush()
+            os.fsync(target.fileno())
 
     @staticmethod
     def _write(target: Any, lines: Any) -> None:
