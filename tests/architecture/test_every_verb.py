@@ -5,6 +5,7 @@ its record. Where a real system has to take part, or a browser, another module s
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,12 @@ UNWRITTEN = {
 }
 
 
+@cache
 def verbs_of_cases() -> dict[str, set[str]]:
     """Verb by verb, the modules whose cases name it."""
     known = {verb.value for verb in Verb}
     found: dict[str, set[str]] = {}
-    for path in [*TESTS.rglob("test_one_record.py")]:
+    for path in TESTS.rglob("test_one_record.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for word in node.value.split():
@@ -66,7 +68,9 @@ def test_a_use_case_was_seen_to_write_the_verb(verb: str) -> None:
         text = (TESTS / module).read_text(encoding="utf-8")
         assert f'"{verb}"' in text or f'"{verb.partition(".")[2]}"' in text
     else:
-        assert verb in verbs_of_cases(), "add a case to the test_one_record.py beside the use case, or name the module that shows it above"
+        assert verb in verbs_of_cases(), (
+            "add a case to the test_one_record.py beside the use case, or name the module that shows it above"
+        )
 
 
 def test_no_exception_has_become_needless() -> None:
