@@ -5,6 +5,7 @@ its record. Where a real system has to take part, or a browser, another module s
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,12 @@ UNWRITTEN = {
 }
 
 
+@cache
 def verbs_of_cases() -> dict[str, set[str]]:
     """Verb by verb, the modules whose cases name it."""
     known = {verb.value for verb in Verb}
     found: dict[str, set[str]] = {}
-    for path in [*TESTS.rglob("test_one_record.py")]:
+    for path in TESTS.rglob("test_one_record.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for word in node.value.split():

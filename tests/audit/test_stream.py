@@ -81,7 +81,9 @@ def test_a_line_that_commits_late_is_sealed_after_those_with_greater_numbers(now
         late.commit()
 
     assert seal(now).lines == 1
-    assert [ordinal for (ordinal,) in fetch("SELECT ordinal FROM audit_streamlink ORDER BY seq")] == [2, 3, 4, 1]
+    ordinals = [ordinal for (ordinal,) in fetch("SELECT ordinal FROM audit_streamlink ORDER BY seq")]
+    assert ordinals == [*sorted(ordinals)[1:], min(ordinals)]
+    assert len(ordinals) == 4
     assert verify().is_intact
 
 
@@ -105,7 +107,7 @@ def test_a_rolled_back_line_leaves_no_gap(now: datetime) -> None:
     append(lines(2, now))
 
     assert (seal(now).first, seal(now)) == (1, None)
-    assert fetch("SELECT seq, ordinal FROM audit_streamlink ORDER BY seq") == [(1, 3), (2, 4)]
+    assert fetch("SELECT seq FROM audit_streamlink ORDER BY seq") == [(1,), (2,)]
 
 
 def test_a_full_batch_leaves_the_rest_to_the_next(now: datetime) -> None:
@@ -207,14 +209,17 @@ def test_the_database_refuses(now: datetime, statement: str, role: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "code"),
     [
-        ("UPDATE audit_stream SET payload = replace(payload, 'deny', 'permit') WHERE ordinal = 2", "stream-line"),
-        ("DELETE FROM audit_stream WHERE ordinal = 2", "stream-line"),
+        (
+            "UPDATE audit_stream SET payload = replace(payload, 'deny', 'permit') WHERE ordinal = {second}",
+            "stream-line",
+        ),
+        ("DELETE FROM audit_stream WHERE ordinal = {second}", "stream-line"),
         ("DELETE FROM audit_streamlink WHERE seq > 2", "stream-cut"),
         ("DELETE FROM audit_streamlink WHERE seq = 2", "stream-cut"),
         ("UPDATE audit_streamlink SET entry_hash = sha256('x') WHERE seq = 3", "stream-root"),
         ("INSERT INTO audit_streamlink SELECT 6, 99, entry_hash FROM audit_streamlink WHERE seq = 1", "stream-anchor"),
         (
-            "INSERT INTO audit_stream (ordinal, payload) OVERRIDING SYSTEM VALUE VALUES (-1, '{}')",
+            "INSERT INTO audit_stream (ordinal, payload) OVERRIDING SYSTEM VALUE VALUES (-1, '{{}}')",
             "stream-unsealed",
         ),
     ],
@@ -228,7 +233,7 @@ def test_verification_names_what_was_done_to_the_log(now: datetime, damage: str,
         tables = stream_triggers.NAMES
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute(damage)
+        cursor.execute(damage.format(second="(SELECT ordinal FROM audit_streamlink WHERE seq = 2)"))
         for trigger in stream_triggers.TRIGGERS:
             cursor.execute(f"ALTER TABLE {trigger.table} ENABLE ALWAYS TRIGGER {trigger.name}")
 
