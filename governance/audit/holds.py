@@ -15,7 +15,7 @@ from governance.audit.log import Subject, record
 from governance.audit.models import LegalHold
 from governance.audit.retirement_triggers import HELD, LOCK
 from governance.kernel.actors import Actor, ActorKind, Role
-from governance.kernel.errors import Conflict, DomainError, Forbidden
+from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 
 MANAGE_SCOPE = "audit:write"
 
@@ -81,13 +81,15 @@ def place_hold(
 
 
 def lift_hold(*, hold_id: UUID, reason: str, actor: Actor, now: datetime) -> LegalHold:
-    """End a hold. Raises HoldRefused without a reason, Conflict when it was lifted before, and Forbidden."""
+    """End a hold. Raises HoldRefused without a reason, NotFound, Conflict when it was lifted, Forbidden."""
     require_custodian(actor)
     if not reason.strip():
         raise HoldRefused("Say why the hold ends.")
     with transaction.atomic(durable=True):
         hold = LegalHold.objects.select_for_update().filter(pk=hold_id).first()
-        if hold is None or hold.lifted_at:
+        if hold is None:
+            raise NotFound("There is no such hold.")
+        if hold.lifted_at:
             raise Conflict("This hold was lifted before.")
         hold.lifted_by, hold.lifted_at, hold.lifted_reason = actor.id, now, reason.strip()[:1000]
         hold.save(update_fields=["lifted_by", "lifted_at", "lifted_reason"])

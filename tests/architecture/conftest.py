@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from governance.audit.models import AuditEvent
+from governance.audit.models import AuditEvent, LegalHold
 from governance.kernel.actors import Role
 from governance.kernel.permissions import Permission
 from governance.people.access import MAIL_LINK, PASSWORD, SCOPES, SESSION_AUTH_METHOD
@@ -138,6 +138,7 @@ class World:
     stranger: Belongings
     event_id: Any
     brake_id: Any
+    hold_id: Any
     silent: Campaign  # closed, with a question that nobody answered
     link: str
     readable: Source  # one that Remit reads by itself
@@ -165,6 +166,7 @@ class World:
         values = self.things(who, relation).parameters(endpoint.name) | {
             "event_id": self.event_id,
             "brake_id": self.brake_id,
+            "hold_id": self.hold_id,
             "key": "a-b",
             "uidb36": "a",
         }
@@ -398,6 +400,10 @@ def build_world() -> World:
         theirs,
         AuditEvent.objects.values_list("pk", flat=True).first(),
         Brake.objects.create(scope="all", budget=1, tripped_at=timezone.now()).pk,
+        # On somebody who is nobody here, so that it refuses nothing.
+        LegalHold.objects.create(
+            kind="person", subject_id=str(uuid.uuid4()), reason="Case 1", placed_by="x", placed_at=timezone.now()
+        ).pk,
         _silent_campaign(stranger, second),
         make_link(people["owner"], now=timezone.now()),
         make.make_source(kind="postgresql"),

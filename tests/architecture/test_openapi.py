@@ -68,7 +68,11 @@ def address(operation: Operation, world: World) -> str:
     things = world.stranger
     if str(operation) in ("sources_read", "sources_preview"):
         return operation.path.format(slug=world.readable.slug)
-    values = things.parameters(str(operation)) | {"credential_id": uuid.uuid4(), "brake_id": world.brake_id}
+    values = (
+        things.parameters(str(operation))
+        | {"credential_id": uuid.uuid4(), "brake_id": world.brake_id}
+        | {"hold_id": world.hold_id}
+    )
     if str(operation) in ("sources_check", "imports_send"):
         values["slug"] = world.kept.source.slug
     if run := {
@@ -270,6 +274,13 @@ BODIES: dict[str, Any] = {
         "starts_at": "2099-12-20T00:00Z",
         "ends_at": "2100-01-02T00:00Z",
     },
+    "audit_holds_place": lambda world: {
+        "kind": "identity",
+        "subject": str(world.stranger.identity.pk),
+        "reason": "Case 9",
+    },
+    "audit_holds_lift": lambda world: {"reason": "Closed."},
+    "audit_erasures_create": lambda world: {"person": str(world.stranger.user.pk), "reason": "Request 12"},
     "grants_ask": lambda world: {"target": make.NARROWER, "why": "Never written to."},
     "campaigns_create": lambda world: {"name": "Now", "fallback_reviewer": world.stranger.user.email},
     "campaign_previews": lambda world: {
