@@ -27,6 +27,7 @@ LOOK_OF = {
     "brake": "hand-stop",
     "approval": "check",
     "checkpoint": "certificate",
+    "evidence_pack": "file-zip",
     "mail": "mail",
     "audit": "history",
     "inventory": "download",

@@ -124,7 +124,6 @@ class Belongings:
             "window_id": self.window.pk,
             "freeze_id": self.freeze.pk,
             "pack_id": self.pack.pk,
-            "hold_id": self.freeze.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
         }
