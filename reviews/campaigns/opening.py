@@ -18,10 +18,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
-from django.db import connection, transaction
-from django.db.models import Count, JSONField, Q, QuerySet
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
 
 from governance import dispatch
 from governance.audit import log
@@ -43,6 +42,7 @@ from reviews.campaigns.reasons import tell_why
 from reviews.campaigns.silent import only_silent
 from reviews.campaigns.snapshot import make_credential_items, make_grant_items
 from reviews.decisions.asks import ask_first_stage
+from reviews.decisions.copying import copy_rows
 from reviews.decisions.items import item_context, item_subject
 from reviews.decisions.resolution import desk_of
 from reviews.models import Ask, Campaign, ItemKind, ReviewItem
@@ -179,7 +179,7 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
         carried = carry(campaign, items, taken_at)
         asks = ask_first_stage(campaign, [item for item in items if item.state == ItemState.OPEN], desk)
         if items:
-            _copy_items(items)
+            copy_rows(items)
             write_carried(carried, taken_at)
             Ask.objects.bulk_create(asks)
             _record_escalations(items, actor, now)
@@ -229,22 +229,6 @@ def _next(campaign: Campaign, kind: ItemKind, rows: QuerySet[Any], *, identity: 
             Q(**{f"{identity}__gt": at_identity}) | Q(**{f"{thing}__gt": at_thing})
         )
     return list(rows.order_by(identity, thing)[:CHUNK])
-
-
-def _copy_items(items: Sequence[ReviewItem]) -> None:
-    """Write by COPY, which costs a fraction of INSERT. What the database itself fills in is left to it."""
-    fields = [field for field in ReviewItem._meta.concrete_fields if not (field.has_db_default() or field.generated)]
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    statement = f'COPY "{ReviewItem._meta.db_table}" ({columns}) FROM STDIN'
-    read = [(_as_json if isinstance(field, JSONField) else getattr, field.attname) for field in fields]
-    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for item in items:
-            copy.write_row([value_of(item, name) for value_of, name in read])
-
-
-def _as_json(item: ReviewItem, name: str) -> str | None:
-    value = getattr(item, name)
-    return None if value is None else orjson.dumps(value).decode()
 
 
 def _note_progress(campaign: Campaign, kind: ItemKind, items: Sequence[ReviewItem]) -> None:

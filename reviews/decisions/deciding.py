@@ -44,8 +44,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What an answer was worth before the question was locked, and what it would do at the source."""
+    """What an answer was worth before the question was locked, in which version, and what it would do at the source."""
 
+    version: int
     standing: Standing
     prepared: Prepared
 
@@ -106,18 +107,18 @@ def _plan(wanted: Sequence[Wanted], refused: dict[UUID, DomainError]) -> dict[UU
     if not any(asks_source(each.reply.answer) for each in wanted) and _all_asks_one(wanted):
         return {}
     planned = {}
-    facts = gather(read_items(each.item_id for each in wanted))
+    facts = gather(read_items([each.item_id for each in wanted]))
     for each in wanted:
         try:
-            standing = judge(find(facts, each.item_id), each.reply, version=each.version)
+            around = find(facts, each.item_id)
+            standing = judge(around, each.reply, version=each.version)
         except DomainError as refusal:
             refused[each.item_id] = refusal
             continue
         final, prepared = standing.final, Prepared()
         if final is not None:
-            item = facts[each.item_id].item
-            prepared = prepare(item=item, answer=final.answer, target=final.target)
-        planned[each.item_id] = Planned(standing, prepared)
+            prepared = prepare(item=around.item, answer=final.answer, target=final.target)
+        planned[each.item_id] = Planned(around.item.version, standing, prepared)
     return planned
 
 
@@ -127,9 +128,7 @@ def _all_asks_one(wanted: Sequence[Wanted]) -> bool:
     return all(asks_one(campaign) for campaign in campaigns)
 
 
-def _again_after_deadlock(
-    call: Callable[[], dict[UUID, Decision]],
-) -> dict[UUID, Decision]:
+def _again_after_deadlock(call: Callable[[], dict[UUID, Decision]]) -> dict[UUID, Decision]:
     """A reading writes grants in an order of its own; whoever of two is the database's victim simply tries again."""
     for tries_left in reversed(range(MOST_TRIES)):
         try:
@@ -175,7 +174,7 @@ def _judge_again(facts: Facts, wanted: Wanted, planned: Planned | None) -> tuple
         if not asks_source(final.answer):
             return facts, standing, prepare(item=facts.item, answer=final.answer)
     else:
-        standing = judge(facts, wanted.reply, version=wanted.version, proof=planned.standing.proof)
+        standing = judge(facts, wanted.reply, version=planned.version, proof=planned.standing.proof)
         if standing.leads_where(planned.standing):
             return facts, standing, planned.prepared
     raise StaleItem("Somebody else answered in this moment. Look again, then answer.", version=facts.item.version)

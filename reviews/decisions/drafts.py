@@ -136,10 +136,10 @@ def submit_drafts(
     item_ids: only the drafts on these questions. A draft goes once its answer is given; one that is refused stays and
     says why. A crash in between leaves a draft on a question that has moved on: it is shown so and never sent again.
     """
-    drafts = list_drafts(actor)
+    waiting = list_drafts(actor)
     if item_ids is not None:
-        drafts = drafts.filter(item__in=list(item_ids))
-    drafts = list(drafts[:limit])
+        waiting = waiting.filter(item__in=list(item_ids))
+    drafts = list(waiting[:limit])
     whole = [draft for draft in drafts if _is_whole(draft)]
     outcomes = answer_all(wanted=[_wanted(draft, actor, now) for draft in whole], actor=actor, now=now)
     by_item = {draft.item_id: outcome for draft, outcome in zip(whole, outcomes, strict=True)}

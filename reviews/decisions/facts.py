@@ -5,16 +5,18 @@ only foreseen are judged by the same functions.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
+
+from django.db.models.expressions import RawSQL
 
 from governance.kernel.actors import Actor, ActorKind
 from identities.models import GrantVersion
 from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import Parties, parties_of_items
-from reviews.decisions.items import UNDECIDED, NotAssigned, current_versions, require_assignee
+from reviews.decisions.items import UNDECIDED, NotAssigned, among, current_versions, require_assignee
 from reviews.decisions.resolution import Desk, desk_of
 from reviews.models import Ask, Campaign, Decision, ReviewItem
 
@@ -87,7 +89,7 @@ class Facts:
 
 def gather(items: Sequence[ReviewItem]) -> dict[UUID, Facts]:
     """The facts of each item, by its id. Whoever means to write has locked the items before."""
-    ids, current = [item.pk for item in items], current_versions(items)
+    ids, current = among(item.pk for item in items), current_versions(items)
     asks, given, find_desk = _asks(ids), _given(ids), cache(desk_of)
     return {
         item.pk: Facts(
@@ -114,14 +116,14 @@ def facts_of(item: ReviewItem) -> Facts:
     return gather([item])[item.pk]
 
 
-def _asks(item_ids: Iterable[UUID]) -> dict[UUID, list[Ask]]:
+def _asks(item_ids: RawSQL) -> dict[UUID, list[Ask]]:
     found: dict[UUID, list[Ask]] = defaultdict(list)
     for ask in Ask.objects.filter(item__in=item_ids).order_by("created_at", "pk"):
         found[ask.item_id].append(ask)
     return found
 
 
-def _given(item_ids: Iterable[UUID]) -> dict[UUID, list[Decision]]:
+def _given(item_ids: RawSQL) -> dict[UUID, list[Decision]]:
     found: dict[UUID, list[Decision]] = defaultdict(list)
     standing = Decision.objects.filter(item__in=item_ids, decided_by__isnull=False, recalls=None, recalled_by=None)
     for decision in standing.order_by("decided_at", "pk"):

@@ -27,7 +27,7 @@ def foresee(wanted: Sequence[Wanted]) -> list[Outlook]:
 
     Says what `decide` would, by the same judgement, apart from what only the source can say.
     """
-    facts = gather(read_items(each.item_id for each in wanted))
+    facts = gather(read_items([each.item_id for each in wanted]))
     found = []
     for each in wanted:
         reply = replace(each.reply, reason=each.reply.reason.strip() or "given later")

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Model, QuerySet, prefetch_related_objects
+from django.db.models.expressions import RawSQL
 
 from governance.audit import log
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, NotFound
-from identities.models import Credential, Grant, GrantVersion, Identity
+from identities.models import Credential, Grant, GrantVersion
 from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CampaignState, ItemState
 
@@ -25,6 +25,13 @@ RELATED = (
     "credential__source",
     "credential__identity",
 )
+# What makes an access another one.
+CONTENT = ("digest", "valid_from", "valid_until")
+_COMPARED: dict[str, tuple[type[Model], frozenset[str]]] = {
+    "grant": (Grant, frozenset({"id", "retired_at"})),
+    "grant_version": (GrantVersion, frozenset({"id", "grant", *CONTENT})),
+    "credential": (Credential, frozenset({"id", "retired_at"})),
+}
 
 
 class NotAssigned(DomainError):
@@ -73,43 +80,55 @@ def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
         raise NotFound("There is no such question.") from None
 
 
-def read_items(item_ids: Iterable[UUID]) -> list[ReviewItem]:
+def among(ids: Iterable[UUID]) -> RawSQL:
+    """For `pk__in`: many ids as one parameter. Five hundred parameters are looked at several times on their way."""
+    return RawSQL("SELECT unnest(%s::uuid[])", [list(ids)])
+
+
+def read_items(item_ids: Sequence[UUID]) -> list[ReviewItem]:
     """Many items with everything that their answers need, as they are now; what does not exist is absent."""
-    return _many(ReviewItem.objects.filter(pk__in=list(item_ids)))
+    return _complete(ReviewItem.objects.filter(pk__in=among(item_ids)), is_one=len(item_ids) == 1)
 
 
-def lock_items(item_ids: Iterable[UUID], *, is_kept: bool = False) -> list[ReviewItem]:
+def lock_items(item_ids: Sequence[UUID], *, is_kept: bool = False) -> list[ReviewItem]:
     """The same, locked until the transaction ends. Everybody who locks several does so in the order of their ids.
 
     is_kept: nothing will change at a source, so what only an order needs is left out (and read where it is asked for).
     """
-    return _many(ReviewItem.objects.select_for_update().filter(pk__in=list(item_ids)).order_by("pk"), is_kept=is_kept)
+    items = ReviewItem.objects.select_for_update(of=("self",)).filter(pk__in=among(item_ids)).order_by("pk")
+    return _complete(items, is_one=len(item_ids) == 1, is_kept=is_kept)
 
 
-def _many(items: QuerySet[ReviewItem], *, is_kept: bool = False) -> list[ReviewItem]:
-    """What many of them share is read once and not with each."""
-    found = list(items.defer("recommendation_reasons", "seen").prefetch_related(*(compared() if is_kept else RELATED)))
-    _complete_ownership([item for item in found if item.kind == ItemKind.OWNERSHIP])
+def _complete(items: QuerySet[ReviewItem], *, is_one: bool, is_kept: bool = False) -> list[ReviewItem]:
+    """What many of them share is read once and not with each; for one, a single query is cheaper."""
+    items = items.defer("recommendation_reasons", "seen")
+    if is_kept:
+        found = list(with_compared(items))
+    else:
+        found = list(items.select_related(*RELATED) if is_one else items.prefetch_related(*RELATED))
+    complete_ownership(found)
     return found
 
 
-def compared() -> list[Any]:
-    """What `drift_of` looks at, to be prefetched for many items: of their objects only that, and their campaigns."""
-    return [
-        "campaign",
-        Prefetch("identity", Identity.objects.only("retired_at")),
-        Prefetch("grant", Grant.objects.only("retired_at")),
-        Prefetch("grant_version", GrantVersion.objects.only("grant", *CONTENT)),
-        Prefetch("credential", Credential.objects.only("retired_at")),
+def with_compared(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
+    """Of the objects of many items only what `drift_of` compares, and their campaigns."""
+    left_out = [
+        f"{name}__{field.name}"
+        for name, (model, kept) in _COMPARED.items()
+        for field in model._meta.concrete_fields
+        if field.name not in kept
     ]
+    return items.select_related(*_COMPARED).defer(*left_out).prefetch_related("campaign")
 
 
-def _complete_ownership(items: Sequence[ReviewItem]) -> None:
-    """For these questions counts who was suggested, and that stands in what was seen."""
-    if not items:
+def complete_ownership(items: Iterable[ReviewItem]) -> None:
+    """Questions about the identity itself look at it, and at who was suggested, which stands in what was seen."""
+    about = [item for item in items if item.kind == ItemKind.OWNERSHIP]
+    if not about:
         return
-    seen = dict(ReviewItem.objects.filter(pk__in=[item.pk for item in items]).values_list("pk", "seen"))
-    for item in items:
+    prefetch_related_objects(about, "identity__source")
+    seen = dict(ReviewItem.objects.filter(pk__in=[item.pk for item in about]).values_list("pk", "seen"))
+    for item in about:
         item.seen = seen[item.pk]
 
 
@@ -167,13 +186,17 @@ def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
     return Drift.CHANGED if _content(current) != _content(pinned) else None
 
 
-def current_versions(items: Iterable[ReviewItem]) -> dict[UUID, GrantVersion]:
-    """What the source shows now of the grants that these items are about, by grant; gone ones are absent. One query."""
-    grants = [item.grant_id for item in items if item.grant_id]
-    if not grants:
-        return {}
-    open_ones = GrantVersion.objects.filter(grant__in=grants, seen_until=None)
-    return {version.grant_id: version for version in open_ones.only("grant", *CONTENT)}
+def current_versions(items: Sequence[ReviewItem]) -> dict[UUID, GrantVersion]:
+    """What the source shows now of the grants that these items are about, by grant; gone ones are absent.
+
+    Mostly it is the very version that an item was opened for, which is at hand already.
+    """
+    pinned = {item.grant_version_id: item.grant_version for item in items if item.grant_version_id}
+    grants = among(item.grant_id for item in items if item.grant_id)
+    shown = dict(GrantVersion.objects.filter(grant__in=grants, seen_until=None).values_list("grant_id", "pk"))
+    moved = GrantVersion.objects.in_bulk([pk for pk in shown.values() if pk not in pinned])
+    known = {**pinned, **moved}
+    return {grant: version for grant, pk in shown.items() if (version := known[pk]) is not None}
 
 
 def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
@@ -186,10 +209,6 @@ def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
             "This access changed at the source since the review opened. Look at what it is now, then answer.",
             gone=False,
         )
-
-
-# What makes an access another one.
-CONTENT = ("digest", "valid_from", "valid_until")
 
 
 def _content(version: GrantVersion) -> tuple[bytes, datetime | None, datetime | None]:

@@ -37,13 +37,14 @@ from identities.services.review_facts import end_review_by
 from reviews.decisions.items import (
     UNDECIDED,
     Drift,
-    compared,
+    complete_ownership,
     current_versions,
     drift_of,
     get_item,
     item_context,
     item_subject,
     lock_item,
+    with_compared,
 )
 from reviews.decisions.recording import move_item, record_answer
 from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
@@ -208,7 +209,9 @@ def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
     if after is not None:
         items = items.filter(pk__gt=after)
     items = items.defer("recommendation_reasons", "recommended_target", "resolution")
-    return list(items.prefetch_related(*compared()).order_by("pk")[:CHUNK])
+    found = list(with_compared(items).order_by("pk")[:CHUNK])
+    complete_ownership(found)
+    return found
 
 
 def _fates(items: Sequence[ReviewItem]) -> dict[UUID, Fate]:

@@ -18,6 +18,8 @@ from governance.kernel.actors import Actor
 from identities.services.ownership import lock_identities
 from identities.services.review_facts import note_review
 from reviews.decisions.answers import KEEPING
+from reviews.decisions.copying import copy_rows
+from reviews.decisions.items import among
 from reviews.decisions.ownership import settle_owner
 from reviews.decisions.recording import before_of
 from reviews.decisions.stages import Final, stages_of
@@ -84,7 +86,7 @@ class Writing:
 
     def write(self) -> None:
         """Write everything, in the order in which others lock: questions, identities, grants, orders, the trail."""
-        Decision.objects.bulk_create(self._decisions)
+        copy_rows(self._decisions)
         for names, items in self._changed.items():
             _write_items(items, names)
         if self._owners:
@@ -101,7 +103,7 @@ def _write_items(items: Sequence[ReviewItem], names: Sequence[str]) -> None:
     """One plain UPDATE where all become the same, as nearly always; their versions were looked at under the lock."""
     values = {name: getattr(items[0], name) for name in names}
     if all(getattr(item, name) == value for item in items for name, value in values.items()):
-        ReviewItem.objects.filter(pk__in=[item.pk for item in items]).update(version=F("version") + 1, **values)
+        ReviewItem.objects.filter(pk__in=among(item.pk for item in items)).update(version=F("version") + 1, **values)
     else:
         ReviewItem.objects.bulk_update(items, ["version", *(name.removesuffix("_id") for name in names)])
 

@@ -243,7 +243,7 @@ def bulk_audit(campaign: str, number: int, rounds: int) -> dict[str, Any]:
     from governance.audit import log
     from governance.audit.actions import Verb
     from governance.kernel.actors import system_actor
-    from reviews.campaigns.opening import _copy_items
+    from reviews.decisions.copying import copy_rows
     from reviews.models import ReviewItem
 
     actor = system_actor("bench")
@@ -276,8 +276,8 @@ def bulk_audit(campaign: str, number: int, rounds: int) -> dict[str, Any]:
         return len(read) / (time.perf_counter() - began)
 
     ways: dict[str, Callable[[], float]] = {
-        "audited": lambda: insert(_copy_items, is_audited=True),
-        "plain": lambda: insert(_copy_items, is_audited=False),
+        "audited": lambda: insert(copy_rows, is_audited=True),
+        "plain": lambda: insert(copy_rows, is_audited=False),
         "audited_orm": lambda: insert(by_orm, is_audited=True),
         "plain_orm": lambda: insert(by_orm, is_audited=False),
         "alone": lambda: insert(None, is_audited=True),

@@ -157,20 +157,17 @@ class Estate:
         items = ReviewItem.objects.order_by("pk").values(
             *("pk", "state", "assignee_id", "stage", "version", "decided_at", "escalated_at", "resolution")
         )
-        grants = [(item.grant.reviewed_at, item.grant.reviewed_digest) for item in self._fresh()]
+        grants = Grant.objects.order_by("pk").values_list("reviewed_at", "reviewed_digest")
         asks = Ask.objects.order_by("item_id", "person_id").values("item_id", "person_id", "is_released", "stage")
         records = AuditEvent.objects.values_list("verb", "subject_kind", "payload")
         return {
             "decisions": list(decisions),
             "orders": list(orders),
             "items": list(items),
-            "grants": grants,
+            "grants": [(at, bytes(digest or b"")) for at, digest in grants],
             "asks": list(asks),
             "records": sorted(self._known(record) for record in records),
         }
-
-    def _fresh(self) -> list[ReviewItem]:
-        return list(ReviewItem.objects.select_related("grant").order_by("pk"))
 
     def _known(self, record: tuple[str, str, str]) -> Any:
         verb, kind, payload = record
@@ -248,6 +245,22 @@ def test_ten_times_as_many_rows_take_the_same_number_of_statements(db, make, ans
         return sum("SAVEPOINT" not in query["sql"] for query in captured)
 
     assert statements(20) == statements(2)
+
+
+def test_a_question_that_changed_while_its_plan_was_made_is_left_alone(db, make, monkeypatch):
+    items = [make.item() for _ in range(2)]
+    ReviewItem.objects.update(assignee=items[0].assignee)
+    plan = deciding.prepare
+
+    def plan_slowly(**given: Any) -> Any:
+        ReviewItem.objects.filter(pk=items[1].pk).update(version=2)
+        return plan(**given)
+
+    monkeypatch.setattr(deciding, "prepare", plan_slowly)
+    me, ids = make.actor(items[0].assignee), [item.pk for item in items]
+    results = decide_many(item_ids=ids, answer="revoke", actor=me, now=make.NOW)
+    assert [result.code for result in results] == ["", "stale-item"]
+    assert Order.objects.count() == Decision.objects.count() == 1
 
 
 @pytest.fixture

@@ -206,3 +206,14 @@ def test_a_draft_survives_its_authors_later_typing_while_it_is_sent(make, asked,
     monkeypatch.setattr("reviews.decisions.drafts.answer_all", answer_and_type)
     submit_drafts(actor=make.actor(me), now=make.NOW)
     assert Draft.objects.count() == 1
+
+
+def test_a_narrowing_that_ends_its_question_is_not_foretold_as_testimony(make):
+    me = make.person()
+    grant = make.grant(make.identity(owner=me))
+    stages = {"stages": {"stages": [{}, {"asks": ["independent"], "items": "privileged"}]}}
+    item = make.get_item(make.campaign(policy=stages), grant)
+    save(make, me, item, "scope_down", target=Permission.from_json(make.NARROWER))
+    [foreseen] = prospects(make, me).values()
+    [sent] = submit_drafts(actor=make.actor(me), now=make.NOW)
+    assert (foreseen.ok, foreseen.is_attestation) == (sent.ok, sent.is_attestation) == (True, False)

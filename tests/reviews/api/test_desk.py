@@ -68,6 +68,7 @@ def test_the_same_request_with_its_key_is_carried_out_once(call, three, as_perso
     key = {"Idempotency-Key": uuid.uuid4().hex}
     first, second = (call("post", PATH, body(three[1]), **key) for _ in range(2))
     assert first.json() == second.json()
+    assert ("Idempotency-Replayed" in first, second["Idempotency-Replayed"]) == (False, "true")
     assert Decision.objects.count() == 2
     other = call("post", PATH, body(three[1], reason="x"), **key)
     assert other.json()["code"] == "idempotency-key-reused"
