@@ -185,7 +185,7 @@ def test_what_submitting_does_is_foreseen_as_it_then_happens(make, asked, django
         save(make, me, item, "approve", reason="Needed.")
     actor = make.actor(me)
     drafts = list(list_drafts(actor))
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         foreseen = foresee_drafts(drafts=drafts, actor=actor, now=make.NOW)
     sent = submit_drafts(actor=actor, now=make.NOW)
     assert [(each.ok, each.is_attestation, each.problem) for each in foreseen] == [
