@@ -130,7 +130,7 @@ def coverage_words(coverage: Mapping[str, Any]) -> dict[str, Any]:
         "total": total,
         "bar": [
             Segment(total["grants_reviewed_90"], "in the last 90 days", "success"),
-            Segment(total["grants_reviewed_365"] - total["grants_reviewed_90"], "91 to 365 days ago", "info"),
+            Segment(total["grants_reviewed_365"] - total["grants_reviewed_90"], "earlier, within 365 days", "info"),
             Segment(older, "longer ago", "warn"),
             Segment(total["grants_never"], "never", "danger"),
         ],
