@@ -215,7 +215,7 @@ def standing_of(item: ReviewItem, actor: Actor) -> Standing:
 
 def _others_were_heard(item: ReviewItem) -> bool:
     """Whether somebody gave their vote in the present stage before."""
-    return stages_of(item.campaign).at(item.stage).people > 1 and bool(standing_votes(item))
+    return stages_of(item.campaign).at(item.stage).people > 1 and bool(standing_votes(item, stage=item.stage))
 
 
 def decider_of(item: ReviewItem) -> str:
