@@ -18,6 +18,7 @@ from governance.audit.actions import Verb
 from governance.audit.archive import Archived, is_unchanged, write_archive
 from governance.audit.holds import UnderHold, first_held, name_holds, require_custodian, wait_for_holds
 from governance.audit.keys import load_or_create_key
+from governance.audit.lineage import current_epoch
 from governance.audit.lines import retired_until
 from governance.audit.log import Subject, record
 from governance.audit.models import AuditArchive, AuditCheckpoint, AuditRetirement
@@ -180,7 +181,7 @@ def list_archives() -> list[tuple[AuditArchive, AuditRetirement | None]]:
 
 
 def _newest_checkpoint() -> AuditCheckpoint | None:
-    return AuditCheckpoint.objects.order_by("-signed_at", "-size").first()
+    return AuditCheckpoint.objects.filter(origin=current_epoch().origin).order_by("-size").first()
 
 
 def _months_before(now: datetime, months: int) -> datetime:
