@@ -179,7 +179,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.apply_delegations": 30,
         "reviews.escalate_items": 60,
         "reviews.keep_figures": 60,
-        "reviews.measure_estate": 600,
+        "reviews.measure_estate": 60,
         "reviews.build_due_packs": 30,
         "audit.write_due_checkpoint": 30,
         "audit.send_checkpoints": 30,
