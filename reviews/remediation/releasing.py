@@ -67,8 +67,8 @@ def release_brake(*, brake: Brake, reason: str, actor: Actor, now: datetime) -> 
     A release covers what both could see: orders that were held after the first person looked wait for another one, and
     the second person counts as its first. Raises Forbidden, OwnBulk, SamePerson, BrakeEnded, ReleaseNeedsReason.
     """
-    person = _require_releaser(actor)
-    reason = _require_reason(reason)
+    person = require_releaser(actor)
+    reason = require_reason(reason)
     with transaction.atomic(durable=True):
         brake = _lock(brake)
         holds = _held_by(brake)
@@ -97,8 +97,8 @@ def call_off_brake(*, brake: Brake, reason: str, actor: Actor, now: datetime) ->
 
     One person is enough: nothing changes at a source. Raises Forbidden, BrakeEnded, ReleaseNeedsReason.
     """
-    person = _require_releaser(actor)
-    reason = _require_reason(reason)
+    person = require_releaser(actor)
+    reason = require_reason(reason)
     with transaction.atomic(durable=True):
         brake = _lock(brake)
         held = [hold.order_id for hold in _held_by(brake)]
@@ -117,11 +117,11 @@ def call_off_order(*, order: Order, reason: str, actor: Actor, now: datetime) ->
     For administrators and the review's manager who do not answer for the identity. Raises Forbidden, NotCalledOff,
     ReleaseNeedsReason.
     """
-    _require_releaser(actor)
+    require_releaser(actor)
     require_disinterested(order, actor)
     if not _answers_for_review(order, actor):
         raise Forbidden("Only administrators and the manager of this review can call this off.")
-    reason = _require_reason(reason)
+    reason = require_reason(reason)
     with transaction.atomic(durable=True):
         order = Order.objects.select_for_update(of=("self",)).select_related("decision").get(pk=order.pk)
         if not _is_of_silence(order):
@@ -149,7 +149,7 @@ def _is_of_silence(order: Order) -> bool:
 def set_source_budget(*, source: Source, per_hour: int | None, reason: str, actor: Actor, now: datetime) -> None:
     """Give a source a number of its own; None goes back to the setting, 0 means no limit. Raises InvalidBudget."""
     require_role(actor, Role.ADMINISTRATOR)
-    reason = _require_reason(reason)
+    reason = require_reason(reason)
     if per_hour is not None and not 0 <= per_hour <= MOST_PER_HOUR:
         raise InvalidBudget("Give a number of orders per hour, 0 or more.", fields={"per_hour": "out of range"})
     with transaction.atomic(durable=True):
@@ -171,14 +171,16 @@ def set_source_budget(*, source: Source, per_hour: int | None, reason: str, acto
         )
 
 
-def _require_releaser(actor: Actor) -> UUID:
+def require_releaser(actor: Actor) -> UUID:
+    """The person, if it is one whose role lets a mass of changes through. Raises Forbidden."""
     require_role(actor, *RELEASERS)
     if actor.person_id is None:
         raise Forbidden("Only a person can do this.")
     return actor.person_id
 
 
-def _require_reason(reason: str) -> str:
+def require_reason(reason: str) -> str:
+    """The reason without blanks around it. Raises ReleaseNeedsReason."""
     reason = reason.strip()
     if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
         raise ReleaseNeedsReason(f"Say why, in up to {LONGEST_REASON} characters.", fields={"reason": "required"})

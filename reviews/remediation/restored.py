@@ -19,17 +19,16 @@ from django.db.models.fields import BooleanField
 from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role, system_actor
-from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
+from governance.kernel.actors import Actor, system_actor
+from governance.kernel.errors import Conflict, DomainError, NotFound
 from governance.people.access import require_role
 from identities.models import Source, SyncRun, SyncState
 from reviews.models import Order, RestoreHold, ReviewItem
 from reviews.remediation.placing import move_order
+from reviews.remediation.releasing import RELEASERS, require_reason, require_releaser
 from reviews.states import OrderState
 
 RESTORER = system_actor("restore")
-RELEASERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
-LONGEST_REASON = 4000
 # The restore leaves this table behind in the same transaction as the data, and removes it when all holds are in place.
 UNFINISHED = "restore_unfinished"
 WAITING = frozenset({OrderState.AWAITING_SECOND, OrderState.PLANNED})
@@ -47,12 +46,6 @@ class HoldEnded(Conflict):
     """Somebody else has ended this hold."""
 
     code = "restore-hold-ended"
-
-
-class HoldNeedsReason(DomainError):
-    """Letting orders of the past go on, or dropping them, is a decision and says why."""
-
-    code = "reason-required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +135,8 @@ _SENT = Q(state__in=[OrderState.APPLIED, OrderState.WATCHING, OrderState.PARTIAL
 
 
 def release_hold(*, hold: RestoreHold, reason: str, actor: Actor, now: datetime) -> RestoreHold:
-    """Let the orders at a source be sent again. Raises Forbidden, NotReadSince, HoldEnded, HoldNeedsReason."""
-    person, reason = _require_releaser(actor), _require_reason(reason)
+    """Let the orders at a source be sent again. Raises Forbidden, NotReadSince, HoldEnded, ReleaseNeedsReason."""
+    person, reason = require_releaser(actor), require_reason(reason)
     with transaction.atomic(durable=True):
         hold = _lock(hold)
         _require_reading(hold)
@@ -157,9 +150,9 @@ def release_hold(*, hold: RestoreHold, reason: str, actor: Actor, now: datetime)
 def call_off_held(*, hold: RestoreHold, reason: str, actor: Actor, now: datetime) -> RestoreHold:
     """Withdraw every order at a source that was not sent, and end the hold; the questions count as escalated.
 
-    Needs no reading: nothing changes at the source. Raises Forbidden, HoldEnded, HoldNeedsReason.
+    Needs no reading: nothing changes at the source. Raises Forbidden, HoldEnded, ReleaseNeedsReason.
     """
-    person, reason = _require_releaser(actor), _require_reason(reason)
+    person, reason = require_releaser(actor), require_reason(reason)
     with transaction.atomic(durable=True):
         hold = _lock(hold)
         orders = list(_waiting_at(hold).select_for_update().order_by("pk"))
@@ -181,20 +174,6 @@ def call_off_held(*, hold: RestoreHold, reason: str, actor: Actor, now: datetime
 
 def _waiting_at(hold: RestoreHold) -> QuerySet[Order]:
     return Order.objects.filter(source_id=hold.source_id, state__in=WAITING)
-
-
-def _require_releaser(actor: Actor) -> UUID:
-    require_role(actor, *RELEASERS)
-    if actor.person_id is None:
-        raise Forbidden("Only a person can do this.")
-    return actor.person_id
-
-
-def _require_reason(reason: str) -> str:
-    reason = reason.strip()
-    if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
-        raise HoldNeedsReason(f"Say why, in up to {LONGEST_REASON} characters.", fields={"reason": "required"})
-    return reason
 
 
 def _require_reading(hold: RestoreHold) -> None:

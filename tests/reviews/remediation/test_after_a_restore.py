@@ -10,9 +10,9 @@ from governance.kernel.errors import DomainError, Forbidden
 from identities.models import SyncRun
 from reviews.models import Order, RestoreHold
 from reviews.remediation import drain_orders
+from reviews.remediation.releasing import ReleaseNeedsReason
 from reviews.remediation.restored import (
     HoldEnded,
-    HoldNeedsReason,
     NotReadSince,
     call_off_held,
     hold_everything,
@@ -89,7 +89,7 @@ def test_only_those_who_run_reviews_end_a_hold_and_say_why(make, held, use_case)
 
     with pytest.raises(Forbidden):
         use_case(hold=held, reason="Please.", actor=make.actor(make.person(Role.AUDITOR)), now=make.NOW)
-    with pytest.raises(HoldNeedsReason):
+    with pytest.raises(ReleaseNeedsReason):
         use_case(hold=held, reason=" ", actor=make.actor(make.person(Role.ADMINISTRATOR)), now=make.NOW)
     assert RestoreHold.objects.get().ended_at is None
 
