@@ -83,8 +83,8 @@ def place_hold(
 def lift_hold(*, hold_id: UUID, reason: str, actor: Actor, now: datetime) -> LegalHold:
     """End a hold. Raises HoldRefused without a reason, NotFound, Conflict when it was lifted, Forbidden."""
     require_custodian(actor)
-    if not reason.strip():
-        raise HoldRefused("Say why the hold ends.")
+    if not reason.strip() or "\x00" in reason:
+        raise HoldRefused("Say why the hold ends, in readable characters.")
     with transaction.atomic(durable=True):
         hold = LegalHold.objects.select_for_update().filter(pk=hold_id).first()
         if hold is None:

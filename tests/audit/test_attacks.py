@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
-from governance.audit import drift
+from governance.audit import drift, retirement_triggers
 from governance.audit.checkpoint import CheckpointRefused, write_checkpoint
 from governance.audit.epochs import begin_epoch
 from governance.audit.erasure import erase_details
@@ -364,4 +364,4 @@ def test_eight_writers_of_whom_two_are_killed_leave_one_chain_with_everything_th
 
 
 def test_every_table_of_the_trail_has_its_guards() -> None:
-    assert {trigger.table for trigger in TRIGGERS} == {*TRAIL, *LOG, "audit_pending"}
+    assert {trigger.table for trigger in TRIGGERS} == {*TRAIL, *LOG, *retirement_triggers.NAMES, "audit_pending"}

@@ -23,7 +23,7 @@ def test_everything_is_alive_and_ready(tree: Any) -> None:
     assert live == (200, {"status": "ok"})
     assert ready[0] == 200
     assert {name: check["ok"] for name, check in ready[1]["checks"].items()} == dict.fromkeys(
-        ("database", "broker", "worker", "beat", "migrations"), True
+        ("database", "broker", "worker", "beat", "migrations", "trail"), True
     )
 
 

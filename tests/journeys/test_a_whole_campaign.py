@@ -230,6 +230,7 @@ def _release_the_brake(
     wait_for(lambda: _one(admin, held, campaign) == expected, 60)
     brake = _one(admin, "SELECT id FROM reviews_brake WHERE state = 'held' ORDER BY tripped_at DESC LIMIT 1")
     for page, button in zip(pages, ("Agree as the first", "Agree and send"), strict=True):
+        page.wait_for_load_state("networkidle")
         page.goto(f"{base}/orders/brakes/{brake}/")
         page.locator("form[action*='/release/'] textarea").fill("Each of them was looked at with finance.")
         page.get_by_role("button", name=button).click()

@@ -54,12 +54,13 @@ def test_what_open_channels_do_is_use_and_nothing_is_called_unobserved_use(queue
         channel.basic_consume("orders", callback=lambda message: None, no_ack=True)
         deadline = time.monotonic() + 15
         found: dict[tuple[str, str], Any] = {}
-        while len(found) < 2 and time.monotonic() < deadline:
+        identity: dict[str, Any] = {}
+        while (len(found) < 2 or not identity.get("last_used_at")) and time.monotonic() < deadline:
             channel.basic_publish(amqp.Message("x"), routing_key="orders")
             with contextlib.suppress(TimeoutError):
                 channel.connection.drain_events(timeout=0.5)
             found = {(use["action"], use["resource"]): use for use in queues.records("usage")}
-        identity = queues.records("identity")[0]
+            identity = queues.records("identity")[0]
 
     assert ("read", queues.resource("orders")) in found
     assert ("write", queues.resource("amq.default")) in found

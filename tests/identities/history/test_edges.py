@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from governance.kernel.actors import Role
-from identities.models import Identity, Source
+from identities.models import Identity, Source, SyncRun
 
 READ = {"actions": ["SELECT"], "resources": ["table:l/public/t"]}
 PAGES = ("/history/", "/history/?view=access", "/history/who-could/?action=SELECT&resource=table:l/public/t")
@@ -148,9 +148,14 @@ def test_the_endpoints_say_what_the_pages_say(estate, api):
     _, could = get(client, "who-could", action="SELECT", resource="table:l/public/t", at="2026-03-04")
 
     assert [row["name"] for row in identities["results"]] == ["etl", "web"]
-    assert identities["sources"] == [
-        {"source": "ledger", "known_since": "2026-03-03T12:00:00Z", "read_at": "2026-03-03T12:00:00Z", "is_known": True}
-    ]
+    [source] = identities["sources"]
+    assert SyncRun.objects.filter(pk=source.pop("run"), source__slug="ledger").exists()
+    assert source == {
+        "source": "ledger",
+        "known_since": "2026-03-03T12:00:00Z",
+        "read_at": "2026-03-03T12:00:00Z",
+        "is_known": True,
+    }
     assert [(row["identity_name"], row["label"], row["is_in_force"]) for row in access["results"]] == [
         ("etl", "Reads", True)
     ]
