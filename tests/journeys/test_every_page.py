@@ -66,7 +66,16 @@ def test_every_page_is_accessible_and_fits(person: Callable[..., Any], width: in
 def test_the_api_reference_shows_the_document(remit_tree: Any, page: Any) -> None:
     page.goto(f"{remit_tree.base_url}/api/docs/")
 
-    page.get_by_text("/api/v1/identities/", exact=True).first.wait_for()
+    # What is further down is drawn when somebody gets there.
+    wanted = page.get_by_text("/api/v1/identities/", exact=True).first
+    page.get_by_text("/api/v1/audit/events/", exact=True).first.wait_for()
+    for _ in range(40):
+        if wanted.is_visible():
+            break
+        page.mouse.move(400, 400)
+        page.mouse.wheel(0, 1500)
+        page.wait_for_timeout(250)
+    wanted.wait_for()
 
 
 def _look(page: Any, place: str, found: dict[str, Any]) -> None:
