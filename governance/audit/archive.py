@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import connection
 
 from governance.audit.canonical import canonical
-from governance.audit.lines import trail_lines
+from governance.audit.lines import leaves_until, trail_lines
 from governance.audit.notes import Checkpoint, sign_note, verifier_key
 from governance.audit.standalone import remit_verify
 from governance.kernel.errors import DomainError
@@ -25,7 +24,6 @@ from governance.kernel.merkle import multiproof
 FORMAT = "remit-archive/1"
 # The earliest time that ZIP knows, so that the same events give the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
-ROWS_PER_READ = 10_000
 
 
 class ArchiveBroken(DomainError):
@@ -107,23 +105,8 @@ def _lines(first: int, last: int) -> Iterator[bytes]:
 
 def _proof(first: int, last: int, size: int) -> Iterator[bytes]:
     indices = range(first - 1, last)
-    nodes = [node.hex() for node in multiproof(_leaves(size), indices)]
+    nodes = [node.hex() for node in multiproof(leaves_until(size), indices)]
     yield json.dumps({"indices": list(indices), "nodes": nodes, "size": size}, separators=(",", ":")).encode()
-
-
-def _leaves(size: int) -> Iterator[bytes]:
-    after = 0
-    while after < size:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT leaf_hash FROM audit_auditlink WHERE seq > %s AND seq <= %s ORDER BY seq LIMIT %s",
-                [after, size, ROWS_PER_READ],
-            )
-            found = cursor.fetchall()
-        if not found:
-            return
-        yield from (bytes(leaf) for (leaf,) in found)
-        after += len(found)
 
 
 def _verify(path: Path, key: str, events: int) -> bytes:

@@ -123,15 +123,6 @@ def _subjects(subjects: Iterable[tuple[str, str]]) -> Iterator[None]:
             cursor.execute("DROP TABLE IF EXISTS evidence_subject")
 
 
-def leaves_until(size: int) -> Iterator[bytes]:
-    """The leaf hashes of the first `size` events, in order."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute("SELECT leaf_hash FROM audit_auditlink WHERE seq <= %s ORDER BY seq", [size])
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            for (leaf,) in rows:
-                yield bytes(leaf)
-
-
 def sign_statement(*, name: str, body: str) -> str:
     """`body` as a note signed by the key that signs checkpoints. Raises KeyUnusable."""
     return sign_note(name=name, body=body, key=load_or_create_key(settings.AUDIT_KEY_FILE))

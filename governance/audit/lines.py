@@ -17,6 +17,7 @@ from governance.audit.models import AuditRetirement
 from governance.kernel.errors import DomainError
 
 ROWS_PER_READ = 2000
+LEAVES_PER_READ = 20_000
 
 
 class EventMissing(DomainError):
@@ -55,6 +56,18 @@ def trail_lines(*, after: int = 0, until: int | None = None) -> Iterator[tuple[S
         for row in rows:
             yield whole(row, retired), line_of(row)
         after = rows[-1].seq
+
+
+def leaves_until(size: int) -> Iterator[bytes]:
+    """The leaf hashes of the first `size` events, in order, some thousand in memory at a time."""
+    for first in range(0, size, LEAVES_PER_READ):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT leaf_hash FROM audit_auditlink WHERE seq > %s AND seq <= %s ORDER BY seq",
+                [first, min(first + LEAVES_PER_READ, size)],
+            )
+            for (leaf,) in cursor.fetchall():
+                yield bytes(leaf)
 
 
 def retired_until() -> int:

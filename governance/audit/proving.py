@@ -1,17 +1,13 @@
 """Prove that one event is in the tree that a checkpoint signed, to somebody who holds nothing but the public key."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
-
 from governance.audit.lineage import current_epoch
+from governance.audit.lines import leaves_until
 from governance.audit.models import AuditCheckpoint, AuditLink
 from governance.kernel.errors import Conflict
 from governance.kernel.merkle import inclusion_proof, tlog_proof
-
-LEAVES_PER_READ = 20_000
 
 
 class NotSignedYet(Conflict):
@@ -41,16 +37,5 @@ def prove_event(event_id: UUID) -> EventProof | None:
     newest = AuditCheckpoint.objects.filter(origin=current_epoch().origin).order_by("-size").first()
     if newest is None or newest.size < seq:
         raise NotSignedYet("The event is sealed. A signed checkpoint follows within minutes; ask again then.")
-    path = inclusion_proof(_leaves(newest.size), seq - 1)
+    path = inclusion_proof(leaves_until(newest.size), seq - 1)
     return EventProof(seq, newest.size, tlog_proof(index=seq - 1, proof=path, checkpoint=newest.note))
-
-
-def _leaves(size: int) -> Iterator[bytes]:
-    for first in range(0, size, LEAVES_PER_READ):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT leaf_hash FROM audit_auditlink WHERE seq > %s AND seq <= %s ORDER BY seq",
-                [first, min(first + LEAVES_PER_READ, size)],
-            )
-            for (leaf,) in cursor.fetchall():
-                yield bytes(leaf)

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from governance.audit.actions import Verb
 from governance.audit.selectors import LARGEST_PAGE, list_sealed
-from governance.console.trail_filter import TEXT_PARAMETERS, bounded_parameter, number_parameter
+from governance.console.trail_filter import TEXT_PARAMETERS, bounded_parameter, criteria_of, number_parameter
 from governance.web.parameters import require_known_parameters
 
 NUMBERS = ("before", "limit")
@@ -66,14 +66,8 @@ class AuditEventList(APIView):
     def get(self, request: Request) -> Response:
         """The trail, newest seal first."""
         require_known_parameters(request, {*TEXT_PARAMETERS, *NUMBERS})
-        texts = {name: request.query_params.get(name, "")[:200] for name in TEXT_PARAMETERS}
         page = list_sealed(
-            verb=texts["verb"],
-            actor_id=texts["actor"],
-            subject_kind=texts["subject_kind"],
-            subject_id=texts["subject"],
-            request_id=texts["request"],
-            outcome=texts["outcome"],
+            **criteria_of(request),
             before=number_parameter(request, "before", None),
             limit=bounded_parameter(request, "limit", 100, 1, LARGEST_PAGE) or 100,
         )

@@ -26,7 +26,7 @@ from governance.audit.export import (
 from governance.audit.lines import line_of
 from governance.audit.selectors import TrailFilter
 from governance.console.trail import EXPORTERS, audit_trail
-from governance.console.trail_filter import TEXT_PARAMETERS, TrailForm, criteria, number_parameter
+from governance.console.trail_filter import TEXT_PARAMETERS, TrailForm, criteria, criteria_of, number_parameter
 from governance.kernel.actors import Actor
 from governance.web.access import page
 from governance.web.authentication import ApiClient
@@ -112,15 +112,7 @@ class AuditExport(APIView):
         the `seq` of the last whole line: nothing is lost and nothing comes twice. The download itself is recorded.
         """
         require_known_parameters(request, {"after", "through", *TEXT_PARAMETERS})
-        texts = {name: request.query_params.get(name, "")[:200] for name in TEXT_PARAMETERS}
-        wanted = TrailFilter(
-            verb=texts["verb"],
-            actor_id=texts["actor"],
-            subject_kind=texts["subject_kind"],
-            subject_id=texts["subject"],
-            request_id=texts["request"],
-            outcome=texts["outcome"],
-        )
+        wanted = TrailFilter(**criteria_of(request))
         actor = cast(ApiClient, request.user).actor
         response = send_trail(
             form=request.accepted_renderer.format,

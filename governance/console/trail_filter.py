@@ -73,6 +73,19 @@ def criteria(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def criteria_of(request: Request) -> dict[str, str]:
+    """The fields of the selectors' TrailFilter that the API's query asks for; TEXT_PARAMETERS describes them."""
+    texts = {name: request.query_params.get(name, "")[:200] for name in TEXT_PARAMETERS}
+    return {
+        "verb": texts["verb"],
+        "actor_id": texts["actor"],
+        "subject_kind": texts["subject_kind"],
+        "subject_id": texts["subject"],
+        "request_id": texts["request"],
+        "outcome": texts["outcome"],
+    }
+
+
 def number_parameter(request: Request, name: str, default: int | None, *, smallest: int = 1) -> int | None:
     """A whole number of the API's query. Raises InvalidParameter."""
     return bounded_parameter(request, name, default, smallest, LARGEST_NUMBER)

@@ -8,6 +8,7 @@ import orjson
 
 from governance.audit import excerpt
 from governance.audit.actions import Verb
+from governance.audit.lines import leaves_until
 from governance.kernel.errors import Conflict
 from governance.kernel.merkle import HASH_SIZE, inclusion_proofs, leaf_hash, multiproof, root_of_multiproof, tlog_proof
 from reviews.models import Order
@@ -105,7 +106,7 @@ def frozen_before(pin: Pin, tally: Tally) -> dict[str, Any]:
 def inclusion(pin: Pin, tally: Tally) -> Iterator[str]:
     """One proof that every line of audit-log.jsonl is under the checkpoint. Raises TrailDiffers."""
     indices = [seq - 1 for seq in tally.seqs]
-    nodes = multiproof(excerpt.leaves_until(pin.size), indices)
+    nodes = multiproof(leaves_until(pin.size), indices)
     leaves = (bytes(tally.leaves[at : at + HASH_SIZE]) for at in range(0, len(tally.leaves), HASH_SIZE))
     if root_of_multiproof(pin.size, indices, leaves, nodes) != pin.root:
         raise TrailDiffers("The events of this review are not the ones that were signed. Run verify_audit.")
@@ -119,7 +120,7 @@ def inclusion(pin: Pin, tally: Tally) -> Iterator[str]:
 def single_proofs(pin: Pin, tally: Tally) -> dict[str, str]:
     """By file name: the inclusion of each milestone in the text form of c2sp.org/tlog-proof."""
     seqs = sorted({seq for seq, _ in tally.milestones})
-    paths = inclusion_proofs(excerpt.leaves_until(pin.size), [seq - 1 for seq in seqs]) if seqs else {}
+    paths = inclusion_proofs(leaves_until(pin.size), [seq - 1 for seq in seqs]) if seqs else {}
     return {
         f"proofs/{seq}.tlog-proof": tlog_proof(index=seq - 1, proof=paths[seq - 1], checkpoint=pin.note) for seq in seqs
     }
