@@ -7,23 +7,20 @@ are under it, and a signed manifest. Whoever has the verifier's key can check it
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from governance.audit.canonical import canonical
 from governance.audit.lines import leaves_until, trail_lines
-from governance.audit.notes import Checkpoint, sign_note, verifier_key
+from governance.audit.notes import Checkpoint, verifier_key
+from governance.audit.sealed_zip import SealedZip
 from governance.audit.standalone import remit_verify
 from governance.kernel.errors import DomainError
 from governance.kernel.merkle import multiproof
 
 FORMAT = "remit-archive/1"
-# The earliest time that ZIP knows, so that the same events give the same bytes.
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ArchiveBroken(DomainError):
@@ -63,50 +60,25 @@ def write_archive(path: Path, *, first: int, last: int, checkpoint: Checkpoint, 
 
 
 def _write(path: Path, *, first: int, last: int, checkpoint: Checkpoint, key: Ed25519PrivateKey) -> None:
-    listed: list[dict[str, Any]] = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-
-        def add(name: str, pieces: Iterable[bytes]) -> None:
-            digest, size = hashlib.sha256(), 0
-            with archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=True) as entry:
-                for piece in pieces:
-                    entry.write(piece)
-                    digest.update(piece)
-                    size += len(piece)
-            listed.append({"path": name, "sha256": digest.hexdigest(), "size": size})
-
-        add(remit_verify.LOG, _lines(first, last))
-        add(remit_verify.INCLUSION, _proof(first, last, checkpoint.size))
-        add(remit_verify.CHECKPOINT, [checkpoint.note.encode()])
-        manifest = canonical(
-            {
-                "format": FORMAT,
-                "archive": {"first_seq": first, "last_seq": last},
-                "events": last - first + 1,
-                "checkpoint": {
-                    "origin": checkpoint.origin,
-                    "size": checkpoint.size,
-                    "root": checkpoint.root.hex(),
-                },
-                "files": sorted(listed, key=lambda each: str(each["path"])),
-            }
-        ).encode()
-        body = f"{FORMAT}\n{checkpoint.origin}\n{hashlib.sha256(manifest).hexdigest()}\n"
-        add(remit_verify.MANIFEST, [manifest])
-        add(remit_verify.MANIFEST_NOTE, [sign_note(name=checkpoint.origin, body=body, key=key).encode()])
+    with SealedZip(path, FORMAT) as archive:
+        archive.add(remit_verify.LOG, _lines(first, last))
+        archive.add(remit_verify.INCLUSION, _proof(first, last, checkpoint.size))
+        archive.add(remit_verify.CHECKPOINT, [checkpoint.note])
+        stretch = {"first_seq": first, "last_seq": last}
+        archive.seal(checkpoint=checkpoint, key=key, archive=stretch, events=last - first + 1)
 
 
-def _lines(first: int, last: int) -> Iterator[bytes]:
+def _lines(first: int, last: int) -> Iterator[str]:
     for row, line in trail_lines(after=first - 1, until=last):
         if row.payload is None:
             raise ArchiveBroken(f"Event {row.seq} is not in the database, so it cannot be archived.")
-        yield line.encode()
+        yield line
 
 
-def _proof(first: int, last: int, size: int) -> Iterator[bytes]:
+def _proof(first: int, last: int, size: int) -> Iterator[str]:
     indices = range(first - 1, last)
     nodes = [node.hex() for node in multiproof(leaves_until(size), indices)]
-    yield json.dumps({"indices": list(indices), "nodes": nodes, "size": size}, separators=(",", ":")).encode()
+    yield json.dumps({"indices": list(indices), "nodes": nodes, "size": size}, separators=(",", ":"))
 
 
 def _verify(path: Path, key: str, events: int) -> bytes:

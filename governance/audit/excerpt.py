@@ -10,15 +10,13 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db import connection
 
 from governance.audit.checkpoint import write_checkpoint
-from governance.audit.keys import load_or_create_key
 from governance.audit.lineage import current_epoch
 from governance.audit.lines import SealedRow, line_of
 from governance.audit.models import AuditCheckpoint
-from governance.audit.notes import Checkpoint, read_checkpoint, sign_note
+from governance.audit.notes import Checkpoint, read_checkpoint
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict
 
@@ -121,8 +119,3 @@ def _subjects(subjects: Iterable[tuple[str, str]]) -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS evidence_subject")
-
-
-def sign_statement(*, name: str, body: str) -> str:
-    """`body` as a note signed by the key that signs checkpoints. Raises KeyUnusable."""
-    return sign_note(name=name, body=body, key=load_or_create_key(settings.AUDIT_KEY_FILE))

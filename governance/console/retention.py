@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,6 +19,7 @@ from governance.audit.erasure import Preview, erase_person, preview_erasure
 from governance.audit.holds import lift_hold, list_holds, place_hold
 from governance.audit.models import LegalHold
 from governance.audit.retention import Due, RetentionRefused, find_due, list_archives
+from governance.console.trail_objects import url_of
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
 from governance.people.models import User
@@ -31,11 +31,6 @@ from reviews.models import Campaign
 READERS = (Role.ADMINISTRATOR, Role.AUDITOR)
 KEEPERS = (Role.ADMINISTRATOR,)
 UUID_IN_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-PAGE_OF = {
-    LegalHold.Kind.CAMPAIGN: "reviews:campaign_detail",
-    LegalHold.Kind.IDENTITY: "identities:identity_detail",
-    LegalHold.Kind.PERSON: "people:user_detail",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +232,4 @@ def _hold_rows(holds: Iterable[LegalHold]) -> list[HoldRow]:
 
 
 def _page_of(hold: LegalHold, names: dict[str, str]) -> str:
-    if hold.kind not in PAGE_OF or hold.subject_id not in names:
-        return ""
-    return reverse(PAGE_OF[LegalHold.Kind(hold.kind)], args=[hold.subject_id])
+    return url_of(hold.kind, hold.subject_id, "") if hold.subject_id in names else ""

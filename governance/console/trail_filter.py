@@ -73,7 +73,7 @@ def criteria(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def criteria_of(request: Request) -> dict[str, str]:
+def criteria_of(request: Request) -> dict[str, Any]:
     """The fields of the selectors' TrailFilter that the API's query asks for; TEXT_PARAMETERS describes them."""
     texts = {name: request.query_params.get(name, "")[:200] for name in TEXT_PARAMETERS}
     return {

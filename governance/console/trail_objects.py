@@ -14,7 +14,6 @@ class ObjectKind:
 
     name: str
     label: str
-    icon: str
     page: str = ""
     by_label: bool = False
 
@@ -22,30 +21,37 @@ class ObjectKind:
 KINDS = {
     kind.name: kind
     for kind in (
-        ObjectKind("identity", "Identity", "robot", "identities:identity_detail"),
-        ObjectKind("grant", "Permission", "lock-access", "identities:grant_detail"),
-        ObjectKind("source", "Source", "database", "identities:source_detail", by_label=True),
-        ObjectKind("connection", "Connection that was tried", "plug-connected"),
-        ObjectKind("view", "Saved view", "bookmark", "identities:saved_view_edit"),
-        ObjectKind("inventory", "Download of the inventory", "download"),
-        ObjectKind("schedule", "Review schedule", "calendar", "reviews:schedule_detail"),
-        ObjectKind("watch", "Rule between dates", "eye", "reviews:watch_edit"),
-        ObjectKind("campaign", "Review", "clipboard-check", "reviews:campaign_detail"),
-        ObjectKind("item", "Question", "checkbox", "reviews:item_detail"),
-        ObjectKind("delegation", "Delegation", "calendar-user"),
-        ObjectKind("order", "Order", "arrows-exchange", "reviews:order_detail"),
-        ObjectKind("brake", "Brake", "hand-stop", "reviews:brake_detail"),
-        ObjectKind("change_window", "Change window", "clock"),
-        ObjectKind("freeze", "Freeze", "snowflake"),
-        ObjectKind("webhook", "Webhook", "webhook", "reviews:webhook_detail"),
-        ObjectKind("person", "Person", "user", "people:user_detail"),
-        ObjectKind("team", "Team", "users", "people:team_detail"),
-        ObjectKind("people_file", "List of people", "users"),
-        ObjectKind("api_token", "API token", "key"),
-        ObjectKind("access", "Refused attempts", "shield-x"),
-        ObjectKind("trail", "Download of the trail", "history"),
-        ObjectKind("checkpoint", "Checkpoint", "certificate"),
-        ObjectKind("audit_event", "Event of the trail", "history"),
+        ObjectKind("identity", "Identity", "identities:identity_detail"),
+        ObjectKind("grant", "Permission", "identities:grant_detail"),
+        ObjectKind("source", "Source", "identities:source_detail", by_label=True),
+        ObjectKind("connection", "Connection that was tried"),
+        ObjectKind("view", "Saved view", "identities:saved_view_edit"),
+        ObjectKind("inventory", "Download of the inventory"),
+        ObjectKind("schedule", "Review schedule", "reviews:schedule_detail"),
+        ObjectKind("watch", "Rule between dates", "reviews:watch_edit"),
+        ObjectKind("campaign", "Review", "reviews:campaign_detail"),
+        ObjectKind("item", "Question", "reviews:item_detail"),
+        ObjectKind("delegation", "Delegation"),
+        ObjectKind("order", "Order", "reviews:order_detail"),
+        ObjectKind("brake", "Brake", "reviews:brake_detail"),
+        ObjectKind("change_window", "Change window"),
+        ObjectKind("freeze", "Freeze"),
+        ObjectKind("webhook", "Webhook", "reviews:webhook_detail"),
+        ObjectKind("person", "Person", "people:user_detail"),
+        ObjectKind("team", "Team", "people:team_detail"),
+        ObjectKind("people_file", "List of people"),
+        ObjectKind("api_token", "API token"),
+        ObjectKind("access", "Refused attempts"),
+        ObjectKind("trail", "Download of the trail"),
+        ObjectKind("checkpoint", "Checkpoint"),
+        ObjectKind("checkpoint_place", "Place of checkpoints"),
+        ObjectKind("epoch", "Epoch of the trail"),
+        ObjectKind("decision_log", "Decision log"),
+        ObjectKind("evidence_pack", "Evidence pack"),
+        ObjectKind("hold", "Legal hold"),
+        ObjectKind("archive", "Archive of old events"),
+        ObjectKind("installation", "This installation"),
+        ObjectKind("audit_event", "Event of the trail"),
     )
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -21,11 +22,13 @@ from django.utils import timezone
 from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
+from governance.audit.keys import load_or_create_key
+from governance.audit.notes import Checkpoint
+from governance.audit.sealed_zip import SealedZip
 from governance.kernel.actors import system_actor
 from governance.kernel.errors import DomainError
 from reviews.models import Decision, EvidencePack, PackedOrder, PackState
 from reviews.packs import places
-from reviews.packs.archive import Archive
 from reviews.packs.content import Pin, Tally
 from reviews.packs.decisions import decisions_csv
 from reviews.packs.exceptions import exceptions_csv
@@ -45,7 +48,6 @@ from reviews.packs.trail import (
     checkpoint_text,
     frozen_before,
     inclusion,
-    manifest_note,
     single_proofs,
 )
 
@@ -55,6 +57,7 @@ LEASE = timedelta(minutes=2)
 SECONDS_BETWEEN_NOTES = 1.0
 LINES_BETWEEN_LOOKS = 500
 MOST_ATTEMPTS = 5
+FORMAT = "remit-evidence/1"
 
 File = Callable[[Pin, Tally], Iterator[str]]
 # In this order: the trail first, because it knows what was erased; the report last, because it says what was counted.
@@ -162,7 +165,7 @@ def _hash_of(path: Path) -> str:
 def _pack_into(path: Path, pinned: Pin, progress: "_Progress") -> str:
     """All files in their order; returns the manifest's text."""
     tally = Tally()
-    with Archive(path) as archive:
+    with SealedZip(path, FORMAT) as archive:
         for name, lines in FILES:
             archive.add(name, progress.through(name, lines(pinned, tally)))
             if name == "audit-log.jsonl":
@@ -176,13 +179,11 @@ def _pack_into(path: Path, pinned: Pin, progress: "_Progress") -> str:
         program = verifier_program()
         if program is not None:
             archive.add("remit_verify.py", [program])
-        manifest = archive.manifest(
+        return archive.seal(
+            checkpoint=Checkpoint(pinned.origin, pinned.size, pinned.root, pinned.note),
+            key=load_or_create_key(settings.AUDIT_KEY_FILE),
             campaign={"id": str(pinned.campaign), "name": pinned.review["name"]},
-            checkpoint={"origin": pinned.origin, "size": pinned.size, "root": pinned.root.hex()},
         )
-        archive.add("manifest.json", [manifest], is_listed=False)
-        archive.add("manifest.note", [manifest_note(pinned, manifest)], is_listed=False)
-    return manifest
 
 
 def _expected(pinned: Pin) -> dict[str, int]:

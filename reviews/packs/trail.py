@@ -1,7 +1,6 @@
 """audit-log.jsonl, checkpoint.txt and proofs/: what the trail says about the review, and that it was said by then."""
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -124,9 +123,3 @@ def single_proofs(pin: Pin, tally: Tally) -> dict[str, str]:
     return {
         f"proofs/{seq}.tlog-proof": tlog_proof(index=seq - 1, proof=paths[seq - 1], checkpoint=pin.note) for seq in seqs
     }
-
-
-def manifest_note(pin: Pin, manifest: str) -> str:
-    """The signature over the list of files, by the key that signs checkpoints."""
-    digest = sha256(manifest.encode()).hexdigest()
-    return excerpt.sign_statement(name=pin.origin, body=f"remit-evidence/1\n{pin.origin}\n{digest}\n")

@@ -368,7 +368,7 @@ def test_an_open_review_has_no_evidence_yet_and_a_waiting_pack_is_not_asked_for_
 
 def test_lines_are_never_gathered(monkeypatch: Any, tmp_path: Path) -> None:
     """An entry takes its lines one by one: what is held at once is a piece, however long the file becomes."""
-    from reviews.packs.archive import PIECE, Archive
+    from governance.audit.sealed_zip import PIECE, SealedZip
 
     held, most = 0, 0
 
@@ -379,7 +379,7 @@ def test_lines_are_never_gathered(monkeypatch: Any, tmp_path: Path) -> None:
             most = max(most, held)
             yield "x" * 999 + "\n"
 
-    with Archive(tmp_path / "a.zip") as archive:
+    with SealedZip(tmp_path / "a.zip", "any/1") as archive:
         write = archive._zip.open
 
         def watched(*args: Any, **more: Any) -> Any:

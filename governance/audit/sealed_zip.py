@@ -1,4 +1,4 @@
-"""A ZIP file that is the same bytes whenever it is written from the same content."""
+"""A ZIP that proves itself: the same bytes from the same content, and a signed list of its files."""
 
 import hashlib
 import zipfile
@@ -8,25 +8,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from governance.audit.canonical import canonical
+from governance.audit.notes import Checkpoint, sign_note
+from governance.audit.standalone.remit_verify import MANIFEST, MANIFEST_NOTE
 
 # The earliest time that the format knows: when a file was packed is no evidence and would make each pack differ.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MODE = 0o100644
 UNIX = 3
 PIECE = 64 * 1024
-FORMAT = "remit-evidence/1"
 
 
 @dataclass(slots=True)
-class Archive:
-    """Entries in the order in which they are added, each with its hash for the manifest."""
+class SealedZip:
+    """Entries in the order in which they are added, each with its hash for the manifest; `seal` ends it.
+
+    format: the name that the manifest begins with, such as "remit-evidence/1".
+    """
 
     path: Path
+    format: str
     files: list[dict[str, Any]] = field(default_factory=list)
     _zip: Any = None
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> "SealedZip":
         self._zip = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED)
         return self
 
@@ -35,8 +42,8 @@ class Archive:
     ) -> None:
         self._zip.close()
 
-    def add(self, name: str, lines: Iterable[str], *, is_listed: bool = True) -> str:
-        """Write one entry from texts, as they come; its sha256 in hex. is_listed: whether the manifest names it."""
+    def add(self, name: str, lines: Iterable[str]) -> str:
+        """Write one entry from texts, as they come; its sha256 in hex."""
         entry = zipfile.ZipInfo(name, EPOCH)
         entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, UNIX, MODE << 16
         summary, size = hashlib.sha256(), 0
@@ -45,14 +52,21 @@ class Archive:
                 file.write(piece)
                 summary.update(piece)
                 size += len(piece)
-        if is_listed:
-            self.files.append({"path": name, "sha256": summary.hexdigest(), "size": size})
+        self.files.append({"path": name, "sha256": summary.hexdigest(), "size": size})
         return summary.hexdigest()
 
-    def manifest(self, **facts: Any) -> str:
-        """The canonical text that names every listed file with its hash."""
+    def seal(self, *, checkpoint: Checkpoint, key: Ed25519PrivateKey, **facts: Any) -> str:
+        """Write the manifest, which names every file with its hash, and the signature over it; the manifest's text.
+
+        checkpoint: what the content is proved under; facts: further members of the manifest.
+        """
         listed = sorted(self.files, key=lambda each: str(each["path"]))
-        return canonical({"format": FORMAT, **facts, "files": listed})
+        under = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        manifest = canonical({"format": self.format, "checkpoint": under, **facts, "files": listed})
+        digest = self.add(MANIFEST, [manifest])
+        body = f"{self.format}\n{checkpoint.origin}\n{digest}\n"
+        self.add(MANIFEST_NOTE, [sign_note(name=checkpoint.origin, body=body, key=key)])
+        return manifest
 
 
 def _pieces(lines: Iterable[str]) -> Iterable[bytes]:
