@@ -23,14 +23,13 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.models import User
 from reviews.campaigns.closing import require_campaign_manager
 from reviews.campaigns.opening import campaign_subject
-from reviews.models import Acknowledgement, Answer, Campaign, Decision, Order, ReviewItem
+from reviews.models import PASSING_ON, Acknowledgement, Campaign, Decision, Order, ReviewItem
 from reviews.policies.signing import Signing
 from reviews.states import SETTLED_ORDERS, CampaignState
 
 OVER = (CampaignState.CLOSED, CampaignState.COMPLETED)
 LONGEST_STATEMENT = 4_000
 # Handing a question on decides nothing in it.
-NO_DECISIONS = (Answer.NOT_MINE, Answer.DONT_KNOW)
 
 
 class NotOver(Conflict):
@@ -121,7 +120,7 @@ def _require_signer(campaign: Campaign, actor: Actor) -> User:
 def has_reviewed(campaign: Campaign, person: UUID) -> bool:
     """Whether this person answered a question of the review; handing one on does not count."""
     answers = Decision.objects.filter(item__campaign=campaign, decided_by=person)
-    return answers.exclude(answer__in=NO_DECISIONS).exists()
+    return answers.exclude(answer__in=PASSING_ON).exists()
 
 
 def numbers_of(campaign: Campaign) -> dict[str, Any]:

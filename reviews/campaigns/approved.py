@@ -7,8 +7,7 @@ from uuid import UUID
 
 from governance.kernel.permissions import Permission
 from identities.models import GrantVersion
-from reviews.decisions.answers import KEEPING, PASSING_ON
-from reviews.models import Answer, Decision
+from reviews.models import KEEPING, PASSING_ON, Answer, Decision
 from reviews.states import ItemState
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from governance.kernel.errors import DomainError
-from reviews.models import Answer, ItemKind, ReviewItem
+from reviews.models import PASSING_ON, Answer, ItemKind, ReviewItem
 
 GRANT_ANSWERS = (Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.SCOPE_DOWN, Answer.REVOKE)
 CREDENTIAL_ANSWERS = (Answer.KEEP, Answer.ROTATE, Answer.DEACTIVATE)
@@ -14,8 +14,6 @@ ENDING = {
     ItemKind.OWNERSHIP: OWNERSHIP_ANSWERS,
 }
 # These do not end the question; they ask somebody else.
-PASSING_ON = frozenset({Answer.NOT_MINE, Answer.DONT_KNOW})
-KEEPING = frozenset({Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP})
 DATED = frozenset({Answer.APPROVE_UNTIL, Answer.ROTATE})
 # Scoping down in bulk means: each to its own recommended target.
 BULK = frozenset(

@@ -7,8 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from identities.models import Credential, GrantVersion
-from reviews.decisions.answers import PASSING_ON
-from reviews.models import Change, Decision
+from reviews.models import PASSING_ON, Change, Decision
 
 Seen = dict[str, Any]
 

@@ -14,11 +14,10 @@ from django.db.models.expressions import RawSQL
 
 from governance.kernel.actors import Actor, ActorKind
 from identities.models import GrantVersion
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import Parties, parties_of_items
 from reviews.decisions.items import UNDECIDED, NotAssigned, among, current_versions, require_assignee
 from reviews.decisions.resolution import Desk, desk_of
-from reviews.models import Ask, Campaign, Decision, ReviewItem
+from reviews.models import PASSING_ON, Ask, Campaign, Decision, ReviewItem
 
 
 @dataclass(frozen=True, slots=True)

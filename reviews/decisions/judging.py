@@ -12,13 +12,13 @@ from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
 from governance.people.models import User
-from reviews.decisions.answers import PASSING_ON, require_possible
+from reviews.decisions.answers import require_possible
 from reviews.decisions.facts import Facts
 from reviews.decisions.independence import Conflict, SelfReview, is_attestation, stands_for
 from reviews.decisions.items import require_no_drift, require_open, require_undecided, require_version
 from reviews.decisions.stages import Course, Final, Vote, may_owners_answer, plot
 from reviews.decisions.targets import prove_target
-from reviews.models import Answer, ReviewItem
+from reviews.models import PASSING_ON, Answer, ReviewItem
 
 ONE_AT_A_TIME = "Privileged access is answered one question at a time."
 

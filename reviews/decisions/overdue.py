@@ -9,7 +9,6 @@ from django.db.models import Exists, OuterRef
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.asks import forget_asks
 from reviews.decisions.facts import Facts, facts_of
 from reviews.decisions.items import (
@@ -24,7 +23,7 @@ from reviews.decisions.items import (
 from reviews.decisions.recording import outcome_facts
 from reviews.decisions.stages import Final, asks_one, final_of, passed_of, stages_of, votes_cast
 from reviews.decisions.writing import Writing, outcome_decision
-from reviews.models import Campaign, Decision, ReviewItem
+from reviews.models import PASSING_ON, Campaign, Decision, ReviewItem
 from reviews.policies.outcomes import Outcome, outcome_of
 from reviews.remediation import Prepared, prepare
 

@@ -10,12 +10,11 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, Forbidden
 from identities.services.review_facts import clear_review, note_review
-from reviews.decisions.answers import KEEPING, PASSING_ON
 from reviews.decisions.asks import ask_beside, reopen_asks
 from reviews.decisions.items import UNDECIDED, lock_item, require_open
 from reviews.decisions.ownership import unsettle_owner
 from reviews.decisions.recording import move_item, record_answer, save_item
-from reviews.models import Decision, ItemKind, ReviewItem
+from reviews.models import KEEPING, PASSING_ON, Decision, ItemKind, ReviewItem
 from reviews.remediation import recall_orders
 from reviews.states import ItemState
 

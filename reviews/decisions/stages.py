@@ -9,12 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from governance.kernel.permissions import Permission
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.facts import Facts
 from reviews.decisions.independence import Parties, SelfReview, conflict_of, is_attestation
 from reviews.decisions.resolution import OWNING_RULES, Desk, Resolution, Step, resolve
 from reviews.decisions.targets import held_permission, prove_narrowing
-from reviews.models import Answer, Ask, Campaign, Decision, ItemKind, ReviewItem
+from reviews.models import PASSING_ON, Answer, Ask, Campaign, Decision, ItemKind, ReviewItem
 from reviews.policies.outcomes import Kind, Outcome, agreed_target, outcome_of, settled
 from reviews.policies.stages import Nobody, Passed, Sees, Stage, Stages
 

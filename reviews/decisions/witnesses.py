@@ -6,8 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from reviews.decisions.answers import PASSING_ON
-from reviews.models import Decision, ReviewItem
+from reviews.models import PASSING_ON, Decision, ReviewItem
 
 
 def witnesses_of(item: ReviewItem) -> set[UUID]:

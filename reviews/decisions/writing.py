@@ -17,13 +17,12 @@ from governance.audit import log
 from governance.kernel.actors import Actor
 from identities.services.ownership import lock_identities
 from identities.services.review_facts import note_review
-from reviews.decisions.answers import KEEPING
 from reviews.decisions.copying import copy_rows
 from reviews.decisions.items import among
 from reviews.decisions.ownership import settle_owner
 from reviews.decisions.recording import before_of
 from reviews.decisions.stages import Final, stages_of
-from reviews.models import Answer, Decision, Order, ReviewItem
+from reviews.models import KEEPING, Answer, Decision, Order, ReviewItem
 from reviews.remediation import Prepared, make_order, order_record, write_orders
 from reviews.states import ITEM_MOVES, ItemState, require_transition
 

@@ -7,11 +7,11 @@ from django import forms
 
 from governance.kernel.permissions import Permission
 from reviews.decisions import answers_for, reason_is_required
-from reviews.decisions.answers import DATED, LONGEST_REASON, PASSING_ON
+from reviews.decisions.answers import DATED, LONGEST_REASON
 from reviews.evidence import Piece
 from reviews.forms.fields import MomentField, PersonField
 from reviews.forms.targets import TargetForm
-from reviews.models import Answer, ReviewItem
+from reviews.models import PASSING_ON, Answer, ReviewItem
 
 
 class AnswerForm(TargetForm):

@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 
-from reviews.decisions.answers import LONGEST_REASON, PASSING_ON
+from reviews.decisions.answers import LONGEST_REASON
 from reviews.forms.fields import PersonField
-from reviews.models import Answer
+from reviews.models import PASSING_ON, Answer
 
 CHOICES = [(answer.value, answer.label) for answer in (Answer.MINE, Answer.NOT_MINE, Answer.RETIRE, Answer.DONT_KNOW)]
 

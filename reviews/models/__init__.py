@@ -6,7 +6,7 @@ from reviews.models.campaign import Campaign
 from reviews.models.delegation import Delegation
 from reviews.models.draft import Draft
 from reviews.models.evidence import Acknowledgement, EvidencePack, PackedOrder, PackState
-from reviews.models.item import Answer, Change, Decision, ItemKind, ReviewItem
+from reviews.models.item import KEEPING, PASSING_ON, Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.measure import CampaignFigures, EstateMeasure
 from reviews.models.order import Order, OrderAction, OrderStage
@@ -21,6 +21,8 @@ from reviews.models.webhook import DeliveryState, OrderTicket, WebhookDelivery, 
 from reviews.models.window import ChangeWindow, Freeze
 
 __all__ = [
+    "KEEPING",
+    "PASSING_ON",
     "Acknowledgement",
     "Answer",
     "Ask",

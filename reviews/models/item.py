@@ -158,6 +158,12 @@ class Answer(models.TextChoices):
     DONT_KNOW = "dont_know", "Don’t know"
 
 
+# Answers that give the question to somebody else and say nothing about the access.
+PASSING_ON = frozenset({Answer.NOT_MINE, Answer.DONT_KNOW})
+# Answers after which what is held stays as it is.
+KEEPING = frozenset({Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP})
+
+
 class Decision(models.Model):
     """One answer, never changed afterwards; taking it back is a later row with `recalls` pointing at it.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from governance.kernel.cells import csv_lines
-from reviews.models import Decision
+from reviews.models import PASSING_ON, Decision
 from reviews.packs.content import ERASED, ROWS_AT_ONCE, Pin, Tally, access_of, when, yes
 
 HEADER = (
@@ -19,7 +19,6 @@ _FIELDS = (
     *("stage", "round", "reason", "until", "digest", "proof", "item__recommendation", "recalled_by__pk", "recalls"),
     *("carries", "generation", "named_person", "item__state", "item__round"),
 )
-PASSING_ON = frozenset({"not_mine", "dont_know"})
 TAKING_AWAY = frozenset({"revoke", "scope_down", "deactivate", "rotate", "retire"})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from governance.kernel.cells import csv_lines
-from reviews.models import Decision, PackedOrder
+from reviews.models import KEEPING, Decision, PackedOrder
 from reviews.packs.content import ERASED, ROWS_AT_ONCE, Pin, Tally, access_of, when
 from reviews.packs.decisions import is_final_answer
 from reviews.packs.remediation import said_of
@@ -14,7 +14,6 @@ HEADER = (
     *("compensating_control", "expires_at", "asked_again"),
 )
 TAKING_AWAY = frozenset({"revoke", "scope_down", "deactivate", "rotate"})
-KEEPING = frozenset({"approve", "approve_until", "keep"})
 NONE_KEPT = "none recorded"
 Row = tuple[Any, ...]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from governance.kernel.cells import csv_lines
+from reviews.models import PASSING_ON
 from reviews.packs.content import ROWS_AT_ONCE, Pin, Tally, access_of, yes
 
 HEADER = (
@@ -17,7 +18,6 @@ HEADER = (
 )
 FALLBACK = frozenset({"fallback", "campaign_manager", "anyone", "nobody"})
 HANDED_ON = frozenset({"delegated", "named", "stand_in"})
-PASSING_ON = frozenset({"not_mine", "dont_know"})
 REACHED = frozenset({"asked", "away"})
 _FIELDS = (
     *("pk", "source_name", "identity_name", "seen__label", "seen__credential", "is_privileged", "resolution"),

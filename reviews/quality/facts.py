@@ -10,11 +10,9 @@ from django.db.models import Case, CharField, Exists, F, Func, OuterRef, Q, Quer
 from django.db.models.functions import MD5, Length, Lower, Trim
 
 from reviews.agreement import AS_GOOD
-from reviews.models import Answer, Campaign, Decision, ItemKind, Viewing
+from reviews.models import KEEPING, PASSING_ON, Answer, Campaign, Decision, ItemKind, Viewing
 
 USES = ("used", "unused", "not_observable")
-PASSING_ON = (Answer.NOT_MINE, Answer.DONT_KNOW)
-APPROVING = (Answer.APPROVE, Answer.APPROVE_UNTIL, Answer.KEEP)
 # What an answer recommends when something should go.
 REDUCING = (Answer.SCOPE_DOWN, Answer.REVOKE, Answer.DEACTIVATE, Answer.ROTATE)
 
@@ -52,7 +50,7 @@ class Given:
 
     @property
     def approves(self) -> bool:
-        return self.answer in APPROVING
+        return self.answer in KEEPING
 
     @property
     def follows(self) -> bool | None:

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import TruncDate
 
-from reviews.models import Answer, Campaign, DeadlinePolicy, Decision, ReviewItem
+from reviews.models import PASSING_ON, Answer, Campaign, DeadlinePolicy, Decision, ReviewItem
 from reviews.states import ItemState
 
 Figures = dict[str, Any]
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
-PASSING_ON = (Answer.NOT_MINE, Answer.DONT_KNOW)
 # Who gave the answer that stands: one person, several by a strategy, the deadline's policy, or an earlier decision.
 PERSON, SEVERAL, SILENCE, CARRIED = "person", "several", "silence", "carried"
 AUTHORS = (PERSON, SEVERAL, SILENCE, CARRIED)

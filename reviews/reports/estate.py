@@ -23,14 +23,13 @@ from governance.kernel.permissions import Permission
 from identities.models import GrantVersion, Identity, IdentityStatus, Source
 from identities.selectors.sources import freshness_of
 from reviews.campaigns.snapshot import uses_of, windows_of
-from reviews.models import Answer, DeadlinePolicy, Decision, EstateMeasure
+from reviews.models import PASSING_ON, DeadlinePolicy, Decision, EstateMeasure
 from reviews.recommend import RULE_VERSION, GrantFacts, Seen, Window, recommend
 from reviews.reports.clock import zone_for
 from reviews.reports.excess import CONTAINED, REDUCING, TOO_MUCH, UNKNOWN, state_of
 
 CHUNK = 500
 NOT_TODAY = ("stale", "never_read")
-PASSING_ON = (Answer.NOT_MINE, Answer.DONT_KNOW)
 _LOCK = "hashtextextended('reviews.measure_estate', 0)"
 _LATELY = {"reviewed_90": timedelta(days=90), "reviewed_365": timedelta(days=365)}
 

@@ -15,12 +15,11 @@ from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import StaleItem, decide, drop_draft, list_drafts, reassign_item, recall
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.drafts import why_stale
 from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
-from reviews.models import Answer, Decision, Draft, ItemKind, ReviewItem
+from reviews.models import PASSING_ON, Answer, Decision, Draft, ItemKind, ReviewItem
 from reviews.quality import note_showing
 from reviews.remediation import others_of, prepare
 from reviews.selectors import access_decision, access_item, list_decisions

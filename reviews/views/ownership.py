@@ -22,11 +22,10 @@ from identities.selectors.inventory import access_identity
 from identities.services.identities import assign_owner, require_editor
 from reviews.campaigns.suggesting import last_confirmed, suggestions_for
 from reviews.decisions import decide
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.forms.answers import ReassignForm
 from reviews.forms.ownership import OwnershipForm
-from reviews.models import Answer, ItemKind, ReviewItem
+from reviews.models import PASSING_ON, Answer, ItemKind, ReviewItem
 from reviews.quality import note_showing
 from reviews.selectors import access_item, explain_resolution, list_decisions
 from reviews.views import workbench

@@ -15,11 +15,10 @@ from governance.people.access import MAIL_LINK
 from governance.people.models import User
 from identities.models import CredentialKind, Environment, Revocability
 from reviews.decisions import SelfReview, answers_for, reason_is_required
-from reviews.decisions.answers import PASSING_ON
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of, standing_votes
-from reviews.models import Answer, Decision, ItemKind, Order, ReviewItem
+from reviews.models import PASSING_ON, Answer, Decision, ItemKind, Order, ReviewItem
 from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions
 from reviews.states import UNSENT_ORDERS, CampaignState, ItemState, OrderState

@@ -40,9 +40,8 @@ from reviews.campaigns.closing import close_due_campaigns
 from reviews.campaigns.opening import open_campaign
 from reviews.campaigns.repinning import repin_item
 from reviews.decisions import decide, reassign_item, recall, reroute_orphaned_items
-from reviews.decisions.answers import KEEPING, PASSING_ON
 from reviews.decisions.items import UNDECIDED
-from reviews.models import Answer, Ask, Campaign, Decision, Order, ReviewItem
+from reviews.models import KEEPING, PASSING_ON, Answer, Ask, Campaign, Decision, Order, ReviewItem
 from reviews.states import (
     CAMPAIGN_MOVES,
     ITEM_MOVES,
