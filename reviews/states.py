@@ -109,6 +109,10 @@ ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
     O.SETTLED: frozenset(),
 }
 
+# Reviews that take no more answers, and those of them that came to their end instead of being called off.
+OVER_CAMPAIGNS = frozenset({C.CLOSED, C.COMPLETED, C.CANCELLED})
+ENDED_CAMPAIGNS = frozenset({C.CLOSED, C.COMPLETED})
+
 SETTLED_ORDERS = frozenset({O.VERIFIED, O.RECALLED, O.RESTORED, O.SETTLED})
 UNSENT_ORDERS = frozenset({O.AWAITING_SECOND, O.PLANNED, O.TASK})
 AWAITING_VERIFICATION = frozenset({O.WATCHING, O.APPLIED, O.PARTIAL, O.STILL_EFFECTIVE, O.SESSIONS_REMAIN, O.TASK})

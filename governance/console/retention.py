@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from governance.audit.erasure import Preview, erase_person, preview_erasure
 from governance.audit.holds import lift_hold, list_holds, place_hold
 from governance.audit.models import LegalHold
 from governance.audit.retention import Due, RetentionRefused, find_due, list_archives
+from governance.console.trail_filter import midnight
 from governance.console.trail_objects import url_of
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError
@@ -115,8 +115,8 @@ def hold_place(request: HttpRequest) -> HttpResponse:
         place_hold(
             kind=given["kind"],
             subject_id="" if is_time else given["subject_id"],
-            since=_midnight(given["since"]) if is_time else None,
-            until=_midnight(given["until"]) if is_time else None,
+            since=midnight(given["since"]) if is_time else None,
+            until=midnight(given["until"]) if is_time else None,
             reason=given["reason"],
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
@@ -206,10 +206,6 @@ def _subject_id(text: str) -> str:
         return str(person.pk) if person else ""
     found = UUID_IN_TEXT.search(text)
     return found[0].lower() if found else ""
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, UTC) if day else None
 
 
 def _hold_rows(holds: Iterable[LegalHold]) -> list[HoldRow]:

@@ -68,8 +68,8 @@ def criteria(given: dict[str, Any]) -> dict[str, Any]:
         "outcome": given["outcome"],
         "request_id": given["request"],
         "reason": given["reason"],
-        "since": _midnight(given["since"]),
-        "until": _midnight(given["until"] + timedelta(days=1)) if given["until"] else None,
+        "since": midnight(given["since"]),
+        "until": midnight(given["until"] + timedelta(days=1)) if given["until"] else None,
     }
 
 
@@ -109,5 +109,6 @@ def _actor_id(text: str) -> str:
     return str(person.pk) if person else "nobody"
 
 
-def _midnight(day: date | None) -> datetime | None:
+def midnight(day: date | None) -> datetime | None:
+    """When a day begins, in UTC; None for no day."""
     return datetime.combine(day, time.min, UTC) if day else None

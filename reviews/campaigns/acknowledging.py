@@ -25,9 +25,8 @@ from reviews.campaigns.closing import require_campaign_manager
 from reviews.campaigns.opening import campaign_subject
 from reviews.models import PASSING_ON, Acknowledgement, Campaign, Decision, Order, ReviewItem
 from reviews.policies.signing import Signing
-from reviews.states import SETTLED_ORDERS, CampaignState
+from reviews.states import ENDED_CAMPAIGNS, SETTLED_ORDERS
 
-OVER = (CampaignState.CLOSED, CampaignState.COMPLETED)
 LONGEST_STATEMENT = 4_000
 # Handing a question on decides nothing in it.
 
@@ -78,7 +77,7 @@ def acknowledge(
         locked = Campaign.objects.select_for_update().filter(pk=campaign.pk).first()
         if locked is None:
             raise NotFound("There is no such review.")
-        if locked.state not in OVER:
+        if locked.state not in ENDED_CAMPAIGNS:
             raise NotOver(f"“{locked.name}” is {locked.state}; its result can be signed when it is closed.")
         numbers = numbers_of(locked)
         if seen is not None and seen != fingerprint(numbers):

@@ -21,11 +21,10 @@ from reviews.campaigns.closing import require_campaign_manager
 from reviews.campaigns.silent import first_of, rounds_of, silent_items
 from reviews.models import Campaign, Decision
 from reviews.policies.rounds import MOST_ROUNDS, Rounds
-from reviews.states import CampaignState, ItemState
+from reviews.states import ENDED_CAMPAIGNS, CampaignState, ItemState
 
 logger = structlog.get_logger(__name__)
 SCHEDULER = system_actor("scheduler")
-OVER = (CampaignState.CLOSED, CampaignState.COMPLETED)
 
 
 # The table of the deadline answered instead of a person.
@@ -63,7 +62,7 @@ def ask_again(*, campaign: Campaign, actor: Actor, now: datetime) -> Campaign:
     Raises Forbidden, NotOver, NothingSilent, AskedAgain, TooManyRounds.
     """
     require_campaign_manager(campaign, actor)
-    if campaign.state not in OVER:
+    if campaign.state not in ENDED_CAMPAIGNS:
         raise NotOver("Only a review that has closed can be asked again.", state=str(campaign.state))
     if campaign.round > MOST_ROUNDS:
         raise TooManyRounds(f"After {MOST_ROUNDS} further rounds somebody has to decide.")
@@ -84,7 +83,7 @@ def ask_again(*, campaign: Campaign, actor: Actor, now: datetime) -> Campaign:
 
 def start_due_rounds(*, now: datetime) -> int:
     """Ask again where the review's own rules say so. Returns how many rounds were drafted; twice changes nothing."""
-    waiting = Campaign.objects.filter(state__in=OVER, policy__rounds__automatic__gt=0)
+    waiting = Campaign.objects.filter(state__in=ENDED_CAMPAIGNS, policy__rounds__automatic__gt=0)
     started = 0
     for campaign in waiting.order_by("closed_at", "pk"):
         wants_more = campaign.round <= Rounds.from_json(campaign.policy["rounds"]).automatic

@@ -5,11 +5,11 @@ next builder begins anew from the same pin and comes to the same bytes. Taking a
 written only under the attempt that was taken: a builder that comes back late finds somebody else's number.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -148,18 +148,15 @@ def _write(pack: EvidencePack) -> _Written:
     pinned = Pin.of(pack)
     with places.draft_of(places.file_of(pack)) as draft:
         manifest = _pack_into(draft, pinned, _Progress(pack, _expected(pinned)))
-        written = _Written(draft.stat().st_size, _hash_of(draft), sha256(manifest.encode()).hexdigest())
+        written = _Written(draft.stat().st_size, _hash_of(draft), hashlib.sha256(manifest.encode()).hexdigest())
         if not _is_ours(pack).exists():
             raise Overtaken
     return written
 
 
 def _hash_of(path: Path) -> str:
-    summary = sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            summary.update(piece)
-    return summary.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pack_into(path: Path, pinned: Pin, progress: "_Progress") -> str:

@@ -17,9 +17,8 @@ from identities.services.request_keys import Once, remember, require_new
 from reviews.models import Campaign, EvidencePack, PackState
 from reviews.packs import places
 from reviews.selectors import access_campaign
-from reviews.states import CampaignState
+from reviews.states import OVER_CAMPAIGNS
 
-OVER = (CampaignState.CLOSED, CampaignState.COMPLETED, CampaignState.CANCELLED)
 MAY_TAKE_OUT = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.AUDITOR)
 SCOPE = "audit:read"
 
@@ -57,7 +56,7 @@ def request_pack(
         if once is not None:
             require_new(once)
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
-        if locked.state not in OVER:
+        if locked.state not in OVER_CAMPAIGNS:
             raise NotOver(f"“{locked.name}” is {locked.state}. Its evidence can be packed when it has ended.")
         pack = locked.packs.filter(state=PackState.WAITING, size=None).first() or _write(locked, actor, now)
         if is_queued:

@@ -9,10 +9,10 @@ from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import TruncDate
 
 from reviews.models import PASSING_ON, Answer, Campaign, DeadlinePolicy, Decision, ReviewItem
+from reviews.selectors import UNDECIDED
 from reviews.states import ItemState
 
 Figures = dict[str, Any]
-UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
 # Who gave the answer that stands: one person, several by a strategy, the deadline's policy, or an earlier decision.
 PERSON, SEVERAL, SILENCE, CARRIED = "person", "several", "silence", "carried"
 AUTHORS = (PERSON, SEVERAL, SILENCE, CARRIED)

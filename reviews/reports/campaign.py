@@ -31,7 +31,7 @@ from reviews.reports.burndown import burn_down
 from reviews.reports.excess import excess_of
 from reviews.reports.removal import removal_times
 from reviews.reports.removed import removed_by
-from reviews.states import CampaignState, OrderState
+from reviews.states import OVER_CAMPAIGNS, CampaignState, OrderState
 
 FORMAT = 1
 # Raised whenever the arithmetic of what is kept changes; older rows are then counted anew.
@@ -43,7 +43,6 @@ COUNTED_EVERY = timedelta(minutes=15)
 OLDEST_WHILE_RUNNING = timedelta(hours=1)
 RUNNING = (CampaignState.OPEN, CampaignState.CLOSING)
 # From here on people's answers do not change.
-OVER = (CampaignState.CLOSED, CampaignState.COMPLETED, CampaignState.CANCELLED)
 
 
 def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Figures:
@@ -54,7 +53,7 @@ def campaign_report(campaign: Campaign, *, now: datetime, zone: ZoneInfo) -> Fig
     docs/reports.md.
     """
     kept = kept_figures(campaign, now)
-    is_over = campaign.state in OVER
+    is_over = campaign.state in OVER_CAMPAIGNS
     if kept and is_over:
         settled = kept.figures
     else:
@@ -124,12 +123,12 @@ def answer_figures(campaign: Campaign, *, until: datetime) -> Figures:
 
 def kept_figures(campaign: Campaign, now: datetime) -> CampaignFigures | None:
     """What was counted by the present arithmetic: after the last answer, or lately where a large review still runs."""
-    if campaign.state not in OVER and not _is_large(campaign):
+    if campaign.state not in OVER_CAMPAIGNS and not _is_large(campaign):
         return None
     kept = _counted().filter(campaign=campaign).first()
     if kept is None:
         return None
-    if campaign.state in OVER:
+    if campaign.state in OVER_CAMPAIGNS:
         return kept if campaign.closed_at is not None and kept.until >= campaign.closed_at else None
     return kept if now - kept.until < OLDEST_WHILE_RUNNING else None
 
@@ -140,7 +139,7 @@ def keep_due_figures(*, now: datetime) -> int:
     Leaves no audit record: it says nothing that the trail does not say, and may be thrown away and done again.
     """
     done = _counted().filter(until__gte=F("campaign__closed_at")).values("campaign")
-    over = Campaign.objects.filter(state__in=OVER, opened_at__isnull=False, closed_at__isnull=False)
+    over = Campaign.objects.filter(state__in=OVER_CAMPAIGNS, opened_at__isnull=False, closed_at__isnull=False)
     due = list(over.exclude(pk__in=done).order_by("closed_at")[:MOST_KEPT_AT_ONCE])
     lately = _counted().filter(until__gt=now - COUNTED_EVERY).values("campaign")
     running = Campaign.objects.filter(state__in=RUNNING).exclude(pk__in=lately)

@@ -20,12 +20,11 @@ from reviews.reports.campaign import KEPT_VERSION, Figures
 from reviews.reports.estate import COLUMNS
 from reviews.reports.period import Period
 from reviews.selectors import list_campaigns
-from reviews.states import STOPPED_ORDERS, CampaignState, OrderState
+from reviews.states import ENDED_CAMPAIGNS, STOPPED_ORDERS, CampaignState, OrderState
 
 FORMAT = 1
 STUCK = (*sorted(STOPPED_ORDERS), OrderState.PARTIAL, OrderState.STILL_EFFECTIVE, OrderState.SESSIONS_REMAIN)
 # What was called off proves nothing about how reviews end.
-ENDED = (CampaignState.CLOSED, CampaignState.COMPLETED)
 RUNNING = (CampaignState.OPENING, CampaignState.OPEN, CampaignState.CLOSING)
 # How old a measure may be and still speak for today.
 LATELY = timedelta(days=7)
@@ -85,7 +84,7 @@ def _now(now: datetime) -> Figures:
 
 def _kept(period: Period) -> Any:
     return CampaignFigures.objects.filter(
-        campaign__state__in=ENDED,
+        campaign__state__in=ENDED_CAMPAIGNS,
         campaign__closed_at__gte=period.starts_at,
         campaign__closed_at__lt=period.ends_at,
         version=KEPT_VERSION,
@@ -98,7 +97,7 @@ def _reviews(period: Period) -> Figures:
     counts = Campaign.objects.filter(
         opened_at__isnull=False, closed_at__gte=period.starts_at, closed_at__lt=period.ends_at
     ).aggregate(
-        ended=Count("pk", filter=Q(state__in=ENDED)),
+        ended=Count("pk", filter=Q(state__in=ENDED_CAMPAIGNS)),
         called_off=Count("pk", filter=Q(state=CampaignState.CANCELLED)),
     )
     rows = list(_kept(period).values_list("figures", flat=True))

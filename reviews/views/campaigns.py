@@ -22,7 +22,7 @@ from reviews.campaigns.closing import (
     release_campaign,
     require_campaign_manager,
 )
-from reviews.campaigns.rounds import OVER, ask_again, list_rounds
+from reviews.campaigns.rounds import ask_again, list_rounds
 from reviews.campaigns.silent import silent_items
 from reviews.forms.campaigns import CancelForm, ReleaseForm
 from reviews.forms.fields import show_refusal
@@ -43,7 +43,7 @@ from reviews.selectors import (
     order_progress,
     standing_answers,
 )
-from reviews.states import CAMPAIGN_MOVES, CampaignState, ItemState
+from reviews.states import CAMPAIGN_MOVES, ENDED_CAMPAIGNS, CampaignState, ItemState
 from reviews.views.deadlines import deadline_rows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
@@ -247,10 +247,10 @@ def _progress(campaign: Campaign) -> dict[str, Any]:
 
 def _rounds(campaign: Campaign, manages: bool) -> dict[str, Any]:
     """The rounds of this review, and whether it can be asked again from here."""
-    if campaign.state not in OVER and campaign.first_round_id is None:
+    if campaign.state not in ENDED_CAMPAIGNS and campaign.first_round_id is None:
         return {"rounds": [], "silent": 0, "may_ask_again": False}
     rounds = list_rounds(campaign)
-    silent = silent_items(campaign).count() if campaign.state in OVER else 0
+    silent = silent_items(campaign).count() if campaign.state in ENDED_CAMPAIGNS else 0
     is_last = rounds[-1].pk == campaign.pk
     return {
         "rounds": rounds if len(rounds) > 1 else [],

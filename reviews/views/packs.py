@@ -15,7 +15,6 @@ from governance.web.downloads import file_download
 from governance.web.htmx import render_page
 from reviews import packs
 from reviews.campaigns.acknowledging import (
-    OVER,
     acknowledge,
     fingerprint,
     has_reviewed,
@@ -28,9 +27,9 @@ from reviews.campaigns.closing import require_campaign_manager
 from reviews.forms.fields import show_refusal
 from reviews.forms.signing import AcknowledgeForm
 from reviews.models import Campaign, EvidencePack, PackState
-from reviews.packs.requesting import OVER as PACKABLE
 from reviews.policies.signing import Signing
 from reviews.selectors import access_campaign
+from reviews.states import ENDED_CAMPAIGNS, OVER_CAMPAIGNS
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
@@ -100,7 +99,7 @@ def _show(
         "campaign": campaign,
         "packs": [(pack, _progress(pack)) for pack in found],
         "is_moving": any(pack.state in UNDER_WAY for pack in found),
-        "may_pack": campaign.state in PACKABLE,
+        "may_pack": campaign.state in OVER_CAMPAIGNS,
         "refusal": refusal,
         "tabs": review_tabs(request.actor, ""),
         **_acknowledgement(request, campaign, form),
@@ -122,7 +121,7 @@ def _progress(pack: EvidencePack) -> dict[str, int] | None:
 
 def _acknowledgement(request: PageRequest, campaign: Campaign, form: AcknowledgeForm | None) -> dict[str, Any]:
     """What was signed, whether it is still so, and whether this person may sign."""
-    if campaign.state not in OVER:
+    if campaign.state not in ENDED_CAMPAIGNS:
         return {"signed": None, "may_sign": False, "is_over": False}
     numbers, signed = numbers_of(campaign), latest_acknowledgement(campaign)
     initial = {"statement": usual_statement(campaign, numbers), "seen": fingerprint(numbers)}
