@@ -11,6 +11,7 @@ from identities.models.identity import (
     IdentityVersion,
     TrustRelation,
 )
+from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
@@ -36,9 +37,13 @@ __all__ = [
     "GrantVersion",
     "Identity",
     "IdentityKind",
+    "IdentityPosture",
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "PostureBox",
+    "PosturePolicy",
+    "PostureVersion",
     "RequestKey",
     "Revocability",
     "SavedView",
