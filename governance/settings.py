@@ -173,6 +173,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "reviews.close_due_campaigns": 10,
         "reviews.drain_orders": 5,
         "reviews.expire_due_approvals": 10,
+        "reviews.end_due_access": 10,
         "reviews.send_due_mail": 10,
         "reviews.send_due_notices": 5,
         "reviews.reroute_items": 30,
@@ -418,5 +419,9 @@ REVIEW_MIN_INTERVAL_SECONDS = env.int("REVIEW_MIN_INTERVAL_SECONDS", default=360
 REVIEW_MIN_OBSERVED_DAYS = env.int("REVIEW_MIN_OBSERVED_DAYS", default=30)
 # Whether it is noted when a person opens or drafts a question that is theirs, for the numbers on how reviews are done.
 REVIEW_NOTE_VIEWINGS = env.bool("REVIEW_NOTE_VIEWINGS", default=True)
+# Access on request: how long it may hold, how long in an emergency, and how long people have to answer.
+ACCESS_REQUEST_MINUTES = env.int("ACCESS_REQUEST_MINUTES", default=30 * 24 * 60)
+ACCESS_EMERGENCY_MINUTES = env.int("ACCESS_EMERGENCY_MINUTES", default=60)
+ACCESS_REQUEST_ANSWER_HOURS = env.int("ACCESS_REQUEST_ANSWER_HOURS", default=24)
 # The clock on which reports say days and hours, unless the reader asks for another or the schedule has its own.
 REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")

@@ -15,6 +15,7 @@ from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
 from identities.views import (
     access,
+    agent_matrix,
     bulk,
     grants,
     history,
@@ -22,6 +23,7 @@ from identities.views import (
     identities,
     identity_edit,
     identity_page,
+    playground,
     runs,
     saved_views,
     source_actions,
@@ -49,6 +51,8 @@ urlpatterns = [
     path("history/who-could.csv", history_export.who_could_csv, name="who_could_csv"),
     path("history/who-could.json", history_export.who_could_json, name="who_could_json"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
+    path("playground/", playground.playground, name="playground"),
+    path("playground/agents/", agent_matrix.agent_matrix, name="agent_matrix"),
     path("saved-views/", saved_views.saved_view_list, name="saved_view_list"),
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),

@@ -184,6 +184,26 @@ class Verb(StrEnum):
     BRAKE_BUDGET_SET = "brake.budget_set", "A source got its own budget for changes per hour, or lost it."
     ORDER_TICKET_LINKED = "order.ticket_linked", "Another system keeps a ticket for an order; its reference was noted."
 
+    # access on request
+    ACCESS_REQUEST_MADE = "access_request.made", "Somebody asked that an identity may do something for a while."
+    ACCESS_REQUEST_EMERGENCY_GRANTED = (
+        "access_request.emergency_granted",
+        "Access was asked for in an emergency, and holds at once for the shortest time.",
+    )
+    ACCESS_REQUEST_GRANTED = "access_request.granted", "Somebody independent granted access that was asked for."
+    ACCESS_REQUEST_DENIED = "access_request.denied", "Somebody independent refused access that was asked for."
+    ACCESS_REQUEST_CANCELLED = "access_request.cancelled", "Whoever had asked for access took the request back."
+    ACCESS_REQUEST_LAPSED = "access_request.lapsed", "Nobody answered a request for access in time."
+    ACCESS_REQUEST_ENDED = "access_request.ended", "Access on request ended, by its date or early."
+    ACCESS_REQUEST_END_VERIFIED = (
+        "access_request.end_verified",
+        "The decision point was asked after the end, and its answer noted.",
+    )
+    ACCESS_REQUEST_LOOKED_AT = (
+        "access_request.looked_at",
+        "After an emergency, somebody independent noted whether it was one.",
+    )
+
     # webhooks
     WEBHOOK_CREATED = "webhook.created", "An address of another system was added that is told what happens here."
     WEBHOOK_CHANGED = "webhook.changed", "A webhook's address, name or choice of events changed."

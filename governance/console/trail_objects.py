@@ -33,6 +33,7 @@ KINDS = {
         ObjectKind("item", "Question", "reviews:item_detail"),
         ObjectKind("delegation", "Delegation"),
         ObjectKind("order", "Order", "reviews:order_detail"),
+        ObjectKind("access_request", "Request for access", "reviews:access_request_detail"),
         ObjectKind("brake", "Brake", "reviews:brake_detail"),
         ObjectKind("change_window", "Change window"),
         ObjectKind("freeze", "Freeze"),

@@ -45,6 +45,7 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "people:provision": "Keep people and teams in step with a directory (SCIM), and nothing else.",
     "metrics:read": "Read figures about how the installation does, for monitoring.",
     "pdp:decide": "Ask for access decisions.",
+    "access:request": "Ask that an identity may do something for a while; people answer.",
     "clients:narrow": "Withhold scopes from API tokens and switch sources off.",
     "clients:restore": "Give back what was withheld from API tokens, and switch sources on again.",
 }

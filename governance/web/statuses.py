@@ -51,6 +51,11 @@ STATUSES = {
     "expired": Look("danger", "calendar-x", "Expired"),
     "expiring": Look("warn", "hourglass", "Expiring"),
     "revoked": Look("neutral", "ban", "Revoked"),
+    # access on request
+    "granted": Look("success", "key", "Holds"),
+    "denied": Look("danger", "circle-x", "Refused"),
+    "lapsed": Look("neutral", "calendar-x", "Nobody answered"),
+    "ended": Look("neutral", "lock", "Ended"),
     # campaigns and items
     "draft": Look("neutral", "pencil", "Draft"),
     "opening": Look("info", "loader", "Opening"),
