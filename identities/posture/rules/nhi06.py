@@ -10,12 +10,11 @@ from identities.posture.rules.reading import flag, members, text
 from identities.posture.rules.rule import Rule
 from identities.posture.rules.subjects import claims_of, immutable_claims, is_loose
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
-from identities.posture.storage import kind_of_storage
 
 OWASP = "NHI6:2025"
 CLOUDS = frozenset({"aws", "azure", "gcp"})
-# CI systems that give out tokens which these clouds trust.
-CI_STORES = frozenset({"masked_ci_var", "unmasked_ci_var"})
+# How sources begin what they say about a place in a pipeline, whose runner could federate instead.
+CI_STORES = ("masked_ci_var", "unmasked_ci_var", "ci_var", "ci variable", "ci secret")
 _CLOUD_KEYS = frozenset({"access_key", "client_secret", "api_key"})
 
 
@@ -40,20 +39,19 @@ def _loose_one(trust: TrustFacts) -> Verdict:
 def _key_in_ci(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     if judged.facts.source.kind not in CLOUDS:
         return [not_applicable("no_cloud")]
-    return each_credential(judged.facts, _key_in_ci_one)
+    return each_credential(judged.facts, lambda credential: _key_in_ci_one(credential, policy))
 
 
-def _key_in_ci_one(credential: CredentialFacts) -> Verdict:
+def _key_in_ci_one(credential: CredentialFacts, policy: Policy) -> Verdict:
     if credential.kind not in _CLOUD_KEYS:
         return not_applicable("no_cloud_key", of=credential.id)
     if isinstance(credential.storage, Missing):
         return not_known(lacking(storage=credential.storage), of=credential.id)
-    kind = kind_of_storage(credential.storage)
-    if kind is None:
-        return unknown("storage_unknown", of=credential.id, storage=credential.storage)
-    if kind in CI_STORES:
+    if credential.storage.lower().startswith(CI_STORES):
         return failed(of=credential.id, storage=credential.storage)
-    return passed(of=credential.id, storage=credential.storage)
+    if policy.lists.is_sanctioned(credential.storage) or policy.lists.is_unsanctioned(credential.storage):
+        return passed(of=credential.id, storage=credential.storage)
+    return unknown("storage_unknown", of=credential.id, storage=credential.storage)
 
 
 def _untrusted_code(judged: Judged, policy: Policy) -> Sequence[Verdict]:
