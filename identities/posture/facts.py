@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.selectors.hop import Hop
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -143,18 +145,6 @@ class UseFacts:
     interactive_at: datetime | Missing | None
     callers: int | Missing
     environments: frozenset[str] | Missing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
-
-    identity_id: UUID
-    name: str
-    via: str
-    is_conditional: bool
-    grant_id: UUID | None = None
-    environment: str | Missing = Missing("not_told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
