@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.claims import claims_of
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import WRITING, each_credential, each_trust, known_environment, named, unread
 from identities.posture.rules.reading import words
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import claims_of
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
 OWASP = "NHI8:2025"
