@@ -30,18 +30,25 @@ class ExposureRange(Protocol):
     def is_assessable(self) -> bool: ...
 
 
-class Policy(Protocol):
-    """The numbers of the policy in force that rules use. thresholds: days and hours by name (`thresholds.DEFAULTS`).
+class WordLists(Protocol):
+    """Which words stand for good and bad places and methods."""
 
-    required_assurance: level by band. bands: the lowest score of each.
-    """
+    @property
+    def deprecated_methods(self) -> frozenset[str]: ...
+    def is_sanctioned(self, storage: str) -> bool: ...
+    def is_unsanctioned(self, storage: str) -> bool: ...
+
+
+class Policy(Protocol):
+    """What rules ask of the policy in force (`identities.posture.policy.Policy` is one), without its database."""
 
     @property
     def thresholds(self) -> Mapping[str, int]: ...
     @property
-    def bands(self) -> Mapping[str, float]: ...
-    @property
     def required_assurance(self) -> Mapping[str, int]: ...
+    @property
+    def lists(self) -> WordLists: ...
+    def band_of(self, exposure: float) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

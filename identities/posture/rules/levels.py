@@ -3,13 +3,11 @@
 from identities.posture.rules.judged import ExposureRange, Policy
 
 
-def band_of(score: float, policy: Policy) -> str:
-    """The band of a score: the highest whose lowest score it reaches."""
-    reached = [(lowest, name) for name, lowest in policy.bands.items() if score >= lowest]
-    return max(reached)[1]
-
-
-def required_levels(exposure: ExposureRange, policy: Policy) -> tuple[int, int]:
+def required_levels(exposure: ExposureRange, policy: Policy, *, is_just_in_time: bool) -> tuple[int, int]:
     """What is demanded at least and at most, because the exposure may be a range over several bands."""
-    required = policy.required_assurance
-    return required[band_of(exposure.low, policy)], required[band_of(exposure.high, policy)]
+    low, high = (_required(policy.band_of(score), policy, is_just_in_time) for score in (exposure.low, exposure.high))
+    return low, high
+
+
+def _required(band: str, policy: Policy, is_just_in_time: bool) -> int:
+    return policy.required_assurance["critical_just_in_time" if band == "critical" and is_just_in_time else band]

@@ -12,7 +12,6 @@ from identities.posture.rules.reading import entries, flag, is_keyless, moment, 
 from identities.posture.rules.rule import Rule
 from identities.posture.rules.thresholds import limit
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
-from identities.posture.storage import SANCTIONED, UNSANCTIONED, kind_of_storage
 
 OWASP = "NHI2:2025"
 
@@ -25,7 +24,7 @@ def _exposed(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 def _exposed_one(credential: CredentialFacts, now: datetime, policy: Policy) -> Verdict:
     if is_keyless(credential):
         return not_applicable("keyless", of=credential.id)
-    leaks = _leaks(credential)
+    leaks = _leaks(credential, policy)
     if isinstance(leaks, str):
         return unknown(leaks, of=credential.id)
     if leaks:
@@ -41,12 +40,12 @@ def _exposed_one(credential: CredentialFacts, now: datetime, policy: Policy) -> 
     return unknown(reason, of=credential.id) if reason else passed(of=credential.id)
 
 
-def _leaks(credential: CredentialFacts) -> list[Mapping[str, Any]] | str:
+def _leaks(credential: CredentialFacts, policy: Policy) -> list[Mapping[str, Any]] | str:
     """Findings of scanners outside sanctioned stores, or why there can be none to see."""
     found = entries(credential.attributes, "leaks")
     if isinstance(found, Missing):
         return "no_scanner" if found.reason == "not_reported" else "leaks_malformed"
-    return [leak for leak in found if kind_of_storage(str(leak.get("where", ""))) not in SANCTIONED]
+    return [leak for leak in found if not policy.lists.is_sanctioned(str(leak.get("where", "")))]
 
 
 def _unscanned(attributes: Mapping[str, Any], now: datetime, policy: Policy) -> str:
@@ -65,7 +64,7 @@ def _not_rotated(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 def _not_rotated_one(credential: CredentialFacts, now: datetime, policy: Policy) -> Verdict:
     if is_keyless(credential):
         return not_applicable("keyless", of=credential.id)
-    leaks = _leaks(credential)
+    leaks = _leaks(credential, policy)
     if isinstance(leaks, str):
         return unknown(leaks, of=credential.id)
     if not leaks:
@@ -94,21 +93,20 @@ def _time_to_rotate(leak: Mapping[str, Any], policy: Policy) -> Any:
 
 
 def _storage(judged: Judged, policy: Policy) -> Sequence[Verdict]:
-    return each_credential(judged.facts, _storage_one)
+    return each_credential(judged.facts, lambda credential: _storage_one(credential, policy))
 
 
-def _storage_one(credential: CredentialFacts) -> Verdict:
+def _storage_one(credential: CredentialFacts, policy: Policy) -> Verdict:
     if is_keyless(credential):
         return not_applicable("keyless", of=credential.id)
     if isinstance(credential.storage, Missing) or not credential.storage:
         missing = credential.storage if isinstance(credential.storage, Missing) else Missing("not_reported")
         return not_known(lacking(storage=missing), of=credential.id)
-    kind = kind_of_storage(credential.storage)
-    if kind is None:
-        return unknown("storage_unknown", of=credential.id, storage=credential.storage)
-    if kind in UNSANCTIONED:
-        return failed(of=credential.id, storage=credential.storage, kind=kind)
-    return passed(of=credential.id, storage=credential.storage)
+    if policy.lists.is_unsanctioned(credential.storage):
+        return failed(of=credential.id, storage=credential.storage)
+    if policy.lists.is_sanctioned(credential.storage):
+        return passed(of=credential.id, storage=credential.storage)
+    return unknown("storage_unknown", of=credential.id, storage=credential.storage)
 
 
 def _scanned(judged: Judged, policy: Policy) -> Sequence[Verdict]:

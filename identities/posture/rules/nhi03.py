@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import WRITING, each_trust, named, privileged, unread
 from identities.posture.rules.reading import is_keyless, members, moment, text, words
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import is_any, is_platform_service
 from identities.posture.rules.thresholds import limit
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
@@ -98,9 +98,10 @@ def _confused_deputy(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 
 
 def _deputy(trust: TrustFacts, own: tuple[str, ...] | Missing) -> Verdict:
-    if is_platform_service(trust.issuer):
+    judged = subject_looseness(trust.issuer, trust.subject)
+    if judged.issuer is IssuerSort.PLATFORM:
         return not_applicable("platform_service", of=trust.id)
-    if trust.conditions or (trust.audience and not is_any(trust.subject)):
+    if trust.conditions or (trust.audience and judged.looseness is not Looseness.ANY):
         return passed(of=trust.id, conditions=sorted(trust.conditions))
     account = trust.issuer.removeprefix("AWS account ")
     if not isinstance(own, Missing) and account in own:

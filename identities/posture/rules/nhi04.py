@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from identities.posture.application import classes_in_reach, implies_everything
+from identities.posture.rules.application import classes_in_reach, implies_everything
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
@@ -12,17 +12,12 @@ from identities.posture.rules.parts import each_credential, known_environment, p
 from identities.posture.rules.reading import SIGNING, flag, is_keyless, members, text, words
 from identities.posture.rules.rule import Rule
 from identities.posture.rules.severity import reaches_production
-from identities.posture.rules.thresholds import limit
+from identities.posture.rules.thresholds import limit, number
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
 OWASP = "NHI4:2025"
-DEPRECATED = frozenset({
-    "oauth_implicit", "ropc", "oauth1", "app_password", "basic_password", "ntlm", "ntlmv1", "unsigned_saml",
-    "anonymous", "md5_password", "plaintext_password", "trust",
-})  # fmt: skip
 WEAK_SIGNATURES = frozenset({"sha1", "md5"})
 WEAK_TRANSPORT = frozenset({"none", "ssl2", "ssl3", "tls1.0", "tls1.1"})
-SMALLEST_RSA = 2048
 # Where a workload runs → what would prove it without a secret.
 KEYLESS_AT = {
     "ec2": "instance profile", "ecs": "task role", "lambda": "execution role", "eks": "pod identity",
@@ -35,11 +30,11 @@ KEYS_ONLY = frozenset({"saas", "on_premises", "appliance", "desktop"})
 
 
 def _deprecated(judged: Judged, policy: Policy) -> Sequence[Verdict]:
-    return each_credential(judged.facts, _deprecated_one)
+    return each_credential(judged.facts, lambda credential: _deprecated_one(credential, policy))
 
 
-def _deprecated_one(credential: CredentialFacts) -> Verdict:
-    found = _weaknesses(credential)
+def _deprecated_one(credential: CredentialFacts, policy: Policy) -> Verdict:
+    found = _weaknesses(credential, policy)
     if found:
         return failed(of=credential.id, weak=found, last_used_at=_known(credential.last_used_at))
     needed: dict[str, object] = {"method": credential.method}
@@ -51,11 +46,12 @@ def _deprecated_one(credential: CredentialFacts) -> Verdict:
     return not_known(missing, of=credential.id) if missing else passed(of=credential.id, method=credential.method)
 
 
-def _weaknesses(credential: CredentialFacts) -> list[str]:
-    found = [f"method {credential.method}"] if credential.method in DEPRECATED else []
+def _weaknesses(credential: CredentialFacts, policy: Policy) -> list[str]:
+    method = credential.method
+    found = [f"method {method}"] if method in policy.lists.deprecated_methods else []
     bits, algorithm = credential.key_bits, credential.key_algorithm
     is_rsa = isinstance(algorithm, str) and algorithm.lower().startswith(("rsa", "dsa"))
-    if is_rsa and isinstance(bits, int) and bits < SMALLEST_RSA:
+    if is_rsa and isinstance(bits, int) and bits < number(policy, "rsa_bits"):
         found.append(f"{algorithm} with {bits} bits")
     signature, transport = text(credential.attributes, "signature"), text(credential.attributes, "transport")
     if isinstance(signature, str) and signature.lower() in WEAK_SIGNATURES:
@@ -92,18 +88,18 @@ def _below_need(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [unknown("not_scored")]
     if not exposure.is_assessable:
         return [unknown("exposure_unknown")]
-    least, most = required_levels(exposure, policy)
+    in_time = _is_just_in_time(judged.facts, policy)
+    least, most = required_levels(exposure, policy, is_just_in_time=in_time)
     evidence = {
         "assurance": f"A{assurance.lower} to A{assurance.upper}",
         "exposure": f"{exposure.low:g} to {exposure.high:g}",
         "required": f"A{least}" if least == most else f"A{least} to A{most}",
+        "given_just_in_time": in_time or None,
         "to_raise": assurance.to_raise,
     }
     if assurance.lower >= most:
         return [passed(**evidence)]
     if assurance.upper < least:
-        if assurance.upper == 3 and least == 4 and _is_just_in_time(judged.facts, policy):
-            return [passed(**evidence, instead="every privileged grant is given for hours only")]
         return [failed(**evidence)]
     return [unknown("assurance_range" if assurance.upper >= most else "exposure_range", **evidence)]
 
@@ -203,6 +199,7 @@ RULES = (
         object_kind=ObjectKind.CREDENTIAL,
         inputs=("credentials.method", "credentials.key_algorithm", "credentials.key_bits"),
         coverage=("credentials",),
+        thresholds=("rsa_bits",),
         blind_spots="Methods that are switched on at the other side without the source telling.",
         cautions="Allowed is not used: the last use stands beside it.",
         fix="move_to_federation",
@@ -229,6 +226,7 @@ RULES = (
         object_kind=ObjectKind.IDENTITY,
         inputs=("assurance", "exposure"),
         coverage=("credentials", "grants"),
+        thresholds=("just_in_time_hours",),
         blind_spots="Whatever the two scores could not see.",
         cautions="Fails only where even the upper bound of assurance is too low; between the bounds it says what is missing.",
         fix="move_to_federation",

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 
+from governance.kernel.federation import Looseness, subject_looseness
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.claims import claims_of, immutable_claims
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import each_credential, each_trust, named
 from identities.posture.rules.reading import flag, members, text
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import claims_of, immutable_claims, is_loose
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
-from identities.posture.storage import kind_of_storage
 
 OWASP = "NHI6:2025"
 CLOUDS = frozenset({"aws", "azure", "gcp"})
-# CI systems that give out tokens which these clouds trust.
-CI_STORES = frozenset({"masked_ci_var", "unmasked_ci_var"})
+# How sources begin what they say about a place in a pipeline, whose runner could federate instead.
+CI_STORES = ("masked_ci_var", "unmasked_ci_var", "ci_var", "ci variable", "ci secret")
 _CLOUD_KEYS = frozenset({"access_key", "client_secret", "api_key"})
 
 
@@ -26,9 +26,10 @@ def _loose_trust(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 def _loose_one(trust: TrustFacts) -> Verdict:
     if not trust.is_public_issuer:
         return not_applicable("private_issuer", of=trust.id)
-    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience}
+    judged = subject_looseness(trust.issuer, trust.subject)
+    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience, "who": judged.words}
     pinned = claims_of(trust.conditions) & set(immutable_claims(trust.issuer))
-    if is_loose(trust.subject) and not pinned:
+    if judged.looseness in (Looseness.LOOSE, Looseness.ANY) and not pinned:
         if not trust.are_conditions_known:
             return unknown("conditions_unknown", of=trust.id, **told)
         return failed(of=trust.id, **told)
@@ -38,22 +39,22 @@ def _loose_one(trust: TrustFacts) -> Verdict:
 
 
 def _key_in_ci(judged: Judged, policy: Policy) -> Sequence[Verdict]:
-    if judged.facts.source.kind not in CLOUDS:
+    facts = judged.facts
+    if facts.source.kind not in CLOUDS and not any(grant.dialect in CLOUDS for grant in facts.grants):
         return [not_applicable("no_cloud")]
-    return each_credential(judged.facts, _key_in_ci_one)
+    return each_credential(facts, lambda credential: _key_in_ci_one(credential, policy))
 
 
-def _key_in_ci_one(credential: CredentialFacts) -> Verdict:
+def _key_in_ci_one(credential: CredentialFacts, policy: Policy) -> Verdict:
     if credential.kind not in _CLOUD_KEYS:
         return not_applicable("no_cloud_key", of=credential.id)
     if isinstance(credential.storage, Missing):
         return not_known(lacking(storage=credential.storage), of=credential.id)
-    kind = kind_of_storage(credential.storage)
-    if kind is None:
-        return unknown("storage_unknown", of=credential.id, storage=credential.storage)
-    if kind in CI_STORES:
+    if credential.storage.lower().startswith(CI_STORES):
         return failed(of=credential.id, storage=credential.storage)
-    return passed(of=credential.id, storage=credential.storage)
+    if policy.lists.is_sanctioned(credential.storage) or policy.lists.is_unsanctioned(credential.storage):
+        return passed(of=credential.id, storage=credential.storage)
+    return unknown("storage_unknown", of=credential.id, storage=credential.storage)
 
 
 def _untrusted_code(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -76,7 +77,7 @@ def _default_identity(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return _default_of_pipeline(facts)
     if is_default_account(facts):
         return [failed(holds=named(facts.grants)) if facts.grants else passed()]
-    if facts.source.kind != "kubernetes" or facts.kind != "service_account":
+    if not is_cluster_account(facts):
         return [not_applicable("no_default_identity")]
     mounted = flag(facts.attributes, "mounted_by_default")
     if mounted is False:
@@ -101,7 +102,12 @@ def _default_of_pipeline(facts: IdentityFacts) -> Sequence[Verdict]:
 
 def is_default_account(facts: IdentityFacts) -> bool:
     """The account that every pod of a namespace gets which names none."""
-    return facts.source.kind == "kubernetes" and facts.kind == "service_account" and facts.name.endswith("/default")
+    return is_cluster_account(facts) and facts.name.endswith("/default")
+
+
+def is_cluster_account(facts: IdentityFacts) -> bool:
+    """A service account of Kubernetes, whoever told of it: the cluster itself or a file."""
+    return facts.attributes.get("subject_kind") == "ServiceAccount"
 
 
 def _mutable_subject(judged: Judged, policy: Policy) -> Sequence[Verdict]:
