@@ -305,7 +305,7 @@ def _identity(
         removed_but_present=tuple(removed[2]) if removed and state.was_read_after(removed[3]) else (),
         attributes=told,
         removals=removed[1] if removed else 0,
-        expected_cadence_days=rows.cadence(told),
+        expected_cadence_days=row.expected_cadence_days,
         custody=row.custody,
     )
 
@@ -358,12 +358,14 @@ def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> Creden
 
 
 def _trust(row: tuple[Any, ...], hung: _Hung) -> TrustFacts:
-    _, pk, issuer, subject, audience = row
+    _, pk, issuer, subject, audience, conditions = row
     return TrustFacts(
         id=pk,
         issuer=issuer,
         subject=subject,
         audience=audience,
         is_public_issuer=rows.is_public(issuer, hung.policy),
+        conditions=rows.conditions(conditions),
+        are_conditions_known=conditions is not None,
         issuer_environments=hung.places.get(issuer) or _NO_LABEL,
     )

@@ -6,7 +6,7 @@ inventory, and whole lists only after a reading that was vouched to be complete.
 read as "has no credentials".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -18,10 +18,13 @@ PUSH = "push"
 WHOLE_LISTS = frozenset({"credentials", "grants", "trust"})
 
 
-def coverage_of(sources: Iterable[Source]) -> Mapping[UUID, Mapping[str, bool]]:
-    """Name of the fact → whether the source reports it, by source. One query for all sources that are pushed to."""
+def coverage_of(sources: Iterable[Source], *, sent: Collection[UUID] = ()) -> Mapping[UUID, Mapping[str, bool]]:
+    """Name of the fact → whether the source reports it, by source. One query for all sources that are pushed to.
+
+    sent: further sources whose last reading came as a file, so that their connector was not asked.
+    """
     given = list(sources)
-    pushed = [source.pk for source in given if source.kind == PUSH]
+    pushed = [source.pk for source in given if source.kind == PUSH or source.pk in sent]
     seen = _seen(pushed) if pushed else {}
     return {source.pk: seen.get(source.pk, source.coverage) for source in given}
 
