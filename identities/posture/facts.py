@@ -133,7 +133,8 @@ class GrantFacts:
 class UseFacts:
     """What logs showed. watched_from: None where no log watches this identity.
 
-    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. places: distinct callers.
+    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. callers: distinct ones, as
+    workloads. has_excess: whether any such part was watched for long enough and not used.
     """
 
     watched_from: datetime | None
@@ -143,6 +144,7 @@ class UseFacts:
     interactive_at: datetime | Missing | None
     callers: int | Missing
     environments: frozenset[str] | Missing
+    has_excess: bool | Missing = Missing("no_log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,7 @@ class IdentityFacts:
     no question. grants are those that it holds itself; `hops` are where it could go on, and `grants_by_hop` what it
     could do there. removals: how many grants Remit had removed; removed_but_present: those that a later reading still
     shows. expected_cadence_days: how rarely it may be used without being dormant, as somebody declared.
+    custody: who keeps what it signs in with ("self_held", "assumable", "platform_managed", "unknown").
     """
 
     id: UUID
@@ -208,6 +211,7 @@ class IdentityFacts:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     removals: int = 0
     expected_cadence_days: int | None = None
+    custody: str = "unknown"
 
     @property
     def is_privileged(self) -> bool:
