@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from governance.kernel.observing import Window
@@ -305,7 +306,7 @@ def _identity(
         removed_but_present=tuple(removed[2]) if removed and state.was_read_after(removed[3]) else (),
         attributes=told,
         removals=removed[1] if removed else 0,
-        expected_cadence_days=rows.cadence(told),
+        expected_cadence_days=row.declared_cadence or rows.cadence(told),
         custody=row.custody,
     )
 
@@ -358,12 +359,14 @@ def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> Creden
 
 
 def _trust(row: tuple[Any, ...], hung: _Hung) -> TrustFacts:
-    _, pk, issuer, subject, audience = row
+    _, pk, issuer, subject, audience, conditions = row
     return TrustFacts(
         id=pk,
         issuer=issuer,
         subject=subject,
         audience=audience,
         is_public_issuer=rows.is_public(issuer, hung.policy),
+        conditions=orjson.loads(conditions) if conditions else {},
+        are_conditions_known=conditions is not None,
         issuer_environments=hung.places.get(issuer) or _NO_LABEL,
     )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +11,12 @@ from django.db import connection
 from django.db.models import Q
 
 from identities.models import Source, SyncMode, SyncRun, SyncState
-from identities.posture.facts import Missing, SourceFacts
+from identities.posture.facts import Missing
 from identities.posture.results import Outcome
 from identities.posture.rules import SourceJudged, assess_source
 from identities.posture.rules.judged import Policy
 from identities.posture.rules.thresholds import limit
-from identities.selectors.coverage import coverage_of
+from identities.posture.sources import states_of
 
 MOST_NAMED = 50
 
@@ -56,34 +56,17 @@ class _Found:
     readings: Mapping[UUID, _Readings] = field(default_factory=dict)
 
 
-def source_facts(sources: Collection[Source], now: datetime) -> Mapping[UUID, SourceFacts]:
-    """Each source as rules see it."""
-    covers = coverage_of(sources)
-    return {
-        source.pk: SourceFacts(
-            id=source.pk,
-            slug=source.slug,
-            kind=source.kind,
-            environment=source.environment,
-            is_fresh=_is_fresh(source, now),
-            last_success_at=source.last_success_at,
-            covers=covers[source.pk],
-            error=source.last_error,
-        )
-        for source in sources
-    }
-
-
 def gather_sources(now: datetime, policy: Policy, source_ids: Collection[UUID] | None = None) -> Iterator[SourceJudged]:
     """Every source, or these."""
     wanted = Q() if source_ids is None else Q(pk__in=source_ids)
     sources = list(Source.objects.filter(wanted).order_by("slug"))
-    facts = source_facts(sources, now)
-    found = _look([source.pk for source in sources], now - limit(policy, "vanished_days"))
+    ids = [source.pk for source in sources]
+    states = states_of(ids, now=now)
+    found = _look(ids, now - limit(policy, "vanished_days"))
     for source in sources:
         readings = found.readings.get(source.pk, _Readings())
         yield SourceJudged(
-            source=facts[source.pk],
+            source=states[source.pk].facts,
             now=now,
             is_enabled=source.is_enabled,
             unknown_callers=Missing("no_log") if readings.strangers is None else tuple(readings.strangers),
@@ -102,11 +85,6 @@ def judge_sources(now: datetime, policy: Policy, source_ids: Collection[UUID] | 
         for judged in gather_sources(now, policy, source_ids)
         for outcome in assess_source(judged, policy)
     ]
-
-
-def _is_fresh(source: Source, now: datetime) -> bool:
-    last = source.last_success_at
-    return last is not None and now - last <= timedelta(seconds=source.freshness_limit_seconds)
 
 
 def _unread(source: Source, readings: _Readings) -> tuple[str, ...] | Missing:

@@ -26,7 +26,8 @@ SELECT i.id, i.source_id, i.external_id, i.name, i.kind, i.status, i.custody, i.
        i.owner_id, o.left_at, i.backup_owner_id, b.left_at, i.sponsor_id, s.left_at, i.team_id,
        i.team_id IS NOT NULL AND EXISTS (
            SELECT FROM people_team_members m JOIN people_user u ON u.id = m.user_id
-           WHERE m.team_id = i.team_id AND u.left_at IS NULL)
+           WHERE m.team_id = i.team_id AND u.left_at IS NULL),
+       i.expected_cadence_days
 FROM identities_identity i
 LEFT JOIN people_user o ON o.id = i.owner_id
 LEFT JOIN people_user b ON b.id = i.backup_owner_id
@@ -52,7 +53,7 @@ SELECT fingerprint, count(*) FROM identities_credential
 WHERE fingerprint = ANY(%(names)s::text[]) AND fingerprint <> '' AND retired_at IS NULL GROUP BY fingerprint
 """
 TRUSTS = """
-SELECT identity_id, id, issuer, subject, audience FROM identities_trustrelation
+SELECT identity_id, id, issuer, subject, audience, conditions::text FROM identities_trustrelation
 WHERE identity_id = ANY(%(ids)s::uuid[]) AND retired_at IS NULL ORDER BY identity_id, id
 """
 ISSUER_ENVIRONMENTS = """
@@ -109,6 +110,7 @@ class IdentityRow:
     sponsor_left_at: datetime | None
     team: UUID | None
     is_team_active: bool
+    declared_cadence: int | None
 
 
 ENVIRONMENTS = {place: frozenset({place}) for place in Environment.values if place != Environment.UNKNOWN}
@@ -161,7 +163,7 @@ def moment(told: Mapping[str, Any], name: str, absent: _T) -> datetime | None | 
 
 
 def cadence(told: Mapping[str, Any]) -> int | None:
-    """How rarely it may be used, in days, as somebody declared."""
+    """How rarely it may be used, in days, as its source says; what people declared outweighs it."""
     found = whole(told, "expected_cadence_days", None)
     return found if found and found <= 3_650 else None
 

@@ -19,7 +19,8 @@ SELECT s.id, s.slug, s.kind, s.environment, s.is_enabled, s.last_success_at, s.f
            SELECT coalesce(jsonb_agg(jsonb_build_array(w.log, w.observed_from, w.observable) ORDER BY w.log), '[]')
            FROM identities_usagewindow w WHERE w.source_id = s.id AND w.identity_id IS NULL),
        EXISTS (SELECT FROM identities_usagewindow w WHERE w.source_id = s.id),
-       EXISTS (SELECT FROM identities_trustrelation t WHERE t.source_id = s.id)
+       EXISTS (SELECT FROM identities_trustrelation t WHERE t.source_id = s.id),
+       s.last_complete_at IS NOT NULL
 FROM identities_source s
 LEFT JOIN LATERAL (
     SELECT r.origin FROM identities_syncrun r
@@ -61,10 +62,11 @@ def states_of(source_ids: Collection[UUID] | None, *, now: datetime) -> dict[UUI
 
 def _state(row: tuple[Any, ...], now: datetime) -> SourceState:
     (pk, slug, kind, environment, is_enabled, succeeded, limit, error, coverage, totals, origin, windows, has_windows,
-     has_trust) = row  # fmt: skip
+     has_trust, is_whole) = row  # fmt: skip
     is_fresh = succeeded is not None and now - succeeded <= timedelta(seconds=limit)
     is_asked = origin == "connector"
-    covers = dict(_covers(_json(coverage), _json(totals), is_asked, has_windows, has_trust))
+    seen = _Seen(_json(totals), has_windows, has_trust, is_whole)
+    covers = dict(_covers(_json(coverage), seen, is_asked=is_asked))
     facts = SourceFacts(
         id=pk,
         slug=slug,
@@ -84,20 +86,32 @@ def _state(row: tuple[Any, ...], now: datetime) -> SourceState:
 _BY_EVIDENCE = ("identities", "grants", "credentials", "usage", "trust")
 
 
-def _covers(
-    declared: Mapping[str, bool], totals: Mapping[str, int], is_asked: bool, has_windows: bool, has_trust: bool
-) -> Mapping[str, bool]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What has ever come from a source. is_whole: whether a reading was vouched to be complete."""
+
+    totals: Mapping[str, int]
+    has_windows: bool
+    has_trust: bool
+    is_whole: bool
+
+    def lists(self) -> Mapping[str, bool]:
+        """Lists of which all can be taken to be here: a part of one says nothing about what it lacks."""
+        return {
+            "identities": self.is_whole and self.totals.get("identities", 0) > 0,
+            "grants": self.is_whole and self.totals.get("grants", 0) > 0,
+            "credentials": self.is_whole and self.totals.get("credentials", 0) > 0,
+            "usage": self.has_windows,
+            "trust": self.is_whole and self.has_trust,
+        }
+
+
+def _covers(declared: Mapping[str, bool], sent: _Seen, *, is_asked: bool) -> Mapping[str, bool]:
     """What can be relied on. Of a sender or a file: only what it has ever sent; a connector is asked for all of it."""
-    seen = {
-        "identities": totals.get("identities", 0) > 0,
-        "grants": totals.get("grants", 0) > 0,
-        "credentials": totals.get("credentials", 0) > 0,
-        "usage": has_windows,
-        "trust": has_trust,
-    }
     if is_asked:
         # Use comes from logs that are switched on apart: a connector that could see it may not have been given one.
-        return {**declared, "usage": has_windows}
+        return {**declared, "usage": sent.has_windows}
+    seen = sent.lists()
     # Conditions and the end of a grant are part of its permission: one without them has none.
     certain = {"conditions", "grant_expiry"}
     return {

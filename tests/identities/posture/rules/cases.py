@@ -528,12 +528,6 @@ CASES: tuple[Case, ...] = (
         ("no end", FAIL, with_credential(expires_at=None)),
         ("an end", PASS, facts()),
         ("end not told", UNKNOWN, with_credential(expires_at=GONE), "expiry_unknown"),
-        (
-            "no end, from a source that knows none",
-            UNKNOWN,
-            replace(with_source(lacks=("credential_expiry",)), credentials=(credential(expires_at=None),)),
-            "not_covered",
-        ),
         ("no secret", NOT, with_credential(kind="platform_issued"), "keyless"),
     ),
     *_cases(
