@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.selectors.hop import Hop
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -145,17 +147,6 @@ class UseFacts:
     callers: int | Missing
     environments: frozenset[str] | Missing
     has_excess: bool | Missing = Missing("no_log")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
-
-    identity_id: UUID
-    name: str
-    via: str
-    is_conditional: bool
-    grant_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

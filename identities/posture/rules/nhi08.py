@@ -69,7 +69,7 @@ def _assumable_from_below(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [failed(becomes=[f"{hop.name} ({hop.via})" for hop in into], environment=environment)]
     if unread(facts):
         return [unknown("unparsed")]
-    unlabelled = [hop for hop in facts.hops if isinstance(hop.environment, Missing) or hop.environment == "unknown"]
+    unlabelled = [hop for hop in facts.hops if hop.environment == "unknown"]
     return [unknown("hop_environment_unknown", becomes=[hop.name for hop in unlabelled])] if unlabelled else [passed()]
 
 

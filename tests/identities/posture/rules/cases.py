@@ -611,7 +611,7 @@ CASES: tuple[Case, ...] = (
         ("from staging", FAIL, facts(environment="staging", hops=(replace(HOP, environment="production"),))),
         ("within staging", PASS, facts(environment="staging", hops=(HOP,))),
         ("can become nobody", PASS, facts(environment="staging")),
-        ("nobody labelled the other", UNKNOWN, facts(environment="staging", hops=(replace(HOP, environment=GONE),)), "hop_environment_unknown"),
+        ("nobody labelled the other", UNKNOWN, facts(environment="staging", hops=(replace(HOP, environment="unknown"),)), "hop_environment_unknown"),
         ("nobody labelled it", UNKNOWN, facts(environment=GONE, hops=(HOP,)), "environment_unknown"),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), environment="staging"), "not_covered"),
         ("production itself", NOT, facts(), "in_production"),
