@@ -85,4 +85,5 @@ api_urlpatterns = [
     *api_runs.urlpatterns,
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
+    *api_posture_rules.urlpatterns,
 ]

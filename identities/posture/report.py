@@ -39,7 +39,7 @@ class RuleLine:
 
 def report_rules(*, actor: Actor, now: datetime, source: Source | None = None) -> Sequence[RuleLine]:
     """A line per rule, in the order in which people read them, also for those that nothing was put to."""
-    found = rule_rollups(actor=actor, source=source)
+    found = {rollup.rule: rollup for rollup in rule_rollups(actor=actor, source=source)}
     visible = [source.pk] if source else list(list_sources(actor=actor).values_list("pk", flat=True))
     of_sources = _of_sources(visible, now)
     return [

@@ -1,7 +1,7 @@
 """What the rules say of everything that somebody may see, rule by rule: never a share that hides what nobody assessed."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,8 @@ class RuleRollup:
         return self.passed / self.assessed if self.assessed else None
 
 
-def rule_rollups(*, actor: Actor, source: Source | None = None) -> Mapping[str, RuleRollup]:
-    """By rule id, for every live identity that the actor may see and that was assessed. One query.
+def rule_rollups(*, actor: Actor, source: Source | None = None) -> Sequence[RuleRollup]:
+    """Rule by rule, over every live identity that the actor may see and that was assessed. One query.
 
     source: of this one only. A rule that no identity was put to is absent.
     """
@@ -84,7 +84,7 @@ def count_assessed(*, actor: Actor, source: Source | None = None) -> int:
     return IdentityPosture.objects.filter(identity__in=identities.order_by().values("pk")).count()
 
 
-def _rolled_up(rows: list[tuple[str, str, str, int]]) -> dict[str, RuleRollup]:
+def _rolled_up(rows: list[tuple[str, str, str, int]]) -> list[RuleRollup]:
     counts: dict[str, dict[str, Any]] = defaultdict(dict)
     reasons: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for rule, result, reason, count in rows:
@@ -92,10 +92,10 @@ def _rolled_up(rows: list[tuple[str, str, str, int]]) -> dict[str, RuleRollup]:
             reasons[rule].append((reason, count))
         else:
             counts[rule][result] = count
-    return {
-        rule: RuleRollup(rule, **found, reasons=tuple(sorted(reasons[rule], key=_most_first)[:MOST_REASONS]))
-        for rule, found in counts.items()
-    }
+    return [
+        RuleRollup(rule, **found, reasons=tuple(sorted(reasons[rule], key=_most_first)[:MOST_REASONS]))
+        for rule, found in sorted(counts.items())
+    ]
 
 
 def _most_first(reason: tuple[str, int]) -> tuple[int, str]:

@@ -126,6 +126,7 @@ RULES = (
     Rule(
         id="NHI7-A",
         title="A secret without end",
+        condition="The credential never ends, and its source says so.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -139,6 +140,7 @@ RULES = (
     Rule(
         id="NHI7-B",
         title="A secret with a far end",
+        condition="From its making to its end a credential lives longer than the policy allows for its kind.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,
@@ -153,6 +155,7 @@ RULES = (
     Rule(
         id="NHI7-C",
         title="Not rotated",
+        condition="It was made or last changed longer ago than the policy allows.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,
@@ -167,6 +170,7 @@ RULES = (
     Rule(
         id="NHI7-D",
         title="A rotation that nobody finished",
+        condition="Two working credentials of one kind exist side by side for longer than a rotation takes.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -181,6 +185,7 @@ RULES = (
     Rule(
         id="NHI7-E",
         title="Sessions that live too long",
+        condition="What is issued for a session lives longer than the policy allows.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,
