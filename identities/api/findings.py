@@ -108,7 +108,8 @@ class FindingStepOut(serializers.Serializer):
 class FindingDetailOut(FindingOut):
     """A finding with what the rule saw, what it means, which act ends it, and what became of it."""
 
-    means = serializers.CharField()
+    condition = serializers.CharField(allow_blank=True)
+    why = serializers.CharField(allow_blank=True)
     fix = serializers.CharField()
     evidence = serializers.JSONField()
     unjudged_why = serializers.ListField(child=serializers.CharField())
@@ -340,7 +341,8 @@ def _bulk_told(act: BulkAct, *, is_dry: bool) -> dict[str, Any]:
 def _told(finding: Finding) -> Response:
     meaning = meaning_of(finding.rule)
     data = _facts(finding, object_names([finding])) | {
-        "means": meaning.means,
+        "condition": meaning.condition,
+        "why": meaning.why,
         "fix": meaning.fix,
         "evidence": finding.evidence,
         "unjudged_why": finding.unjudged_why,

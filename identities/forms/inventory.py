@@ -9,7 +9,7 @@ from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
 from identities.models import Environment, FindingState, IdentityKind, IdentityStatus
 from identities.models.identity import MAX_TAG
-from identities.posture.findings.meanings import MEANINGS
+from identities.posture.rules import BY_ID
 from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
 from identities.selectors.findings import rule_order
 from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
@@ -64,7 +64,7 @@ _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": 
 _HELD = PATH_LABELS | {"-direct": "Inherited, not direct"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
-_RULES = {rule: f"{rule} {MEANINGS[rule].title}" for rule in sorted(MEANINGS, key=rule_order)}
+_RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
 _SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
 _NOT_FIXED = ("accepted,assigned,open", "Not fixed")
 _SPOKEN: dict[str, Any] = {

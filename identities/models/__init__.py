@@ -23,6 +23,7 @@ from identities.models.identity import (
     TrustRelation,
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
+from identities.models.posture_work import AnalysedPermission, PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
@@ -39,6 +40,7 @@ from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
     "AcceptanceEnd",
+    "AnalysedPermission",
     "Change",
     "ChangeAction",
     "Credential",
@@ -62,6 +64,9 @@ __all__ = [
     "IdentityVersion",
     "KnownPermission",
     "PostureBox",
+    "PostureCursor",
+    "PostureMark",
+    "PostureMeasure",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",

@@ -22,6 +22,7 @@ from identities.posture.findings.acting import act_on_finding
 from identities.posture.findings.acts import Act, act_of
 from identities.posture.findings.meanings import meaning_of
 from identities.posture.findings.standing import may_approve, may_handle, standings_of
+from identities.posture.rules.reasons import NOT_ASSESSABLE
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 from identities.selectors.findings import access_finding, list_acceptances, list_events, object_names
 from identities.views.finding_rows import environment_of, evidence_lines, life_of
@@ -117,7 +118,7 @@ def _page(request: PageRequest, finding: Finding, *, status: int = 200, **given:
         "environment": environment,
         "environment_label": label_of_environment(environment),
         "evidence": evidence_lines(finding.evidence),
-        "unjudged_why": [why.replace("_", " ") for why in finding.unjudged_why],
+        "unjudged_why": [NOT_ASSESSABLE.get(why, why.replace("_", " ")) for why in finding.unjudged_why],
         "act": act,
         "grants": _grants_of(finding, act),
         "review_scope": _review_scope(finding),

@@ -10,13 +10,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
 from identities.models import Finding, FindingAcceptance, Grant, SavedView
 from identities.posture.findings.acts import ACTS
-from identities.posture.findings.meanings import MEANINGS, meaning_of
+from identities.posture.findings.meanings import WHY, meaning_of
 from identities.posture.results import ObjectKind, Outcome, Result, Severity
+from identities.posture.rules import BY_ID
 from identities.selectors.access import list_grants
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 from identities.selectors.inventory import list_identities, list_population_grants
@@ -183,9 +185,10 @@ def test_a_finding_tells_what_is_wrong_how_it_is_known_and_what_ends_it(finding:
     with CaptureQueriesContext(connection) as queries:
         text = client.get(reverse("identities:finding_detail", args=[finding.pk])).content.decode()
 
-    meaning = MEANINGS["NHI5-A"]
+    meaning = meaning_of("NHI5-A")
     assert meaning.title in text
-    assert meaning.means in text
+    assert meaning.why in text
+    assert escape(meaning.condition) in text
     assert "Base: high" in text and "policy version 1" in text
     assert reverse("reviews:narrow_grant", args=[grant.pk]) in text
     assert "finding%3DNHI5-A" in text, "a review of just this is one click away"
@@ -196,7 +199,7 @@ def test_the_page_says_that_a_finding_could_not_be_judged(finding: Finding, make
     take([outcome(finding.identity, Result.NOT_ASSESSABLE, reasons=("no_log",))])
     text = browse(make_user(Role.AUDITOR)).get(f"/findings/{finding.pk}/").content.decode()
     assert "Could not be judged since" in text
-    assert "no log" in text
+    assert "No log watches it." in text
 
 
 def test_an_exception_is_asked_for_on_one_page_and_approved_on_another(finding: Finding, identity: Any, make_user: Any, browse: Any) -> None:
@@ -284,6 +287,8 @@ def test_a_view_of_findings_is_kept_and_opened(estate: Any, make_user: Any, brow
     assert "/findings/?finding=NHI7" in client.get(reverse("identities:saved_view_list")).content.decode()
 
 
-def test_every_fix_of_a_meaning_is_an_act_and_an_unknown_rule_is_still_told() -> None:
-    assert {each.fix for each in MEANINGS.values()} <= ACTS.keys()
+def test_every_rule_says_why_it_matters_and_names_an_act_and_an_unknown_one_is_still_told() -> None:
+    failing = {rule.id for rule in BY_ID.values() if rule.base is not None}
+    assert failing <= WHY.keys() <= BY_ID.keys()
+    assert {rule.fix for rule in BY_ID.values()} <= ACTS.keys()
     assert meaning_of("XYZ-9").title == "XYZ-9"
