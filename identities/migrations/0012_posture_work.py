@@ -81,18 +81,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("digest", models.BinaryField(editable=False, max_length=32, primary_key=True, serialize=False)),
                 ("catalogue", models.CharField(max_length=60)),
-                ("is_understood", models.BooleanField(default=True)),
                 ("facts", models.JSONField()),
             ],
-            options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("is_understood", False)),
-                        fields=["digest"],
-                        name="identities_not_understood",
-                    )
-                ],
-            },
         ),
         migrations.AddField(
             model_name="identityposture",

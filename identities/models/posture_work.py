@@ -87,13 +87,7 @@ class AnalysedPermission(models.Model):
 
     digest = models.BinaryField(primary_key=True, max_length=32, editable=False)
     catalogue = models.CharField(max_length=60)
-    is_understood = models.BooleanField(default=True)
     facts = models.JSONField()
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["digest"], name="identities_not_understood", condition=Q(is_understood=False)),
-        ]
 
     def __str__(self) -> str:
         return bytes(self.digest).hex()[:12]

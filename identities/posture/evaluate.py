@@ -17,11 +17,11 @@ from identities.models import Identity, IdentityPosture, PostureCursor, PostureM
 from identities.posture.findings.recording import take_outcomes
 from identities.posture.gathering import CHUNK, gather
 from identities.posture.judging import CATALOGUE_VERSION, Judgement, digest_of, judge
-from identities.posture.judging_sources import judge_sources
 from identities.posture.noting import locked_cursor, note_changes
 from identities.posture.policy import Policy, policy_in_force
+from identities.posture.populations import judge_sources
 from identities.posture.results import ObjectKind
-from identities.posture.rules.catalogue import ALL
+from identities.posture.rules import ALL
 from identities.posture.writing import write
 
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended('identities.posture', 0))"
@@ -195,7 +195,7 @@ def _evaluate_sources(source_ids: Collection[UUID], policy: Policy, now: datetim
     with transaction.atomic(durable=True):
         _take_turn()
         by_rule: dict[str, set[UUID]] = defaultdict(set)
-        told = list(judge_sources(source_ids, policy=policy, now=now))
+        told = judge_sources(now, policy, source_ids)
         for outcome in told:
             by_rule[outcome.rule].add(outcome.object_id)
         take_outcomes(told, assessed=by_rule, policy_number=policy.number, now=now)

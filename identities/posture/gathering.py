@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from governance.kernel.observing import Window
@@ -305,7 +306,7 @@ def _identity(
         removed_but_present=tuple(removed[2]) if removed and state.was_read_after(removed[3]) else (),
         attributes=told,
         removals=removed[1] if removed else 0,
-        expected_cadence_days=row.expected_cadence_days,
+        expected_cadence_days=row.declared_cadence or rows.cadence(told),
         custody=row.custody,
     )
 
@@ -365,7 +366,7 @@ def _trust(row: tuple[Any, ...], hung: _Hung) -> TrustFacts:
         subject=subject,
         audience=audience,
         is_public_issuer=rows.is_public(issuer, hung.policy),
-        conditions=rows.conditions(conditions),
+        conditions=orjson.loads(conditions) if conditions else {},
         are_conditions_known=conditions is not None,
         issuer_environments=hung.places.get(issuer) or _NO_LABEL,
     )

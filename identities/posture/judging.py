@@ -22,7 +22,7 @@ from identities.posture.facts import IdentityFacts
 from identities.posture.permissions_known import CATALOGUE
 from identities.posture.policy import Policy
 from identities.posture.results import Outcome, Result, Severity
-from identities.posture.rules import catalogue
+from identities.posture.rules import assess
 from identities.posture.rules.folding import folded
 from identities.posture.rules.judged import Judged
 
@@ -70,7 +70,7 @@ def judge(facts: IdentityFacts, policy: Policy, *, digest: bytes | None = None) 
     """Judge one identity. digest: of its facts, where it is known already."""
     assurance = assess_assurance(facts, policy)
     exposure = assess_exposure(facts, policy)
-    outcomes = catalogue.assess(Judged(facts, assurance, exposure), policy)
+    outcomes = assess(Judged(facts, assurance, exposure), policy)
     results: dict[Result, dict[str, tuple[str, ...]]] = {result: {} for result in Result}
     for rule, found in folded(outcomes).items():
         results[found.result][rule] = found.reasons

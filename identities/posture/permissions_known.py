@@ -103,12 +103,10 @@ def _kept(digests: Collection[bytes]) -> dict[bytes, KnownFacts]:
 
 
 _KEEP = """
-INSERT INTO identities_analysedpermission (digest, catalogue, is_understood, facts)
-SELECT decode(digest, 'hex'), %s, is_understood, facts::jsonb
-FROM unnest(%s::text[], %s::boolean[], %s::text[]) AS new (digest, is_understood, facts)
+INSERT INTO identities_analysedpermission (digest, catalogue, facts)
+SELECT decode(digest, 'hex'), %s, facts::jsonb FROM unnest(%s::text[], %s::text[]) AS new (digest, facts)
 ORDER BY digest
-ON CONFLICT (digest) DO UPDATE
-SET catalogue = EXCLUDED.catalogue, is_understood = EXCLUDED.is_understood, facts = EXCLUDED.facts
+ON CONFLICT (digest) DO UPDATE SET catalogue = EXCLUDED.catalogue, facts = EXCLUDED.facts
 """
 
 
@@ -117,8 +115,7 @@ def _keep(known: Mapping[bytes, KnownFacts]) -> None:
         return
     written = [orjson.dumps(_written(facts)).decode() for facts in known.values()]
     with connection.cursor() as cursor:
-        understood = [facts.is_parsed for facts in known.values()]
-        cursor.execute(_KEEP, [CATALOGUE, [digest.hex() for digest in known], understood, written])
+        cursor.execute(_KEEP, [CATALOGUE, [digest.hex() for digest in known], written])
 
 
 def _written(known: KnownFacts) -> list[Any]:

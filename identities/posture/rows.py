@@ -40,7 +40,8 @@ SELECT g.identity_id, g.id, v.digest, g.source_id, left(g.label, {LONGEST_LABEL}
 FROM identities_grant g
 JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
 WHERE g.identity_id = ANY(%(ids)s::uuid[]) AND g.retired_at IS NULL
-"""
+ORDER BY g.id
+"""  # noqa: S608 - constants of this module
 CREDENTIALS = """
 SELECT c.identity_id, c.id, c.kind, c.status, c.created_at, c.expires_at, c.never_expires, c.last_rotated_at,
        c.last_used_at, c.fingerprint, c.storage, c.audience, c.attributes, c.holder_id, h.left_at
@@ -110,7 +111,7 @@ class IdentityRow:
     sponsor_left_at: datetime | None
     team: UUID | None
     is_team_active: bool
-    expected_cadence_days: int | None
+    declared_cadence: int | None
 
 
 ENVIRONMENTS = {place: frozenset({place}) for place in Environment.values if place != Environment.UNKNOWN}
@@ -128,11 +129,6 @@ _T = TypeVar("_T")
 def kinds_of(path: str) -> tuple[str, ...]:
     """The kinds of the steps of a grant's path, given as JSON text: thousands of grants share a few."""
     return tuple(dict.fromkeys(str(step.get("kind", "")) for step in orjson.loads(path)))
-
-
-def conditions(told: str | None) -> dict[str, str]:
-    """Further claims of a trust, given as JSON text."""
-    return orjson.loads(told) if told else {}
 
 
 def text(told: Mapping[str, Any], name: str) -> str:
@@ -165,6 +161,12 @@ def moment(told: Mapping[str, Any], name: str, absent: _T) -> datetime | None | 
     except (TypeError, ValueError):
         return absent
     return found.astimezone(UTC) if found.tzinfo else absent
+
+
+def cadence(told: Mapping[str, Any]) -> int | None:
+    """How rarely it may be used, in days, as its source says; what people declared outweighs it."""
+    found = whole(told, "expected_cadence_days", None)
+    return found if found and found <= 3_650 else None
 
 
 def storage(said: str) -> str | Missing:

@@ -21,8 +21,11 @@ def mark_identities(identity_ids: Iterable[UUID]) -> None:
 
 def mark_holders(grant_ids: Iterable[UUID]) -> None:
     """Have the holders of these grants looked at again."""
+    ids = list(grant_ids)
+    if not ids:
+        return
     held = "SELECT DISTINCT identity_id FROM identities_grant WHERE id = ANY(%(ids)s::uuid[])"
-    mark_in(held, {"ids": list(grant_ids)})
+    mark_in(held, {"ids": ids})
 
 
 def mark_in(changed: str, parameters: dict[str, Any]) -> None:

@@ -66,6 +66,7 @@ RULES = (
     Rule(
         id="TB-1",
         title="Federated without a record of the trust",
+        condition="It signs in by federation, and no trust relation says who vouches for it.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -79,6 +80,7 @@ RULES = (
     Rule(
         id="TB-2",
         title="Trust in everybody at an issuer",
+        condition="A trust takes everybody for whom the issuer vouches, under no condition.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.TRUST,
@@ -92,6 +94,7 @@ RULES = (
     Rule(
         id="TB-3",
         title="Ended at the issuer, honoured here",
+        condition="The issuer ended it, and it was used here after the longest session that could be left.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

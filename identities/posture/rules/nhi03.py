@@ -153,6 +153,8 @@ RULES = (
     Rule(
         id="NHI3-A",
         title="A vendor with power that nobody has assessed",
+        condition="A third party holds something privileged, or writes production or restricted data, and was "
+        "not assessed in time.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -170,6 +172,7 @@ RULES = (
     Rule(
         id="NHI3-B",
         title="A vendor's access that nobody uses",
+        condition="A third party has not used it for the threshold, or the contract has ended.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -183,6 +186,8 @@ RULES = (
     Rule(
         id="NHI3-C",
         title="Anybody at the other side may borrow it",
+        condition="A stranger's account or issuer may take it on, and nothing tells for whom it asks (external "
+        "id, source account, audience with subject).",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.TRUST,
@@ -196,6 +201,7 @@ RULES = (
     Rule(
         id="NHI3-D",
         title="Not changed since the vendor's incident",
+        condition="The vendor had an incident, and a credential that it holds is older than that.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.IDENTITY,
@@ -212,6 +218,7 @@ RULES = (
     Rule(
         id="NHI3-E",
         title="A vendor's app with consent for the whole organisation",
+        condition="A vendor's app has consent of the whole organisation for everybody's mail, files or directory.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

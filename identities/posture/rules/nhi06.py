@@ -130,6 +130,8 @@ RULES = (
     Rule(
         id="NHI6-A",
         title="A public issuer may let strangers in",
+        condition="A public issuer is trusted with a subject that several organisations or projects fit, or "
+        "without an audience.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.TRUST,
@@ -143,6 +145,7 @@ RULES = (
     Rule(
         id="NHI6-B",
         title="A static cloud key in a pipeline",
+        condition="A key of a cloud lies in a variable of a pipeline, which could federate instead.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -156,6 +159,7 @@ RULES = (
     Rule(
         id="NHI6-C",
         title="Strangers' code can reach a pipeline's secrets",
+        condition="A pipeline runs code of strangers with its secrets, or its environment is not protected.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -168,6 +172,8 @@ RULES = (
     Rule(
         id="NHI6-D",
         title="The default identity can do more than nothing",
+        condition="A namespace's default account holds rights, a pipeline's default permission writes, or a "
+        "token is mounted by default and never used.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -181,6 +187,7 @@ RULES = (
     Rule(
         id="NHI6-E",
         title="Trust keyed on a name that can change hands",
+        condition="A trust hangs on names although the issuer also tells ids that never change hands.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.TRUST,

@@ -528,12 +528,6 @@ CASES: tuple[Case, ...] = (
         ("no end", FAIL, with_credential(expires_at=None)),
         ("an end", PASS, facts()),
         ("end not told", UNKNOWN, with_credential(expires_at=GONE), "expiry_unknown"),
-        (
-            "no end, from a source that knows none",
-            UNKNOWN,
-            replace(with_source(lacks=("credential_expiry",)), credentials=(credential(expires_at=None),)),
-            "not_covered",
-        ),
         ("no secret", NOT, with_credential(kind="platform_issued"), "keyless"),
     ),
     *_cases(
@@ -617,7 +611,7 @@ CASES: tuple[Case, ...] = (
         ("from staging", FAIL, facts(environment="staging", hops=(replace(HOP, environment="production"),))),
         ("within staging", PASS, facts(environment="staging", hops=(HOP,))),
         ("can become nobody", PASS, facts(environment="staging")),
-        ("nobody labelled the other", UNKNOWN, facts(environment="staging", hops=(replace(HOP, environment=GONE),)), "hop_environment_unknown"),
+        ("nobody labelled the other", UNKNOWN, facts(environment="staging", hops=(replace(HOP, environment="unknown"),)), "hop_environment_unknown"),
         ("nobody labelled it", UNKNOWN, facts(environment=GONE, hops=(HOP,)), "environment_unknown"),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), environment="staging"), "not_covered"),
         ("production itself", NOT, facts(), "in_production"),
