@@ -1,5 +1,16 @@
 """The inventory: one file per concept."""
 
+from identities.models.finding import (
+    AcceptanceEnd,
+    Finding,
+    FindingAcceptance,
+    FindingEvent,
+    FindingObject,
+    FindingSeverity,
+    FindingState,
+    FindingStep,
+    FixedHow,
+)
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -12,6 +23,7 @@ from identities.models.identity import (
     TrustRelation,
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
+from identities.models.posture_work import AnalysedPermission, PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
@@ -27,12 +39,22 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "AcceptanceEnd",
+    "AnalysedPermission",
     "Change",
     "ChangeAction",
     "Credential",
     "CredentialKind",
     "Custody",
     "Environment",
+    "Finding",
+    "FindingAcceptance",
+    "FindingEvent",
+    "FindingObject",
+    "FindingSeverity",
+    "FindingState",
+    "FindingStep",
+    "FixedHow",
     "Grant",
     "GrantVersion",
     "Identity",
@@ -42,6 +64,9 @@ __all__ = [
     "IdentityVersion",
     "KnownPermission",
     "PostureBox",
+    "PostureCursor",
+    "PostureMark",
+    "PostureMeasure",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
