@@ -10,6 +10,7 @@ from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
+from identities.api import lifecycle as api_lifecycle
 from identities.api import posture_rules as api_posture_rules
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
@@ -27,6 +28,7 @@ from identities.views import (
     history_export,
     identities,
     identity_edit,
+    identity_life,
     identity_page,
     playground,
     runs,
@@ -60,6 +62,9 @@ urlpatterns = [
     path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
     path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
     path("identities/<uuid:identity_id>/take-source/", identity_edit.identity_take_source, name="identity_take_source"),
+    path("identities/<uuid:identity_id>/life/", identity_life.identity_life, name="identity_life"),
+    path("identities/<uuid:identity_id>/life/register/", identity_life.identity_register, name="identity_register"),
+    path("identities/<uuid:identity_id>/life/cadence/", identity_life.identity_cadence, name="identity_cadence"),
     path("identities/<uuid:identity_id>/history/", history.identity_history, name="identity_history"),
     path("identities/<uuid:identity_id>/as-of/", history.identity_as_of, name="identity_as_of"),
     path("history/", history.history, name="history"),
@@ -106,4 +111,5 @@ api_urlpatterns = [
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
     *api_posture_rules.urlpatterns,
+    *api_lifecycle.urlpatterns,
 ]

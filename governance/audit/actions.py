@@ -60,6 +60,14 @@ class Verb(StrEnum):
         "identity.changed",
         "A person edited an identity's purpose, environment or other fields.",
     )
+    IDENTITY_REGISTERED = (
+        "identity.registered",
+        "A person took an identity on: who answers for it, and what it is for.",
+    )
+    IDENTITY_CADENCE_DECLARED = (
+        "identity.cadence_declared",
+        "A person said how rarely an identity is used without being dormant.",
+    )
     VIEW_SAVED = "view.saved", "Somebody kept a view of a list under a name."
     VIEW_CHANGED = "view.changed", "Somebody renamed, shared or changed a saved view."
     VIEW_DELETED = "view.deleted", "Somebody deleted a saved view."

@@ -20,6 +20,7 @@ from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
 from identities.views import grant_lines, questions
 from identities.views.identity_facts import facts_of
+from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
 from identities.views.requests import PageRequest
 
@@ -53,6 +54,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "purpose": identity.purpose_edited or identity.purpose,
         "freshness": freshness_of(identity.source, now),
         "may_edit": may_edit,
+        "life": life_of(identity),
         "facts": facts_of(identity, actor=request.actor, may_edit=may_edit),
         "attributes": json.dumps(identity.attributes, indent=2, ensure_ascii=False) if identity.attributes else "",
         "credentials": lines,
@@ -75,7 +77,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
 
 def _with_everything(identities: QuerySet[Identity]) -> QuerySet[Identity]:
     """All that the page prints of the row itself, in one query."""
-    return with_last_use(identities).select_related("source", "owner", "backup_owner", "sponsor", "team")
+    return with_last_use(identities).select_related("source", "owner", "backup_owner", "sponsor", "team", "posture")
 
 
 def _may_edit(actor: Actor, identity: Identity) -> bool:

@@ -13,6 +13,7 @@ from identities.models import Identity, Source, SyncMode, SyncOrigin
 from identities.selectors.filters import InventoryFilter
 from identities.services import checking, exports, saved_views, sources
 from identities.services import identities as services
+from identities.services import lifecycle
 from identities.sync.receive import receive
 
 NOW = timezone.now()
@@ -43,6 +44,10 @@ def cases(
         "sync.applied": lambda: receive(source=pushing, lines=lines, **sending, **at),
         "identity.owner_assigned": lambda: services.assign_owner(owner=ada, reason="Ada asked.", **versioned, **at),
         "identity.changed": lambda: services.edit_identity(changes={"purpose": "Books it."}, **versioned, **at),
+        "identity.registered": lambda: lifecycle.register_identity(owner=ada, purpose="Ada's books.", **versioned, **at),
+        "identity.cadence_declared": lambda: lifecycle.declare_cadence(
+            days=370, reason="Closes the year.", **versioned, **at
+        ),
         "view.saved": lambda: saved_views.save_view(page="identities", name="Ada's", filter_text="kind=bot", **mine),
         "view.changed": lambda: saved_views.change_view(view=view, changes={"name": "Ada's other"}, **mine),
         "view.deleted": lambda: saved_views.delete_view(view=view, **mine),
@@ -57,6 +62,7 @@ def cases(
     [
         *("source.registered", "source.changed", "source.read_requested", "source.preview_requested"),
         *("source.checked", "sync.applied", "identity.owner_assigned", "identity.changed"),
+        *("identity.registered", "identity.cadence_declared"),
         *("view.saved", "view.changed", "view.deleted", "inventory.exported"),
     ],
 )
