@@ -9,6 +9,7 @@ from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
+from identities.api import posture as api_posture
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
 from identities.api import sources as api_sources
@@ -16,12 +17,16 @@ from identities.api import syncs as api_syncs
 from identities.views import (
     access,
     bulk,
+    catalogues,
     grants,
     history,
     history_export,
     identities,
     identity_edit,
     identity_page,
+    posture,
+    posture_policy,
+    rules,
     runs,
     saved_views,
     source_actions,
@@ -49,6 +54,18 @@ urlpatterns = [
     path("history/who-could.csv", history_export.who_could_csv, name="who_could_csv"),
     path("history/who-could.json", history_export.who_could_json, name="who_could_json"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
+    path("identities/<uuid:identity_id>/posture/", posture.identity_posture, name="identity_posture"),
+    path("posture/", posture.posture, name="posture"),
+    path("posture/changes/", posture.posture_changes, name="posture_changes"),
+    path("posture/rules/<str:rule_id>/", rules.posture_rule, name="posture_rule"),
+    path("posture/catalogues/", catalogues.catalogues, name="catalogues"),
+    path("settings/posture-policy/", posture_policy.posture_policy, name="posture_policy"),
+    path("settings/posture-policy/edit/", posture_policy.posture_policy_edit, name="posture_policy_edit"),
+    path(
+        "settings/posture-policy/versions/<int:number>/",
+        posture_policy.posture_policy_version,
+        name="posture_policy_version",
+    ),
     path("saved-views/", saved_views.saved_view_list, name="saved_view_list"),
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
@@ -84,4 +101,5 @@ api_urlpatterns = [
     *api_runs.urlpatterns,
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
+    *api_posture.urlpatterns,
 ]

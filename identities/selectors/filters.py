@@ -11,7 +11,7 @@ from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 from governance.kernel.errors import DomainError
-from identities.models import Environment, IdentityKind, IdentityStatus
+from identities.models import Environment, IdentityKind, IdentityStatus, PostureBox
 
 SEGMENTS = ("apis", "queues", "databases", "storage", "secrets", "admin", "ai_tools")
 PATHS = (
@@ -26,9 +26,12 @@ PATHS = (
     "trust",
 )
 YES_OR_NO = ("yes", "no")
+ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
 MAX_TEXT = 200
 MAX_DAYS = 3650
 EARLIEST_YEAR = 1970
+MAX_EXPOSURE = 100
+UNMEASURED = PostureBox.UNMEASURED.value
 # Shorter texts stand in almost every name, and no index helps to find them.
 SHORTEST_SEARCH = 3
 # What a page adds to the same address; not part of the filter.
@@ -56,7 +59,7 @@ class InventoryFilter:
     """Which identities, or which grants. Every field is optional; an empty filter means everything present.
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
-    unused_days. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
+    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
     listed: new_days, new_since (a day), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
@@ -79,6 +82,10 @@ class InventoryFilter:
     new_days: str = ""
     new_since: str = ""
     unused_days: str = ""
+    box: str = ""
+    assurance: str = ""
+    exposure: str = ""
+    excess: str = ""
     retired: str = ""
 
     @classmethod
@@ -123,8 +130,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "status": tuple(IdentityStatus.values),
     "segment": SEGMENTS,
     "path": PATHS,
+    "box": tuple(PostureBox.values),
+    "assurance": ASSURANCES,
+    "excess": (*YES_OR_NO, "unknown"),
 }
-LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag"})
+LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure"})
 _FLAGS = frozenset({"privileged", "standing", "retired"})
 _DAYS = frozenset({"new_days", "unused_days"})
 
@@ -179,7 +189,25 @@ def _checked_part(name: str, part: str) -> str:
             raise InvalidFilter("“team” is the identifier of a team, or “none”.", field=name) from None
     if not part:
         raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
+    if name == "exposure":
+        return _checked_exposure(part)
     return part.lower() if name == "owner" else part
+
+
+def _checked_exposure(part: str) -> str:
+    """A range of whole numbers such as "50-74", both ends meant, or "unmeasured"."""
+    if part == UNMEASURED:
+        return part
+    low, dash, high = part.partition("-")
+    if not (dash and _is_exposure(low) and _is_exposure(high) and int(low) <= int(high)):
+        raise InvalidFilter(
+            "“exposure” is a range from 0 to 100 such as 50-74, or “unmeasured”.", field="exposure"
+        )
+    return f"{int(low)}-{int(high)}"
+
+
+def _is_exposure(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_EXPOSURE
 
 
 def _checked_days(name: str, value: str) -> str:

@@ -25,7 +25,7 @@ from identities.selectors.use import with_last_use
 from identities.services.exports import record_export
 from identities.services.identities import EDITORS
 from identities.views.identity_rows import IdentityRow, facts_of, row_of
-from identities.views.lists import Listing, asked, found_page, list_context, push_address
+from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address
 from identities.views.requests import PageRequest
 from identities.views.saved_views import views_row
 
@@ -49,7 +49,7 @@ LISTING = Listing(
         default_sort="name",
     ),
     bar=("source", "kind", "environment", "owner", "privileged"),
-    more=("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", "status", "retired"),
+    more=("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", *POSTURE, "status", "retired"),
 )
 
 

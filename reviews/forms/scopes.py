@@ -14,7 +14,11 @@ from identities.forms.inventory import FilterForm, label_of_filter
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 
 BASICS = ("source", "privileged", "kind", "environment")
-MORE = ("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag", "status", "q", "access")
+POSTURE = ("box", "assurance", "exposure", "excess")
+MORE = (
+    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
+    *(*POSTURE, "status", "q", "access"),
+)
 # What has no field on the page and must not be lost.
 KEPT = ("team",)
 LABELS = {"privileged": "Privilege", "q": "Name of the identity", "access": "Name of the access"}
