@@ -12,6 +12,7 @@ from governance.kernel.documents import Permission
 from governance.kernel.errors import DomainError
 from governance.kernel.inclusion import includes
 from governance.kernel.patterns import Pattern, representatives
+from governance.kernel.sets import CompiledSet
 from governance.kernel.statements import PatternSet, Statement
 
 
@@ -167,6 +168,36 @@ def intersects(first: Permission, second: Permission) -> bool:
     left, right = compile_permission(first), compile_permission(second)
     denies = (*left.denies, *right.denies)
     return any(_meet(one, other, denies) for one in left.allows for other in right.allows)
+
+
+def lets_through(permission: Permission, request: Rule, *, for_certain: bool = False) -> bool:
+    """Whether some request of a compiled statement may be permitted. Conditions are taken as fulfilled.
+
+    for_certain: whether some is permitted although no condition holds that would allow it, and each that would deny.
+    """
+    program = compile_permission(permission)
+    allows, denies = program.allows, program.denies
+    if for_certain:
+        allows = tuple(rule for rule in allows if not rule.conditions)
+        denies = tuple(replace(rule, is_plain=True) for rule in denies)
+    return any(_lets_through(rule, request, denies) for rule in allows)
+
+
+def _lets_through(rule: Rule, request: Rule, denies: tuple[Rule, ...]) -> bool:
+    if request.actions.apart(rule.actions) or request.resources.apart(rule.resources):
+        return False
+    near = tuple(deny for deny in denies if not deny.actions.apart(request.actions))
+    if near or rule.actions.exclude.languages or rule.resources.exclude.languages:
+        return _meet(request, rule, near)
+    return _share(request.actions, rule.actions) and _share(request.resources, rule.resources)
+
+
+def _share(asked: CompiledSet, held: CompiledSet) -> bool:
+    """Whether two sets without exclusions have a text in common."""
+    if any(held.membership(text) is not False for text in asked.include.fixed):
+        return True
+    loose = [pattern for pattern in asked.targets() if not pattern.is_literal]
+    return any(mine.overlaps(theirs) for mine in loose for theirs in held.targets())
 
 
 def _meet(one: Rule, other: Rule, denies: tuple[Rule, ...]) -> bool:

@@ -12,6 +12,7 @@ from identities.models.identity import (
     TrustRelation,
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
+from identities.models.posture_work import PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
@@ -42,6 +43,9 @@ __all__ = [
     "IdentityVersion",
     "KnownPermission",
     "PostureBox",
+    "PostureCursor",
+    "PostureMark",
+    "PostureMeasure",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.selectors.hop import Hop
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -74,11 +76,16 @@ class CredentialFacts:
     key_bits: int | Missing
     created_by: UUID | Missing | None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    creator_departed_at: datetime | Missing | None = Missing("not_recorded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustFacts:
-    """An issuer whose word lets this identity in. conditions: further claims that must hold, {"claim": "pattern"}."""
+    """An issuer whose word lets this identity in. conditions: further claims that must hold, {"claim": "pattern"}.
+
+    are_conditions_known: whether the source told them at all. issuer_environments: those of every identity here that
+    the same issuer lets in.
+    """
 
     id: UUID
     issuer: str
@@ -86,6 +93,8 @@ class TrustFacts:
     audience: str
     is_public_issuer: bool
     conditions: Mapping[str, str] = field(default_factory=dict)
+    are_conditions_known: bool = False
+    issuer_environments: frozenset[str] | Missing = Missing("not_told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +148,6 @@ class UseFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
-
-    identity_id: UUID
-    name: str
-    via: str
-    is_conditional: bool
-    grant_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFacts:
     """One tool that an AI agent may call. classes: from our own catalogue, never from the server's annotations."""
 
@@ -168,7 +166,8 @@ class IdentityFacts:
     authz_model: how the application behind it decides ("per_request", "roles", "static_allow_list_only",
     "login_implies_all"), Missing where nobody said. is_platform_managed: made and kept by the platform; who owns it is
     no question. grants are those that it holds itself; `hops` are where it could go on, and `grants_by_hop` what it
-    could do there. removed_but_present: grants that Remit had removed and a later reading still shows.
+    could do there. removals: how many grants Remit had removed; removed_but_present: those that a later reading still
+    shows. expected_cadence_days: how rarely it may be used without being dormant, as somebody declared.
     """
 
     id: UUID
@@ -198,6 +197,8 @@ class IdentityFacts:
     human_holders: tuple[str, ...] | Missing = ()
     removed_but_present: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    removals: int = 0
+    expected_cadence_days: int | None = None
 
     @property
     def is_privileged(self) -> bool:
