@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identities.selectors.hop import Hop
-
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -145,6 +143,17 @@ class UseFacts:
     interactive_at: datetime | Missing | None
     callers: int | Missing
     environments: frozenset[str] | Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
+
+    identity_id: UUID
+    name: str
+    via: str
+    is_conditional: bool
+    grant_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

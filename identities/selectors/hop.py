@@ -1,4 +1,4 @@
-"""One step from an identity to another that it can become. Pure: facts hold it, `reach` finds it."""
+"""One step from an identity to another that it can become. Pure."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,10 +8,9 @@ from uuid import UUID
 class Hop:
     """Another identity that this one can become: by assuming, impersonating, or being trusted by it.
 
-    via: how, as words ("may assume it by …"). is_conditional: whether that hangs on something else too. grant_id: of the
-    grant that allows the step, None where the other side's trust alone does. whole: how many identities this step
-    stands for where a wildcard names more than are listed; 1 otherwise. environment: the other's, "unknown" where nobody
-    said.
+    via: how, as words ("may assume it"). is_conditional: whether that hangs on something else too. grant_id: of the
+    grant that allows the step, None where the other side's trust alone does. environment: of the other one, "unknown"
+    where nobody said. whole: how many identities the same way leads to, also those that are not listed.
     """
 
     identity_id: UUID
@@ -19,5 +18,5 @@ class Hop:
     via: str
     is_conditional: bool
     grant_id: UUID | None = None
-    whole: int = 1
     environment: str = "unknown"
+    whole: int = 1
