@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Count, IntegerField, QuerySet
+from django.db.models import Count, F, IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Floor, Least
 
@@ -69,6 +69,14 @@ class Point:
     exposure_low: float
     exposure: float
     box: str
+
+
+SCORES = ("box", "assurance_lower", "assurance_upper", "exposure_low", "exposure_high", "has_excess")
+
+
+def with_scores(identities: QuerySet[Identity]) -> QuerySet[Identity]:
+    """Add the scores of each by the names in `SCORES`, null where it was not assessed, without their long reasons."""
+    return identities.annotate(**{name: F(f"posture__{name}") for name in SCORES})
 
 
 def get_spread(*, actor: Actor) -> Spread:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
-from governance.kernel import dialects
+from governance.kernel import dialects, escalation
 from governance.kernel.privileges import CATALOGUE_VERSION, PrivilegeClass
 from governance.web.access import page
 from governance.web.htmx import render_page
@@ -45,6 +45,16 @@ class CatalogueLine:
     actions: int
 
 
+@dataclass(frozen=True, slots=True)
+class PrimitiveLine:
+    """One way to more privilege."""
+
+    name: str
+    words: str
+    is_direct: bool
+    source: str
+
+
 @require_safe
 @page()
 def catalogues(request: PageRequest) -> HttpResponse:
@@ -53,9 +63,15 @@ def catalogues(request: PageRequest) -> HttpResponse:
         "version": CATALOGUE_VERSION,
         "lines": _lines(),
         "classes": [(each.value, *CLASS_WORDS[each]) for each in PrivilegeClass],
+        "escalation_version": escalation.CATALOGUE_VERSION,
+        "primitives": [_primitive_line(primitive) for primitive in escalation.catalogue()],
         "segments": [(segment, SEGMENT_LABELS[segment]) for segment in SEGMENTS],
     }
     return render_page(request, "identities/catalogues.html", context)
+
+
+def _primitive_line(primitive: escalation.Primitive) -> PrimitiveLine:
+    return PrimitiveLine(primitive.name, primitive.words, primitive.is_direct, primitive.source)
 
 
 def _lines() -> Sequence[CatalogueLine]:

@@ -86,7 +86,7 @@ def control_line(control: Control, evidence: Evidence) -> ControlLine:
         measures=[evidence.measures[key] for key in control.measures],
         rules=[_rule_line(rule, evidence.rollups.get(rule)) for rule in control.rules],
         places=[Link(PLACES[key].label, PLACES[key].url) for key in control.places],
-        records=[Link(Verb(verb).description, _records_url(verb)) for verb in control.verbs],
+        records=[Link(Verb(verb).description, records_url(verb)) for verb in control.verbs],
     )
 
 
@@ -126,5 +126,6 @@ def _rule_line(rule: str, rollup: RollupLine | None) -> RuleLine:
     return RuleLine(rule, rollup.title, rollup.url, text, missing)
 
 
-def _records_url(verb: str) -> str:
+def records_url(verb: str) -> str:
+    """The trail's records of one kind."""
     return f"{reverse('console:audit_trail')}?{urlencode({'verb': verb})}"
