@@ -10,6 +10,7 @@ from identities.api import history as api_history
 from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
 from identities.api import posture as api_posture
+from identities.api import posture_rules as api_posture_rules
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
 from identities.api import sources as api_sources
@@ -102,4 +103,5 @@ api_urlpatterns = [
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
     *api_posture.urlpatterns,
+    *api_posture_rules.urlpatterns,
 ]

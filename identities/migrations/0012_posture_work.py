@@ -74,4 +74,12 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="AnalysedPermission",
+            fields=[
+                ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
+                ("catalogue", models.CharField(max_length=60)),
+                ("facts", models.JSONField()),
+            ],
+        ),
     ]

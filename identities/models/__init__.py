@@ -12,7 +12,7 @@ from identities.models.identity import (
     TrustRelation,
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
-from identities.models.posture_work import PostureCursor, PostureMark, PostureMeasure
+from identities.models.posture_work import AnalysedPermission, PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
@@ -28,6 +28,7 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "AnalysedPermission",
     "Change",
     "ChangeAction",
     "Credential",

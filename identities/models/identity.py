@@ -44,9 +44,12 @@ class Identity(models.Model):
 
     What the source says (`name`, `environment`, `purpose`, `source_owner`, `source_sponsor`, `source_tags`,
     `attributes` …) is overwritten by every reading. What people say (`owner`, `backup_owner`, `team`, `sponsor`,
-    `purpose_edited`, `environment_edited`, `tags`) is never touched by a reading; both are shown, and the
+    `purpose_edited`, `environment_edited`, `tags` …) is never touched by a reading; both are shown, and the
     `effective_*` columns say which holds. `retired_at` is set when a complete reading no longer holds it; the row
     stays, because history refers to it.
+
+    `registered_at` and `registered_by` say that somebody took responsibility: named a purpose and an owner, and meant it.
+    `expected_cadence_days` is how rarely it may be used without being dormant, as people declared.
 
     The counts and `last_seen_at` (the latest use by any evidence) are kept up by every reading, so that a list of a
     million sorts by them without counting.
@@ -86,6 +89,11 @@ class Identity(models.Model):
     purpose_edited = models.TextField(blank=True, default="")
     environment_edited = models.CharField(max_length=20, choices=Environment.choices, blank=True, default="")
     tags = ArrayField(models.CharField(max_length=MAX_TAG), default=list)
+    expected_cadence_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    registered_at = models.DateTimeField(null=True, blank=True)
+    registered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     version = models.PositiveIntegerField(default=1)
 
     grant_count = models.PositiveIntegerField(default=0)
@@ -251,7 +259,11 @@ class Credential(models.Model):
 
 
 class TrustRelation(models.Model):
-    """Which system authenticates an identity; the source it belongs to is the one that authorises."""
+    """Which system authenticates an identity; the source it belongs to is the one that authorises.
+
+    `conditions` are further claims that must hold, `{"claim": "pattern"}`; null where the source does not tell them,
+    which is not the same as none.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="trust_relations")
@@ -260,6 +272,7 @@ class TrustRelation(models.Model):
     issuer = models.CharField(max_length=512)
     subject = models.CharField(max_length=512, blank=True, default="")
     audience = models.CharField(max_length=512, blank=True, default="")
+    conditions = models.JSONField(null=True, blank=True)
     first_seen_at = models.DateTimeField()
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)

@@ -77,3 +77,17 @@ class PostureMeasure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_id} on {self.day}"
+
+
+class AnalysedPermission(models.Model):
+    """What follows from a permission alone, by the catalogues that `catalogue` names; see `posture.permissions_known`.
+
+    A memory, not a record: it may be emptied at any time and fills again.
+    """
+
+    digest = models.BinaryField(primary_key=True, max_length=32, editable=False)
+    catalogue = models.CharField(max_length=60)
+    facts = models.JSONField()
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()[:12]

@@ -74,10 +74,13 @@ def ways_of(facts: IdentityFacts, policy: Policy) -> Iterator[Way]:
         yield Way(f"trust in {trust.issuer}", Sort.ISSUED, None, (trust,), facts, policy)
     if usable or facts.trusts:
         return
-    if facts.is_platform_managed:
-        yield Way("the platform", Sort.ISSUED, None, (), facts, policy)
-    elif is_for_anybody(facts):
+    if is_for_anybody(facts):
         yield Way("no credential", Sort.SECRET, None, (), facts, policy)
+    # The client of an agent is no platform that would vouch for it.
+    elif facts.custody == "platform_managed" and facts.kind != "ai_agent":
+        yield Way("the platform", Sort.ISSUED, None, (), facts, policy)
+    elif facts.custody == "assumable":
+        yield Way("whoever may assume it", Sort.ISSUED, None, (), facts, policy)
 
 
 def _sort_of(credential: CredentialFacts, policy: Policy) -> Sort:

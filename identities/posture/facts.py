@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.selectors.hop import Hop
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -133,7 +135,8 @@ class GrantFacts:
 class UseFacts:
     """What logs showed. watched_from: None where no log watches this identity.
 
-    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. places: distinct callers.
+    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. callers: distinct ones, as
+    workloads. has_excess: whether any such part was watched for long enough and not used.
     """
 
     watched_from: datetime | None
@@ -143,17 +146,7 @@ class UseFacts:
     interactive_at: datetime | Missing | None
     callers: int | Missing
     environments: frozenset[str] | Missing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
-
-    identity_id: UUID
-    name: str
-    via: str
-    is_conditional: bool
-    grant_id: UUID | None = None
+    has_excess: bool | Missing = Missing("no_log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +170,7 @@ class IdentityFacts:
     no question. grants are those that it holds itself; `hops` are where it could go on, and `grants_by_hop` what it
     could do there. removals: how many grants Remit had removed; removed_but_present: those that a later reading still
     shows. expected_cadence_days: how rarely it may be used without being dormant, as somebody declared.
+    custody: who keeps what it signs in with ("self_held", "assumable", "platform_managed", "unknown").
     """
 
     id: UUID
@@ -208,6 +202,7 @@ class IdentityFacts:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     removals: int = 0
     expected_cadence_days: int | None = None
+    custody: str = "unknown"
 
     @property
     def is_privileged(self) -> bool:

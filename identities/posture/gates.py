@@ -133,6 +133,8 @@ def _is_older(seen: object, changed: datetime | None) -> bool:
 
 def _names_somebody(way: Way) -> bool | None:
     """Whether every issuer says who is let in, rather than letting in all whom it knows."""
+    if way.credential is None and not way.trusts and way.facts.custody != "platform_managed":
+        return None
     return not any(_lets_in_all(trust) for trust in way.trusts)
 
 
@@ -228,7 +230,8 @@ def _is_short(way: Way) -> bool | None:
 
 def _is_on_record(way: Way) -> bool | None:
     """Whether it is written down who vouches for it; a platform that accepts what it issued itself needs no record."""
-    if way.trusts or way.credential is None or way.credential.kind == "platform_issued":
+    is_inside = way.facts.custody == "platform_managed" if way.credential is None else way.credential.kind == "platform_issued"
+    if way.trusts or is_inside:
         return True
     return False if way.facts.source.can_report("trust") else None
 

@@ -157,6 +157,18 @@ def free_object(value: Any, at: str, latest: datetime) -> dict[str, Any]:
     return value
 
 
+def claims(value: Any, at: str, latest: datetime) -> dict[str, str]:
+    """Further claims that must hold, each with the pattern that it must fit."""
+    if not isinstance(value, dict):
+        raise Fault(at, "wrong-type", "must be an object")
+    if len(value) > 50:
+        raise Fault(at, "too-long", "has more than 50 claims")
+    name_of, read = text(200), text(1024, may_be_empty=True)
+    for name in value:
+        name_of(name, f"{at}/{escape(name)}", latest)
+    return {name: read(pattern, f"{at}/{escape(name)}", latest) for name, pattern in value.items()}
+
+
 def path(value: Any, at: str, latest: datetime) -> list[dict[str, str]]:
     """The chain that causes a grant, outermost first: objects with `kind` and optionally `id` and `label`."""
     if not isinstance(value, list):

@@ -149,6 +149,7 @@ RECORD_TYPES: dict[str, dict[str, _Field]] = {
         "issuer": _Field(fields.text(512)),
         "subject": _Field(fields.text(512, may_be_empty=True), ""),
         "audience": _Field(fields.text(512, may_be_empty=True), ""),
+        "conditions": _Field(fields.claims, None),
     },
     "retire": {
         "of": _Field(fields.choice(list(RETIRABLE))),

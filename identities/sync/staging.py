@@ -134,7 +134,8 @@ class Strangers:
         more = f" and {self.identities - len(self.first):,} more" if self.identities > len(self.first) else ""
         sentence = f"Passed over, because nobody here knows these identities: {', '.join(self.first)}{more}."
         said = [*(each for each in notes.get("sentences", []) if each != sentence), sentence]
-        return notes | {"counts": counts, "sentences": said}
+        strangers = {"identities": self.identities, "first": list(self.first)}
+        return notes | {"counts": counts, "sentences": said, "strangers": strangers}
 
 
 def create_tables() -> None:

@@ -7,27 +7,34 @@ from typing import Any
 
 from identities.connectors.aws.documents import decode
 from identities.connectors.contract import Record
+from identities.connectors.naming import printable
+
+MOST_CONDITIONS = 50
 
 
 def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]:
-    """One relation per principal and subject that an allowing statement names.
+    """One relation per principal, subject and set of conditions that an allowing statement names.
 
     A statement that can't be read is counted, never taken for "nobody".
     """
-    seen: Counter[str] = Counter()
+    seen: dict[str, list[dict[str, str]]] = {}
     for statement in _statements(document, counts):
         conditions = _conditions(statement.get("Condition"))
         if "NotPrincipal" in statement:
             counts["trust for everybody but some"] += 1
         for kind, name in _principals(statement):
-            # What an account must present beside its name (an external id) is half a secret, and stays where it is.
             subjects = _values(conditions, ":sub") if kind == "Federated" else []
             audience = ", ".join(_values(conditions, ":aud")) if kind == "Federated" else ""
+            further = _further(conditions, kind)
             for subject in subjects or [""]:
                 key = f"{kind}|{name}|{subject}|{audience}"
-                seen[key] += 1
-                if seen[key] > 1:
+                earlier = seen.setdefault(key, [])
+                if further in earlier:
                     continue
+                if earlier:
+                    # The same under other conditions is another way in; the first keeps its id through all readings.
+                    key += f"|{sorted(further.items())}"
+                earlier.append(further)
                 yield {
                     "type": "trust",
                     "id": f"{role[:400]}|{sha256(key.encode()).hexdigest()[:32]}",
@@ -35,7 +42,19 @@ def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]
                     "issuer": _issuer(kind, name)[:512],
                     "subject": _subject(kind, name, subject)[:512],
                     "audience": audience[:512],
+                    "conditions": further,
                 }
+
+
+def _further(conditions: Mapping[str, list[str]], kind: str) -> dict[str, str]:
+    """What must hold beside subject and audience. What an account must present beside its name is half a secret: that
+    it is asked for is said, and not which."""
+    is_shown = (":sub", ":aud") if kind == "Federated" else ()
+    left = [(key, values) for key, values in sorted(conditions.items()) if not key.endswith(is_shown)]
+    return {
+        key[:200]: "(set)" if key == "sts:externalid" else printable(", ".join(values))[:1024]
+        for key, values in left[:MOST_CONDITIONS]
+    }
 
 
 def _issuer(kind: str, name: str) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import each_trust
 from identities.posture.rules.reading import moment
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import is_any, is_platform_service
 from identities.posture.rules.thresholds import limit
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
@@ -32,9 +32,10 @@ def _anybody(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 
 
 def _anybody_one(trust: TrustFacts) -> Verdict:
-    if is_platform_service(trust.issuer):
+    judged = subject_looseness(trust.issuer, trust.subject)
+    if judged.issuer is IssuerSort.PLATFORM:
         return not_applicable("platform_service", of=trust.id)
-    if not is_any(trust.subject) and trust.issuer != "any AWS account":
+    if judged.issuer is not IssuerSort.ANYBODY and judged.looseness is not Looseness.ANY:
         return passed(of=trust.id, issuer=trust.issuer, subject=trust.subject)
     if trust.conditions:
         return passed(of=trust.id, issuer=trust.issuer, conditions=sorted(trust.conditions))
@@ -65,6 +66,7 @@ RULES = (
     Rule(
         id="TB-1",
         title="Federated without a record of the trust",
+        condition="It signs in by federation, and no trust relation says who vouches for it.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -78,6 +80,7 @@ RULES = (
     Rule(
         id="TB-2",
         title="Trust in everybody at an issuer",
+        condition="A trust takes everybody for whom the issuer vouches, under no condition.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.TRUST,
@@ -91,6 +94,7 @@ RULES = (
     Rule(
         id="TB-3",
         title="Ended at the issuer, honoured here",
+        condition="The issuer ended it, and it was used here after the longest session that could be left.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

@@ -140,6 +140,7 @@ RULES = (
     Rule(
         id="NHI1-A",
         title="Its owner has left",
+        condition="It is enabled, somebody is named as owner, and none of the named is still here.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -153,6 +154,7 @@ RULES = (
     Rule(
         id="NHI1-B",
         title="Nobody answers for it",
+        condition="It is enabled, and neither a person nor a team is named as its owner.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -166,6 +168,7 @@ RULES = (
     Rule(
         id="NHI1-C",
         title="Dormant",
+        condition="It is enabled, older than the threshold, and was not used for as long, or never.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -179,6 +182,7 @@ RULES = (
     Rule(
         id="NHI1-D",
         title="The work it was made for is gone",
+        condition="Every application, repository or cluster that it is linked to is gone, and it is still enabled.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -191,6 +195,7 @@ RULES = (
     Rule(
         id="NHI1-E",
         title="Removed access is still there",
+        condition="Remit had access removed, and a reading begun afterwards still shows it.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -204,6 +209,7 @@ RULES = (
     Rule(
         id="NHI1-F",
         title="Somebody who left could know the secret",
+        condition="Whoever made or held the credential left after its secret was last changed.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,

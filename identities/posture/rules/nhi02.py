@@ -132,6 +132,7 @@ RULES = (
     Rule(
         id="NHI2-A",
         title="A live secret lies in the open",
+        condition="A scanner found a working credential outside the places that are made for secrets.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -146,6 +147,7 @@ RULES = (
     Rule(
         id="NHI2-B",
         title="Not rotated after it leaked",
+        condition="A leak was seen, the time to react is over, and the secret was not changed since.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.CREDENTIAL,
@@ -162,6 +164,8 @@ RULES = (
     Rule(
         id="NHI2-C",
         title="Kept where secrets do not belong",
+        condition="The secret is kept in source code, an image, plain configuration, an unmasked variable, a "
+        "wiki or a chat.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -175,6 +179,7 @@ RULES = (
     Rule(
         id="NHI2-D",
         title="Nobody looks for its leaked secrets",
+        condition="No scanner looked lately at the places its workloads are made from.",
         owasp=OWASP,
         base=None,
         object_kind=ObjectKind.IDENTITY,

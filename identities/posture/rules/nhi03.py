@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import WRITING, each_trust, named, privileged, unread
 from identities.posture.rules.reading import is_keyless, members, moment, text, words
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import is_any, is_platform_service
 from identities.posture.rules.thresholds import limit
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
@@ -98,9 +98,10 @@ def _confused_deputy(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 
 
 def _deputy(trust: TrustFacts, own: tuple[str, ...] | Missing) -> Verdict:
-    if is_platform_service(trust.issuer):
+    judged = subject_looseness(trust.issuer, trust.subject)
+    if judged.issuer is IssuerSort.PLATFORM:
         return not_applicable("platform_service", of=trust.id)
-    if trust.conditions or (trust.audience and not is_any(trust.subject)):
+    if trust.conditions or (trust.audience and judged.looseness is not Looseness.ANY):
         return passed(of=trust.id, conditions=sorted(trust.conditions))
     account = trust.issuer.removeprefix("AWS account ")
     if not isinstance(own, Missing) and account in own:
@@ -152,6 +153,8 @@ RULES = (
     Rule(
         id="NHI3-A",
         title="A vendor with power that nobody has assessed",
+        condition="A third party holds something privileged, or writes production or restricted data, and was "
+        "not assessed in time.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -169,6 +172,7 @@ RULES = (
     Rule(
         id="NHI3-B",
         title="A vendor's access that nobody uses",
+        condition="A third party has not used it for the threshold, or the contract has ended.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -182,6 +186,8 @@ RULES = (
     Rule(
         id="NHI3-C",
         title="Anybody at the other side may borrow it",
+        condition="A stranger's account or issuer may take it on, and nothing tells for whom it asks (external "
+        "id, source account, audience with subject).",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.TRUST,
@@ -195,6 +201,7 @@ RULES = (
     Rule(
         id="NHI3-D",
         title="Not changed since the vendor's incident",
+        condition="The vendor had an incident, and a credential that it holds is older than that.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.IDENTITY,
@@ -211,6 +218,7 @@ RULES = (
     Rule(
         id="NHI3-E",
         title="A vendor's app with consent for the whole organisation",
+        condition="A vendor's app has consent of the whole organisation for everybody's mail, files or directory.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

@@ -194,6 +194,7 @@ RULES = (
     Rule(
         id="NHI4-A",
         title="A deprecated way to sign in",
+        condition="It signs in by a deprecated method, or with a key, signature or transport below the policy.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -208,6 +209,7 @@ RULES = (
     Rule(
         id="NHI4-B",
         title="A static secret where none is needed",
+        condition="It holds a static secret, and where it runs the platform would prove it without one.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -221,6 +223,7 @@ RULES = (
     Rule(
         id="NHI4-C",
         title="Proves itself less well than its power demands",
+        condition="Even the upper bound of its assurance is below what the band of its exposure demands.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -235,6 +238,7 @@ RULES = (
     Rule(
         id="NHI4-D",
         title="The sign-in of its app can be intercepted",
+        condition="Its client uses the code flow without PKCE, or has a redirect with a wildcard or without TLS.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -247,6 +251,7 @@ RULES = (
     Rule(
         id="NHI4-E",
         title="Whoever copies its token can use it",
+        condition="It is privileged in production, and its token is good for whoever holds it.",
         owasp=OWASP,
         base=Severity.LOW,
         object_kind=ObjectKind.CREDENTIAL,
@@ -261,6 +266,8 @@ RULES = (
     Rule(
         id="NHI4-F",
         title="Being signed in is all that is asked",
+        condition="Its application lets whoever is signed in do everything (or has a fixed list of who may), "
+        "in production or over restricted data.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

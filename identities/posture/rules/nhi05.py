@@ -141,6 +141,8 @@ RULES = (
     Rule(
         id="NHI5-A",
         title="As good as an administrator",
+        condition="Something that it holds is all actions on all resources, an administrator's role, or the "
+        "right to change its own rights.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -154,6 +156,8 @@ RULES = (
     Rule(
         id="NHI5-B",
         title="Most of its power is never used",
+        condition="Of its privileged and writing rights at least the threshold was not used over a watched "
+        "time that is long enough.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -168,6 +172,7 @@ RULES = (
     Rule(
         id="NHI5-C",
         title="Can make itself more powerful",
+        condition="It holds one of the known ways to make itself more powerful.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.IDENTITY,
@@ -181,6 +186,7 @@ RULES = (
     Rule(
         id="NHI5-D",
         title="A wildcard over restricted data",
+        condition="It reads or writes by a wildcard over stores that are labelled restricted.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -194,6 +200,7 @@ RULES = (
     Rule(
         id="NHI5-E",
         title="Power without condition and without end",
+        condition="A privileged grant has no condition, no end, and no approval with an end.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -207,6 +214,7 @@ RULES = (
     Rule(
         id="NHI5-F",
         title="Power that came past the reviews",
+        condition="A privileged grant is newer than the last review of this identity, and was never reviewed itself.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -220,6 +228,8 @@ RULES = (
     Rule(
         id="NHI5-G",
         title="An agent with too many tools",
+        condition="An AI agent may call every tool of a server, or a tool that destroys, administers, reads "
+        "secrets or sends data out, without condition and without approval.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

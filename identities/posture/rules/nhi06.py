@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from governance.kernel.federation import Looseness, subject_looseness
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.claims import claims_of, immutable_claims
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import each_credential, each_trust, named
 from identities.posture.rules.reading import flag, members, text
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import claims_of, immutable_claims, is_loose
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
 OWASP = "NHI6:2025"
@@ -25,9 +26,10 @@ def _loose_trust(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 def _loose_one(trust: TrustFacts) -> Verdict:
     if not trust.is_public_issuer:
         return not_applicable("private_issuer", of=trust.id)
-    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience}
+    judged = subject_looseness(trust.issuer, trust.subject)
+    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience, "who": judged.words}
     pinned = claims_of(trust.conditions) & set(immutable_claims(trust.issuer))
-    if is_loose(trust.subject) and not pinned:
+    if judged.looseness in (Looseness.LOOSE, Looseness.ANY) and not pinned:
         if not trust.are_conditions_known:
             return unknown("conditions_unknown", of=trust.id, **told)
         return failed(of=trust.id, **told)
@@ -37,9 +39,10 @@ def _loose_one(trust: TrustFacts) -> Verdict:
 
 
 def _key_in_ci(judged: Judged, policy: Policy) -> Sequence[Verdict]:
-    if judged.facts.source.kind not in CLOUDS:
+    facts = judged.facts
+    if facts.source.kind not in CLOUDS and not any(grant.dialect in CLOUDS for grant in facts.grants):
         return [not_applicable("no_cloud")]
-    return each_credential(judged.facts, lambda credential: _key_in_ci_one(credential, policy))
+    return each_credential(facts, lambda credential: _key_in_ci_one(credential, policy))
 
 
 def _key_in_ci_one(credential: CredentialFacts, policy: Policy) -> Verdict:
@@ -74,7 +77,7 @@ def _default_identity(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return _default_of_pipeline(facts)
     if is_default_account(facts):
         return [failed(holds=named(facts.grants)) if facts.grants else passed()]
-    if facts.source.kind != "kubernetes" or facts.kind != "service_account":
+    if not is_cluster_account(facts):
         return [not_applicable("no_default_identity")]
     mounted = flag(facts.attributes, "mounted_by_default")
     if mounted is False:
@@ -99,7 +102,12 @@ def _default_of_pipeline(facts: IdentityFacts) -> Sequence[Verdict]:
 
 def is_default_account(facts: IdentityFacts) -> bool:
     """The account that every pod of a namespace gets which names none."""
-    return facts.source.kind == "kubernetes" and facts.kind == "service_account" and facts.name.endswith("/default")
+    return is_cluster_account(facts) and facts.name.endswith("/default")
+
+
+def is_cluster_account(facts: IdentityFacts) -> bool:
+    """A service account of Kubernetes, whoever told of it: the cluster itself or a file."""
+    return facts.attributes.get("subject_kind") == "ServiceAccount"
 
 
 def _mutable_subject(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -122,6 +130,8 @@ RULES = (
     Rule(
         id="NHI6-A",
         title="A public issuer may let strangers in",
+        condition="A public issuer is trusted with a subject that several organisations or projects fit, or "
+        "without an audience.",
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.TRUST,
@@ -135,6 +145,7 @@ RULES = (
     Rule(
         id="NHI6-B",
         title="A static cloud key in a pipeline",
+        condition="A key of a cloud lies in a variable of a pipeline, which could federate instead.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -148,6 +159,7 @@ RULES = (
     Rule(
         id="NHI6-C",
         title="Strangers' code can reach a pipeline's secrets",
+        condition="A pipeline runs code of strangers with its secrets, or its environment is not protected.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -160,6 +172,8 @@ RULES = (
     Rule(
         id="NHI6-D",
         title="The default identity can do more than nothing",
+        condition="A namespace's default account holds rights, a pipeline's default permission writes, or a "
+        "token is mounted by default and never used.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -173,6 +187,7 @@ RULES = (
     Rule(
         id="NHI6-E",
         title="Trust keyed on a name that can change hands",
+        condition="A trust hangs on names although the issuer also tells ids that never change hands.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.TRUST,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-from identities.posture.facts import CredentialFacts, IdentityFacts, Missing
+from identities.posture.facts import CredentialFacts, Missing
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import each_credential
@@ -18,11 +18,10 @@ _ISSUED = frozenset({"platform_issued", "jwt_svid", "federated_trust", "token"})
 
 
 def _no_end(judged: Judged, policy: Policy) -> Sequence[Verdict]:
-    facts = judged.facts
-    return each_credential(facts, lambda credential: _no_end_one(credential, facts))
+    return each_credential(judged.facts, _no_end_one)
 
 
-def _no_end_one(credential: CredentialFacts, facts: IdentityFacts) -> Verdict:
+def _no_end_one(credential: CredentialFacts) -> Verdict:
     if is_keyless(credential):
         return not_applicable("keyless", of=credential.id)
     ends = credential.expires_at
@@ -30,8 +29,6 @@ def _no_end_one(credential: CredentialFacts, facts: IdentityFacts) -> Verdict:
         return not_known(lacking(expiry=ends), of=credential.id)
     if ends is not None:
         return passed(of=credential.id, expires_at=ends)
-    if not facts.source.can_report("credential_expiry"):
-        return unknown("not_covered", of=credential.id)
     return failed(of=credential.id, kind=credential.kind)
 
 
@@ -129,11 +126,12 @@ RULES = (
     Rule(
         id="NHI7-A",
         title="A secret without end",
+        condition="The credential never ends, and its source says so.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
         inputs=("credentials.expires_at",),
-        coverage=("credentials", "credential_expiry"),
+        coverage=("credentials",),
         blind_spots="Ends that a gateway enforces and the source does not know.",
         cautions="Only where the source reports ends: no date from a source that knows none is not assessable.",
         fix="rotate",
@@ -142,11 +140,12 @@ RULES = (
     Rule(
         id="NHI7-B",
         title="A secret with a far end",
+        condition="From its making to its end a credential lives longer than the policy allows for its kind.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,
         inputs=("credentials.expires_at", "credentials.created_at"),
-        coverage=("credentials", "credential_expiry"),
+        coverage=("credentials",),
         thresholds=("secret_life_days", "certificate_life_days", "attested_certificate_life_hours", "secret_overdue_days"),
         blind_spots="Renewal of the same key under a new certificate.",
         cautions="Roots and intermediates are another kind, and not recorded as credentials of identities.",
@@ -156,6 +155,7 @@ RULES = (
     Rule(
         id="NHI7-C",
         title="Not rotated",
+        condition="It was made or last changed longer ago than the policy allows.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,
@@ -170,6 +170,7 @@ RULES = (
     Rule(
         id="NHI7-D",
         title="A rotation that nobody finished",
+        condition="Two working credentials of one kind exist side by side for longer than a rotation takes.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -184,6 +185,7 @@ RULES = (
     Rule(
         id="NHI7-E",
         title="Sessions that live too long",
+        condition="What is issued for a session lives longer than the policy allows.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.CREDENTIAL,

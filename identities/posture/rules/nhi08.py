@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.claims import claims_of
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import WRITING, each_credential, each_trust, known_environment, named, unread
 from identities.posture.rules.reading import words
 from identities.posture.rules.rule import Rule
-from identities.posture.rules.subjects import claims_of
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
 OWASP = "NHI8:2025"
@@ -69,7 +69,7 @@ def _assumable_from_below(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [failed(becomes=[f"{hop.name} ({hop.via})" for hop in into], environment=environment)]
     if unread(facts):
         return [unknown("unparsed")]
-    unlabelled = [hop for hop in facts.hops if isinstance(hop.environment, Missing) or hop.environment == "unknown"]
+    unlabelled = [hop for hop in facts.hops if hop.environment == "unknown"]
     return [unknown("hop_environment_unknown", becomes=[hop.name for hop in unlabelled])] if unlabelled else [passed()]
 
 
@@ -100,6 +100,7 @@ RULES = (
     Rule(
         id="NHI8-A",
         title="From elsewhere into production",
+        condition="It does not belong to production, and something that it holds names production.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -113,6 +114,7 @@ RULES = (
     Rule(
         id="NHI8-B",
         title="One credential in two environments",
+        condition="One credential is used or stored in two environments.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -126,6 +128,7 @@ RULES = (
     Rule(
         id="NHI8-C",
         title="Can become a production identity",
+        condition="It does not belong to production, and can become an identity that does, in one step.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -139,6 +142,7 @@ RULES = (
     Rule(
         id="NHI8-D",
         title="Production trusts the same issuer as the rest",
+        condition="One issuer vouches for production and for others, and nothing in the trust names the environment.",
         owasp=OWASP,
         base=Severity.LOW,
         object_kind=ObjectKind.TRUST,

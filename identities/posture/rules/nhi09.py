@@ -80,6 +80,7 @@ RULES = (
     Rule(
         id="NHI9-A",
         title="Several workloads share it",
+        condition="More than one application uses it.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -92,6 +93,7 @@ RULES = (
     Rule(
         id="NHI9-B",
         title="The same secret in several places",
+        condition="The same secret, by its fingerprint, stands in another place or belongs to another identity too.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.CREDENTIAL,
@@ -105,6 +107,7 @@ RULES = (
     Rule(
         id="NHI9-C",
         title="Several callers use it",
+        condition="More than one workload calls through it.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -118,6 +121,7 @@ RULES = (
     Rule(
         id="NHI9-D",
         title="A default identity that several applications use",
+        condition="A namespace's default account, or a node's role, serves more than one application.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,

@@ -69,6 +69,7 @@ RULES = (
     Rule(
         id="NHI10-A",
         title="Somebody worked through it",
+        condition="A log shows an interactive session of it within the threshold.",
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
@@ -82,6 +83,7 @@ RULES = (
     Rule(
         id="NHI10-B",
         title="People could sign in as it",
+        condition="People could sign in as it, and no exception is written down.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -94,6 +96,7 @@ RULES = (
     Rule(
         id="NHI10-C",
         title="People can take its place",
+        condition="People may assume it, impersonate it, make its tokens or read its secret, without an end.",
         owasp=OWASP,
         base=Severity.MEDIUM,
         object_kind=ObjectKind.IDENTITY,
@@ -106,6 +109,7 @@ RULES = (
     Rule(
         id="NHI10-D",
         title="Used like a person would",
+        condition="It is used in office hours only, or from a workstation.",
         owasp=OWASP,
         base=None,
         object_kind=ObjectKind.IDENTITY,

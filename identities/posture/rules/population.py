@@ -61,6 +61,7 @@ RULES = (
     SourceRule(
         id="POP-1",
         title="Somebody is in the logs who is not in the inventory",
+        condition="A log of the source names callers that the inventory does not hold.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.SOURCE,
@@ -73,6 +74,7 @@ RULES = (
     SourceRule(
         id="POP-2",
         title="A source that is stale or failed",
+        condition="The source was never read, is stale, failed last time, or was read in part.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.SOURCE,
@@ -86,6 +88,7 @@ RULES = (
     SourceRule(
         id="POP-3",
         title="Grants that nobody understands",
+        condition="Some of its grants could not be understood.",
         owasp="",
         base=Severity.MEDIUM,
         object_kind=ObjectKind.SOURCE,
@@ -99,6 +102,7 @@ RULES = (
     SourceRule(
         id="POP-4",
         title="One name, several identities",
+        condition="Several live identities of one kind share a name.",
         owasp="",
         base=Severity.LOW,
         object_kind=ObjectKind.SOURCE,
@@ -111,6 +115,7 @@ RULES = (
     SourceRule(
         id="POP-5",
         title="Identities that disappeared",
+        condition="A reading no longer showed identities that nobody had locked out or removed.",
         owasp="",
         base=Severity.MEDIUM,
         object_kind=ObjectKind.SOURCE,

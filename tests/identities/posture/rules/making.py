@@ -8,7 +8,6 @@ from uuid import UUID
 from identities.posture.facts import (
     CredentialFacts,
     GrantFacts,
-    Hop,
     IdentityFacts,
     Missing,
     PersonFacts,
@@ -18,6 +17,7 @@ from identities.posture.facts import (
     UseFacts,
 )
 from identities.posture.rules.judged import Judged, SourceJudged
+from identities.selectors.hop import Hop
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 GONE = Missing("not_covered")

@@ -104,6 +104,8 @@ def _without_members(facts: IdentityFacts, several: str, members: tuple[Any, ...
     }
     if several == "grants":
         found["grants.is_parsed"] = replace(facts, grants=tuple(replace(each, is_parsed=False) for each in members))
+    if several == "hops":
+        found["hops.environment"] = replace(facts, hops=tuple(replace(each, environment="unknown") for each in members))
     if several == "trusts":
         unknown = {"conditions": {}, "are_conditions_known": False}
         found["trusts.are_conditions_known"] = replace(facts, trusts=tuple(replace(each, **unknown) for each in members))
