@@ -58,6 +58,7 @@ urlpatterns = [
     path("identities/<uuid:identity_id>/posture/", posture.identity_posture, name="identity_posture"),
     path("posture/", posture.posture, name="posture"),
     path("posture/changes/", posture.posture_changes, name="posture_changes"),
+    path("posture/rules/", posture.posture_rules, name="posture_rules"),
     path("posture/rules/<str:rule_id>/", rules.posture_rule, name="posture_rule"),
     path("posture/catalogues/", catalogues.catalogues, name="catalogues"),
     path("settings/posture-policy/", posture_policy.posture_policy, name="posture_policy"),

@@ -16,7 +16,6 @@ from identities.api.edge import actor_of, require_known_parameters
 from identities.models import IdentityPosture, PostureBox, PostureVersion
 from identities.posture.policy import policy_in_force
 from identities.selectors.inventory import access_identity
-from identities.selectors.posture import rule_rollups
 from identities.selectors.posture_picture import get_spread
 from identities.selectors.posture_scores import (
     get_posture,
@@ -61,18 +60,6 @@ class ExcessOut(serializers.Serializer[Any]):
     not_measured = serializers.IntegerField()
 
 
-class RuleOut(serializers.Serializer[Any]):
-    """One rule over everything that it judged. What is not assessable is never part of a share."""
-
-    rule = serializers.CharField()
-    assessed = serializers.IntegerField()
-    passed = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    not_assessable = serializers.IntegerField()
-    not_applicable = serializers.IntegerField()
-    reasons = CountOut(many=True)
-
-
 class PostureOut(serializers.Serializer[Any]):
     """The picture of what the caller may see. `unassessed` identities have no score yet and are in no box."""
 
@@ -88,7 +75,6 @@ class PostureOut(serializers.Serializer[Any]):
     excess = ExcessOut()
     unmeasured_for_want_of = CountOut(many=True)
     cells = CellOut(many=True)
-    rules = RuleOut(many=True)
 
 
 class FactorOut(serializers.Serializer[Any]):
@@ -160,7 +146,7 @@ class PostureSummary(APIView):
 
     @extend_schema(operation_id="posture_summary", responses=PostureOut)
     def get(self, request: Request) -> Response:
-        """The picture of both axes, its coverage, and the rules with what they could not judge."""
+        """The picture of both axes with its coverage; what the rules say is at `/api/v1/posture/rules/`."""
         require_known_parameters(request, ())
         actor, since = actor_of(request), end_of_last_quarter(timezone.now())
         movement, spread = movement_since(since, actor=actor), get_spread(actor=actor)
@@ -184,7 +170,6 @@ class PostureSummary(APIView):
             },
             "unmeasured_for_want_of": [_count(*pair) for pair in unmeasured_reasons(actor=actor)],
             "cells": spread.cells,
-            "rules": [_rule(rollup) for rollup in rule_rollups(actor=actor)],
         }
         return Response(PostureOut(told).data)
 
@@ -207,15 +192,6 @@ class IdentityScore(APIView):
 
 def _count(name: str, count: int) -> dict[str, Any]:
     return {"name": name, "count": count}
-
-
-def _rule(rollup: Any) -> dict[str, Any]:
-    counts = ("rule", "passed", "failed", "not_assessable", "not_applicable")
-    return {
-        **{name: getattr(rollup, name) for name in counts},
-        "assessed": rollup.passed + rollup.failed,
-        "reasons": [_count(*pair) for pair in dict(rollup.reasons).items()],
-    }
 
 
 urlpatterns = [

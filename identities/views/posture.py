@@ -42,7 +42,7 @@ from identities.views.picture import (
     picture_context,
 )
 from identities.views.requests import PageRequest
-from identities.views.rollup_lines import rollup_lines
+from identities.views.rollup_lines import MANY, rollup_lines
 from identities.views.score_lines import (
     BOX_TONES,
     difference_words,
@@ -115,9 +115,20 @@ def posture(request: PageRequest) -> HttpResponse:
             for segment, boxes in segments
         ],
         "segments_of": looked_at,
-        "rollups": rollup_lines(actor=actor, now=now),
+        "rollups": rollup_lines(actor=actor, now=now) if shown["picture"].identities < MANY else None,
     }
     return render_page(request, "identities/posture.html", context)
+
+
+@require_safe
+@page()
+def posture_rules(request: PageRequest) -> HttpResponse:
+    """All rules added up; of a large estate a part of the page above that comes by itself."""
+    context = {
+        "rollups": rollup_lines(actor=request.actor, now=timezone.now()),
+        "sees_all": sees_everything(request.actor),
+    }
+    return render_page(request, "identities/posture_rules.html", context, fragment="identities/_rollups.html")
 
 
 @require_safe

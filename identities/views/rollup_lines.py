@@ -1,39 +1,34 @@
-"""Rules added up: how many were assessed, how many of these pass, and what could not be assessed and why."""
+"""Rules added up: how many were assessed, how many of these pass, and what could not be assessed and why.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+Adding up a large estate takes seconds, so that those who see all of it share the numbers for some minutes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
+from django.core.cache import cache
 from django.urls import NoReverseMatch, reverse
 
 from governance.kernel.actors import Actor
 from governance.web.charts import Segment
 from governance.web.templatetags.remit import number
+from identities.posture.report import RuleLine, report_rules
 from identities.posture.rules import catalogue
-from identities.selectors.posture import rule_rollups
+from identities.selectors.inventory import sees_everything
 
-MOST_REASONS = 3
-REASON_WORDS = {
-    "not_covered": "the source cannot report it",
-    "stale": "the reading is too old",
-    "never_read": "never read",
-    "no_log": "no log shows use",
-    "unparsed": "not understood",
-    "not_reported": "not reported",
-    "too_short": "watched too shortly",
-}
+# From so many judged identities on, the numbers are shared for so long.
+MANY = 5_000
+KEPT_SECONDS = 300
+_KEPT = "posture.rollups"
 
 
 @dataclass(frozen=True, slots=True)
 class RollupLine:
-    """One rule over everything that it judged. findings_url: the list of what fails it."""
+    """One rule over everything that it judged. reasons: the most frequent for not assessable, in words."""
 
     rule: str
-    title: str
-    url: str
-    findings_url: str
     failed: int
     passed: int
     not_assessable: int
@@ -41,69 +36,84 @@ class RollupLine:
     reasons: str
 
     @property
+    def title(self) -> str:
+        return catalogue.BY_ID[self.rule].title
+
+    @property
+    def url(self) -> str:
+        """The page that explains it."""
+        return reverse("identities:posture_rule", args=[self.rule])
+
+    @property
+    def findings_url(self) -> str:
+        """What fails it."""
+        return findings_url(self.rule)
+
+    @property
     def assessed(self) -> int:
         return self.failed + self.passed
 
     @property
+    def is_put(self) -> bool:
+        """Whether anything was put to it at all."""
+        return bool(self.assessed or self.not_assessable or self.not_applicable)
+
+    @property
     def parts(self) -> Sequence[Segment]:
-        shown = ((self.failed, "fail", "danger"), (self.passed, "pass", "success"))
-        return [
-            Segment(value, label, tone)
-            for value, label, tone in (*shown, (self.not_assessable, "not assessable", "unknown"))
-            if value
-        ]
+        shown = (
+            (self.failed, "fail", "danger"),
+            (self.passed, "pass", "success"),
+            (self.not_assessable, "not assessable", "unknown"),
+        )
+        return [Segment(value, label, tone) for value, label, tone in shown if value]
 
     @property
     def spoken(self) -> str:
-        return (
-            f"{number(self.failed)} fail, {number(self.passed)} pass, "
-            f"{number(self.not_assessable)} not assessable"
-        )
+        counts = (self.failed, "fail"), (self.passed, "pass"), (self.not_assessable, "not assessable")
+        return ", ".join(f"{number(count)} {word}" for count, word in counts)
 
 
 def rollup_lines(*, actor: Actor, now: datetime) -> list[RollupLine]:
-    """The most failing first; then what could not be assessed, then what passes. In the rules' order among equals."""
-    lines = [_line(each) for each in rule_rollups(actor=actor)]
-    order = {rule: place for place, rule in enumerate(catalogue.BY_ID)}
-    return sorted(lines, key=lambda line: (-line.failed, -line.not_assessable, order.get(line.rule, 0)))
-
-
-def reason_words(code: str) -> str:
-    """A reason's code in plain words."""
-    return REASON_WORDS.get(code, code.replace("_", " "))
-
-
-def rule_url(rule_id: str) -> str:
-    """The page that explains a rule."""
-    return reverse("identities:posture_rule", args=[rule_id])
+    """The most failing first, then what could not be assessed, then what passes; rules without objects come last."""
+    if not sees_everything(actor):
+        return _sorted(_line(line) for line in report_rules(actor=actor, now=now))
+    kept = cache.get(_KEPT)
+    if kept is not None:
+        return [RollupLine(*values) for values in kept]
+    lines = _sorted(_line(line) for line in report_rules(actor=actor, now=now))
+    if max((line.assessed + line.not_assessable for line in lines), default=0) >= MANY:
+        cache.set(_KEPT, [astuple(line) for line in lines], KEPT_SECONDS)
+    return lines
 
 
 def findings_url(rule_id: str) -> str:
-    """What fails a rule."""
+    """The list of what fails a rule; its own page where this installation keeps no findings."""
     try:
-        address = reverse("identities:finding_list")
+        return f"{reverse('identities:finding_list')}?{urlencode({'rule': rule_id})}"
     except NoReverseMatch:
-        return rule_url(rule_id)
-    return f"{address}?{urlencode({'rule': rule_id})}"
+        return reverse("identities:posture_rule", args=[rule_id])
 
 
-def top_reasons(reasons: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
-    """The most frequent in words, with their numbers."""
-    pairs = reasons.items() if isinstance(reasons, Mapping) else reasons
-    ranked = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:MOST_REASONS]
-    return ", ".join(f"{reason_words(code)} ({number(count)})" for code, count in ranked)
-
-
-def _line(rollup: Any) -> RollupLine:
-    rule = catalogue.BY_ID.get(rollup.rule)
-    return RollupLine(
-        rule=rollup.rule,
-        title=rule.title if rule else "",
-        url=rule_url(rollup.rule),
-        findings_url=findings_url(rollup.rule),
-        failed=rollup.failed,
-        passed=rollup.passed,
-        not_assessable=rollup.not_assessable,
-        not_applicable=rollup.not_applicable,
-        reasons=top_reasons(rollup.reasons),
+def _sorted(lines: Iterable[RollupLine]) -> list[RollupLine]:
+    order = {rule: place for place, rule in enumerate(catalogue.BY_ID)}
+    return sorted(
+        lines, key=lambda line: (not line.is_put, -line.failed, -line.not_assessable, order.get(line.rule, len(order)))
     )
+
+
+def _line(line: RuleLine) -> RollupLine:
+    counts = line.counts
+    return RollupLine(
+        rule=line.rule.id,
+        failed=counts.failed,
+        passed=counts.passed,
+        not_assessable=counts.not_assessable,
+        not_applicable=counts.not_applicable,
+        reasons="; ".join(f"{_phrase(each.sentence)} ({number(each.count)})" for each in line.reasons),
+    )
+
+
+def _phrase(sentence: str) -> str:
+    """A sentence inside another one: without its full stop, and small unless it begins with a name."""
+    text = sentence.rstrip(".")
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
