@@ -11,6 +11,7 @@ from identities.api import history as api_history
 from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
 from identities.api import lifecycle as api_lifecycle
+from identities.api import posture as api_posture
 from identities.api import posture_rules as api_posture_rules
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
@@ -23,6 +24,7 @@ from identities.views import (
     finding_bulk,
     finding_page,
     findings,
+    catalogues,
     grants,
     history,
     history_export,
@@ -31,6 +33,9 @@ from identities.views import (
     identity_life,
     identity_page,
     playground,
+    posture,
+    posture_policy,
+    rules,
     runs,
     saved_views,
     source_actions,
@@ -74,6 +79,19 @@ urlpatterns = [
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
     path("playground/", playground.playground, name="playground"),
     path("playground/agents/", agent_matrix.agent_matrix, name="agent_matrix"),
+    path("identities/<uuid:identity_id>/posture/", posture.identity_posture, name="identity_posture"),
+    path("posture/", posture.posture, name="posture"),
+    path("posture/changes/", posture.posture_changes, name="posture_changes"),
+    path("posture/rules/", posture.posture_rules, name="posture_rules"),
+    path("posture/rules/<str:rule_id>/", rules.posture_rule, name="posture_rule"),
+    path("posture/catalogues/", catalogues.catalogues, name="catalogues"),
+    path("settings/posture-policy/", posture_policy.posture_policy, name="posture_policy"),
+    path("settings/posture-policy/edit/", posture_policy.posture_policy_edit, name="posture_policy_edit"),
+    path(
+        "settings/posture-policy/versions/<int:number>/",
+        posture_policy.posture_policy_version,
+        name="posture_policy_version",
+    ),
     path("saved-views/", saved_views.saved_view_list, name="saved_view_list"),
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
@@ -110,6 +128,7 @@ api_urlpatterns = [
     *api_runs.urlpatterns,
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
+    *api_posture.urlpatterns,
     *api_posture_rules.urlpatterns,
     *api_lifecycle.urlpatterns,
 ]

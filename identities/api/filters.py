@@ -4,8 +4,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from governance.web.parameters import require_known_parameters
-from identities.models import Environment, FindingState, IdentityKind, IdentityStatus
-from identities.selectors.filters import PATHS, SEGMENTS, SEVERITIES, InventoryFilter
+from identities.models import Environment, FindingState, IdentityKind, IdentityStatus, PostureBox
+from identities.selectors.filters import ASSURANCES, PATHS, SEGMENTS, SEVERITIES, InventoryFilter
 
 FILTER_NAMES = frozenset(InventoryFilter.__slots__)
 PAGING = frozenset({"cursor", "limit"})
@@ -36,6 +36,10 @@ FILTERS = [
     _listed("finding_assignee", ["e-mail addresses", "none"]),
     OpenApiParameter("new_days", int, description="First seen within so many days: what is listed."),
     OpenApiParameter("unused_days", int, description="Not used for so many days, as far as it was watched."),
+    _listed("box", PostureBox.values),
+    _listed("assurance", ASSURANCES),
+    _listed("exposure", ["ranges such as 50-74 (both ends meant)", "unmeasured"]),
+    _listed("excess", ["yes", "no", "unknown"]),
     OpenApiParameter("retired", str, enum=("yes", "no"), description="`yes` lists those that are gone instead."),
 ]
 

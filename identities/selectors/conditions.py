@@ -17,6 +17,7 @@ from governance.people.models import User
 from identities.models import Finding, FindingSeverity, Grant, GrantVersion, Source, UsageWindow
 from identities.models.finding import TO_DO
 from identities.selectors.filters import InventoryFilter, Picked
+from identities.selectors.posture_conditions import posture_conditions
 
 NOTHING = Q(pk__in=[])
 
@@ -35,7 +36,7 @@ def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: d
     found &= _either(filters.picked("tag"), lambda values: _tagged(values, at))
     if filters.unused_days:
         found &= _unused_since(now - timedelta(days=int(filters.unused_days)), at)
-    return found
+    return found & posture_conditions(filters, at=at)
 
 
 def grant_conditions(filters: InventoryFilter, *, at: str = "", facts: str | None = None) -> Q:

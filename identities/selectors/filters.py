@@ -12,7 +12,7 @@ from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 from governance.kernel.errors import DomainError
-from identities.models import Environment, FindingSeverity, FindingState, IdentityKind, IdentityStatus
+from identities.models import Environment, FindingSeverity, FindingState, IdentityKind, IdentityStatus, PostureBox
 
 SEGMENTS = ("apis", "queues", "databases", "storage", "secrets", "admin", "ai_tools")
 PATHS = (
@@ -30,9 +30,12 @@ YES_OR_NO = ("yes", "no")
 SEVERITIES = tuple(severity.word for severity in FindingSeverity)
 # One rule ("NHI5-A"), or all of a family ("NHI5").
 RULE = re.compile(r"[A-Z]{2,6}[0-9]{0,2}(-[A-Z0-9]{1,3})?")
+ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
 MAX_TEXT = 200
 MAX_DAYS = 3650
 EARLIEST_YEAR = 1970
+MAX_EXPOSURE = 100
+UNMEASURED = PostureBox.UNMEASURED.value
 # Shorter texts stand in almost every name, and no index helps to find them.
 SHORTEST_SEARCH = 3
 # What a page adds to the same address; not part of the filter.
@@ -60,9 +63,10 @@ class InventoryFilter:
     """Which identities, or which grants. Every field is optional; an empty filter means everything present.
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
-    unused_days. Of the grant: access (text), segment, privileged, standing (without an end), path. Of a finding:
-    finding (rules), finding_severity (that or worse), finding_state (open and assigned where nothing is said),
-    finding_assignee (as owner). Of whatever is listed: new_days, new_since (a day), retired.
+    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access
+    (text), segment, privileged, standing (without an end), path. Of a finding: finding (rules), finding_severity (that
+    or worse), finding_state (open and assigned where nothing is said), finding_assignee (as owner). Of whatever is
+    listed: new_days, new_since (a day), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
     ones: does it hold none; and of those of a finding likewise. Values are canonical: sorted, without repetition, and
@@ -89,6 +93,10 @@ class InventoryFilter:
     new_days: str = ""
     new_since: str = ""
     unused_days: str = ""
+    box: str = ""
+    assurance: str = ""
+    exposure: str = ""
+    excess: str = ""
     retired: str = ""
 
     @classmethod
@@ -134,8 +142,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "segment": SEGMENTS,
     "path": PATHS,
     "finding_state": tuple(FindingState.values),
+    "box": tuple(PostureBox.values),
+    "assurance": ASSURANCES,
+    "excess": (*YES_OR_NO, "unknown"),
 }
-LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "finding", "finding_assignee"})
+LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure", "finding", "finding_assignee"})
 _PEOPLE = frozenset({"owner", "finding_assignee"})
 _FLAGS = frozenset({"privileged", "standing", "retired"})
 _DAYS = frozenset({"new_days", "unused_days"})
@@ -196,7 +207,25 @@ def _checked_part(name: str, part: str) -> str:
         raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
     if name == "finding" and not RULE.fullmatch(part := part.upper()):
         raise InvalidFilter(f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name)
+    if name == "exposure":
+        return _checked_exposure(part)
     return part.lower() if name in _PEOPLE else part
+
+
+def _checked_exposure(part: str) -> str:
+    """A range of whole numbers such as "50-74", both ends meant, or "unmeasured"."""
+    if part == UNMEASURED:
+        return part
+    low, dash, high = part.partition("-")
+    if not (dash and _is_exposure(low) and _is_exposure(high) and int(low) <= int(high)):
+        raise InvalidFilter(
+            "“exposure” is a range from 0 to 100 such as 50-74, or “unmeasured”.", field="exposure"
+        )
+    return f"{int(low)}-{int(high)}"
+
+
+def _is_exposure(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_EXPOSURE
 
 
 def _checked_days(name: str, value: str) -> str:

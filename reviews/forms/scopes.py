@@ -14,9 +14,10 @@ from identities.forms.inventory import FilterForm, label_of_filter
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 
 BASICS = ("source", "privileged", "kind", "environment")
+POSTURE = ("box", "assurance", "exposure", "excess")
 MORE = (
-    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag", "status", "q", "access"),
-    *("finding", "finding_severity"),
+    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
+    *(*POSTURE, "status", "q", "access", "finding", "finding_severity"),
 )
 # What has no field on the page and must not be lost.
 KEPT = ("team", "finding_state", "finding_assignee")

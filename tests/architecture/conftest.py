@@ -66,6 +66,7 @@ from reviews.models import (
 )
 from reviews.notices.keys import fingerprint_of, new_salt, secret_of
 from reviews.packs.places import file_of
+from tests.identities.scores import make_score
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -130,6 +131,9 @@ class Belongings:
             "finding_id": self.finding.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
+            "framework_id": "csf_2_0",
+            "rule_id": "NHI1-A",
+            "number": 1,
         }
 
 
@@ -284,6 +288,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     answered.refresh_from_db()
     if asked != user:
         identity = make.make_identity(source, owner=user)
+    make_score(identity)
     team = Team.objects.create(name=f"Team of {user.pk}")
     team.members.add(user)
     token, _ = _token(user, ["inventory:read"])
