@@ -1,5 +1,6 @@
 """The inventory: one file per concept."""
 
+from identities.models.domain import DecisionDomain
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -13,6 +14,7 @@ from identities.models.identity import (
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -32,6 +34,7 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "DecisionDomain",
     "Environment",
     "Grant",
     "GrantVersion",
@@ -45,6 +48,7 @@ __all__ = [
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",
