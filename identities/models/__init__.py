@@ -1,5 +1,6 @@
 """The inventory: one file per concept."""
 
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -32,6 +33,10 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
     "Environment",
     "Grant",
     "GrantVersion",
@@ -41,6 +46,7 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
     "PosturePolicy",
     "PostureVersion",

@@ -53,6 +53,11 @@ class Grant(models.Model):
     reviewed_digest = models.BinaryField(max_length=32, null=True, blank=True)
     approved_until = models.DateTimeField(null=True, blank=True)
 
+    # What a review took away holds for every request from then on, whatever the source still gives until the order is
+    # carried out: nothing of the grant is honoured since `withheld_at`, or only what `narrowed_to` leaves of it.
+    withheld_at = models.DateTimeField(null=True, blank=True)
+    narrowed_to = models.JSONField(null=True, blank=True)
+
     # Set when Remit itself, or a person on its order, took the grant away at the source: that the next reading lacks it
     # is then no sign of a broken export.
     removal_expected_at = models.DateTimeField(null=True, blank=True)
