@@ -31,7 +31,9 @@ class Reason(StrEnum):
     CREDENTIAL_DISABLED = "credential_disabled"
     CREDENTIAL_EXPIRED = "credential_expired"
     LOW_ASSURANCE = "low_assurance"
-    ABOVE_CEILING = "above_ceiling"
+    WITHHELD = "withheld"
+    NARROWED = "narrowed"
+    MALFORMED = "malformed"
     TOO_COMPLEX = "too_complex"
     UNAVAILABLE = "unavailable"
 
@@ -62,7 +64,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.CREDENTIAL_DISABLED: "The credential that was presented is disabled.",
     Reason.CREDENTIAL_EXPIRED: "The credential that was presented has expired.",
     Reason.LOW_ASSURANCE: "The identity does not prove itself well enough for this.",
-    Reason.ABOVE_CEILING: "A boundary above the grants does not permit this.",
+    Reason.WITHHELD: "A review has taken this grant away.",
+    Reason.NARROWED: "A review has narrowed the grant to less than this.",
+    Reason.MALFORMED: "A name in the question is empty, too long, or no text.",
     Reason.TOO_COMPLEX: "This could not be decided within bounds.",
     Reason.UNAVAILABLE: "The inventory could not be asked.",
 }

@@ -6,10 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from governance.kernel.errors import DomainError
-
 Properties = Mapping[str, Any]
-NO_PROPERTIES: Properties = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +79,3 @@ class Decision:
     grants: tuple[MatchedGrant, ...] = ()
     review: Review | None = None
     not_assessed: tuple[str, ...] = ()
-
-
-class InvalidRequest(DomainError):
-    """A question that cannot be decided because it is none: a name is missing, too long, or not text."""
-
-    code = "invalid-request"
-    title = "This is no question that can be decided"
