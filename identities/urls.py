@@ -2,9 +2,11 @@
 
 from django.urls import path
 
+from identities.api import authzen as api_authzen
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
+from identities.api import domains as api_domains
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -78,6 +80,7 @@ api_urlpatterns = [
     *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
     *api_sources.urlpatterns,
+    *api_domains.urlpatterns,
     *api_connections.urlpatterns,
     *api_imports.urlpatterns,
     *api_syncs.urlpatterns,
@@ -85,3 +88,4 @@ api_urlpatterns = [
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
 ]
+decision_urlpatterns = api_authzen.urlpatterns

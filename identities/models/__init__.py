@@ -1,6 +1,7 @@
 """The inventory: one file per concept."""
 
 from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -14,6 +15,7 @@ from identities.models.identity import (
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -37,6 +39,7 @@ __all__ = [
     "DecisionNote",
     "DecisionPolicy",
     "DecisionTally",
+    "DecisionDomain",
     "Environment",
     "Grant",
     "GrantVersion",
@@ -51,6 +54,7 @@ __all__ = [
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",

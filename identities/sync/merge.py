@@ -98,6 +98,12 @@ MERGED = (
         "identities_trustrelation",
         (("issuer", "issuer", "text"), ("subject", "subject", "text"), ("audience", "audience", "text")),
     ),
+    _Merged(
+        "resource",
+        "identities_resource",
+        (("name", "name", "text"), ("properties", "properties", "jsonb")),
+        has_identity=False,
+    ),
 )
 
 # New ids rise with time, so that a first load fills every index from left to right (RFC 9562, version 7).
