@@ -29,6 +29,21 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField("grant", "withheld_at", models.DateTimeField(blank=True, null=True)),
+        migrations.AddField(
+            "grant",
+            "withheld_why",
+            models.CharField(
+                blank=True,
+                choices=[
+                    ("withheld", "A review took it away"),
+                    ("approval_lapsed", "Its approval ended"),
+                    ("tool_drifted", "A tool changed after it was approved"),
+                ],
+                db_default="",
+                default="",
+                max_length=20,
+            ),
+        ),
         migrations.AddField("grant", "narrowed_to", models.JSONField(blank=True, null=True)),
         migrations.AddField("source", "enforced_since", models.DateTimeField(blank=True, null=True)),
         migrations.CreateModel(

@@ -50,7 +50,7 @@ WATCHED = (
     ),
     (
         "identities_grant",
-        "source_id, identity_id, is_privileged, reviewed_at, reviewed_digest, approved_until, withheld_at,"
+        "source_id, identity_id, is_privileged, reviewed_at, reviewed_digest, approved_until, withheld_why,"
         " narrowed_to, retired_at",
     ),
     ("identities_grantversion", "grant_id, permission, digest, valid_from, valid_until, seen_until"),

@@ -45,9 +45,10 @@ NameKey = tuple[frozenset[UUID], str]
 
 
 class Name(NamedTuple):
-    """What a name means in a domain: one identity, or several (`id` is None)."""
+    """What a name means among some sources: one identity, or else several or nobody."""
 
     id: UUID | None
+    is_several: bool = False
 
 
 class Memory:

@@ -25,7 +25,7 @@ LEFT JOIN LATERAL (
         encode(v.digest, 'hex'), v.id::text, g.id::text, CASE WHEN g.is_privileged THEN 'p' END,
         extract(epoch FROM v.valid_from)::text, extract(epoch FROM v.valid_until)::text,
         CASE WHEN g.reviewed_at IS NOT NULL THEN CASE WHEN g.reviewed_digest = v.digest THEN 'same' ELSE 'other' END END,
-        extract(epoch FROM g.approved_until)::text, CASE WHEN g.withheld_at IS NOT NULL THEN 'w' END,
+        extract(epoch FROM g.approved_until)::text, nullif(g.withheld_why, ''),
         g.narrowed_to::text]) AS grants
     FROM identities_grant g JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
     WHERE g.identity_id = i.id AND g.retired_at IS NULL
@@ -51,7 +51,7 @@ class Terms(NamedTuple):
     """On which terms a grant counts, beside what it permits. Times are seconds since 1970.
 
     review: "" where nobody reviewed it, "same" where what was reviewed is what is held, else "other". narrowed: the
-    permission that a review left of it, where one narrowed it.
+    permission that a review left of it, where one narrowed it. withheld: why it is not honoured, or "".
     """
 
     is_privileged: bool
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
     valid_until: float | None
     review: str
     approved_until: float | None
-    is_withheld: bool
+    withheld: str
     narrowed: Program | None
 
 
@@ -234,7 +234,7 @@ def terms_of(grant: list[str | None]) -> Terms:
             valid_until=_seconds(valid_until),
             review=review or "",
             approved_until=_seconds(approved_until),
-            is_withheld=withheld is not None,
+            withheld=withheld or "",
             narrowed=Program(Permission.from_json(orjson.loads(narrowed))) if narrowed else None,
         )
         if len(_known_terms) >= _MOST_TERMS:

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable
 from datetime import datetime
 
 from governance.kernel.conditions import Context, evaluate, parse_operator
+from governance.kernel.decisions import Program as Compiled
 from governance.kernel.decisions import Rule, compile_permission, resolve_membership
 from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
@@ -74,6 +75,9 @@ class Test:
                 return value in self.values
         return evaluate(self.condition, known if self.key.startswith(ATTRIBUTES) else partly)
 
+    def is_absent_from(self, known: Context) -> bool:
+        return known.get(self.key) is None
+
 
 ATTRIBUTES = ("subject.", "resource.", "action.", "context.")
 
@@ -110,7 +114,16 @@ class Program:
     __slots__ = ("dialect", "rules", "size")
 
     def __init__(self, permission: Permission) -> None:
-        compiled = compile_permission(permission)
+        self._take(compile_permission(permission))
+
+    @classmethod
+    def of(cls, compiled: Compiled) -> "Program":
+        """Of one that the kernel has compiled; its rules in the same order, those that allow first."""
+        made = cls.__new__(cls)
+        made._take(compiled)
+        return made
+
+    def _take(self, compiled: Compiled) -> None:
         self.dialect = compiled.dialect
         self.rules = tuple(FastRule(rule) for rule in (*compiled.allows, *compiled.denies))
         self.size = 160 + sum(_size_of(rule) for rule in self.rules)

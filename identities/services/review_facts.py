@@ -12,7 +12,7 @@ import orjson
 from django.db import connection
 from django.db.models import Q
 
-from identities.models import Grant
+from identities.models import Grant, Withholding
 from identities.services.decision_notes import note_holders, own_notes
 
 _NOTE = """
@@ -22,7 +22,7 @@ _NOTE = """
         ORDER BY g.id FOR NO KEY UPDATE OF g
     )
     UPDATE identities_grant SET reviewed_at = %s, reviewed_digest = given.digest, approved_until = %s,
-        withheld_at = NULL, narrowed_to = NULL
+        withheld_at = NULL, withheld_why = '', narrowed_to = NULL
     FROM given WHERE identities_grant.id = given.id
 """
 _WITHHOLD = """
@@ -31,7 +31,7 @@ _WITHHOLD = """
         FROM unnest(%s::uuid[], %s::jsonb[]) AS noted (id, target) JOIN identities_grant g ON g.id = noted.id
         ORDER BY g.id FOR NO KEY UPDATE OF g
     )
-    UPDATE identities_grant SET withheld_at = %s, narrowed_to = taken.target
+    UPDATE identities_grant SET withheld_at = %s, withheld_why = 'withheld', narrowed_to = taken.target
     FROM taken WHERE identities_grant.id = taken.id
 """
 
@@ -65,6 +65,16 @@ def clear_review(*, grant_ids: Iterable[UUID]) -> None:
     note_holders(ids)
 
 
+def lapse_review(*, grant_ids: Iterable[UUID], why: Withholding, now: datetime) -> None:
+    """The ground of these approvals is gone, so the access is not honoured until somebody approves it again."""
+    ids = list(grant_ids)
+    with own_notes():
+        Grant.objects.filter(pk__in=ids).update(
+            reviewed_at=None, reviewed_digest=None, approved_until=None, withheld_at=now, withheld_why=why, narrowed_to=None
+        )
+    note_holders(ids)
+
+
 def end_review_by(*, grant_ids: Iterable[UUID], until: datetime) -> None:
     """Let an approval that stands lapse by that date at the latest; where there is none, nothing changes."""
     ids = list(grant_ids)
@@ -94,7 +104,7 @@ def honour(*, grant_ids: Iterable[UUID]) -> None:
     ids = list(grant_ids)
     held_back = Grant.objects.filter(pk__in=ids, withheld_at__isnull=False)
     with own_notes():
-        is_moved = held_back.update(withheld_at=None, narrowed_to=None)
+        is_moved = held_back.update(withheld_at=None, withheld_why="", narrowed_to=None)
     if is_moved:
         note_holders(ids)
 
