@@ -46,6 +46,10 @@ class Verb(StrEnum):
         "Somebody asked what reading a source would change.",
     )
     SOURCE_CHECKED = "source.checked", "Somebody tried the connection to a system with the settings of a source."
+    DECISION_POLICY_CHANGED = (
+        "decision_policy.changed",
+        "How requests are decided beyond what grants say was set anew, as a new version.",
+    )
     SYNC_APPLIED = "sync.applied", "A reading of a source became part of the inventory."
     SYNC_REJECTED = "sync.rejected", "A reading was refused as a whole; the inventory did not change."
     SYNC_HELD = "sync.held", "A reading would remove more than the limit and waits for a person."

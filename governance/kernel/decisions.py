@@ -229,3 +229,8 @@ def _resolve(dialect: Dialect, member: Membership, text: str, context: Context |
     included = any_of([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
     excluded = any_of(dialect.resolve(name, text, context) for name in member.excludes)
     return all_of([included, None if excluded is None else not excluded])
+
+
+def resolve_membership(dialect: Dialect, member: Membership, text: str, context: Context | None) -> bool | None:
+    """Whether a text is in a set whose membership hangs on opaque patterns, where a context can tell; else None."""
+    return _resolve(dialect, member, text, context)

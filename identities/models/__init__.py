@@ -1,7 +1,8 @@
 """The inventory: one file per concept."""
 
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
 from identities.models.domain import DecisionDomain
-from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -34,6 +35,10 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
     "DecisionDomain",
     "Environment",
     "Grant",
@@ -44,6 +49,7 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
     "PosturePolicy",
     "PostureVersion",
@@ -61,4 +67,5 @@ __all__ = [
     "TrustRelation",
     "Usage",
     "UsageWindow",
+    "Withholding",
 ]

@@ -10,6 +10,7 @@ class Reason(StrEnum):
     UNKNOWN_IDENTITY = "unknown_identity"
     AMBIGUOUS_IDENTITY = "ambiguous_identity"
     UNKNOWN_DOMAIN = "unknown_domain"
+    UNKNOWN_RESOURCE = "unknown_resource"
     RETIRED = "retired"
     DISABLED = "disabled"
     EXPIRED = "expired"
@@ -26,6 +27,8 @@ class Reason(StrEnum):
     UNKNOWN_DELEGATOR = "unknown_delegator"
     DELEGATOR_LACKS = "delegator_lacks"
     NOT_FOR_DELEGATOR = "not_for_delegator"
+    UNKNOWN_AGENT = "unknown_agent"
+    AGENT_LACKS = "agent_lacks"
     UNTRUSTED = "untrusted"
     UNKNOWN_CREDENTIAL = "unknown_credential"
     CREDENTIAL_DISABLED = "credential_disabled"
@@ -43,6 +46,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNKNOWN_IDENTITY: "No identity of this name is known.",
     Reason.AMBIGUOUS_IDENTITY: "Several sources know an identity of this name; ask by its id.",
     Reason.UNKNOWN_DOMAIN: "No decision domain of this name exists.",
+    Reason.UNKNOWN_RESOURCE: "Resources of this type must be registered, and this one is not.",
     Reason.RETIRED: "The source no longer holds this identity.",
     Reason.DISABLED: "The identity is disabled.",
     Reason.EXPIRED: "The grant is not valid at this time.",
@@ -59,6 +63,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNKNOWN_DELEGATOR: "The one on whose behalf this is asked is not known.",
     Reason.DELEGATOR_LACKS: "The one on whose behalf this is asked may not do it either.",
     Reason.NOT_FOR_DELEGATOR: "This agent does not act for the one that is named.",
+    Reason.UNKNOWN_AGENT: "The agent that acts here is not known.",
+    Reason.AGENT_LACKS: "The agent that acts here may not do it itself.",
     Reason.UNTRUSTED: "The system that authenticated the caller is not trusted for this identity.",
     Reason.UNKNOWN_CREDENTIAL: "The credential that was presented is not known for this identity.",
     Reason.CREDENTIAL_DISABLED: "The credential that was presented is disabled.",

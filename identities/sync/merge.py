@@ -249,6 +249,11 @@ def count(*, source_id: UUID) -> dict[str, dict[str, int]]:
     return counts
 
 
+def changed_number(counts: Counts) -> int:
+    """How many objects a reading adds, changes or retires."""
+    return sum(each["added"] + each["changed"] + each["retired"] for each in counts.values())
+
+
 def expected_number(kind: str) -> int:
     """How many of the objects that would go were taken away by Remit itself."""
     if kind != "grant":
