@@ -113,7 +113,7 @@ def answer(decision: Decision, request: Request, now: datetime) -> Document:
 
 def _explained(decision: Decision, now: datetime) -> Document:
     review = decision.review
-    return {
+    told = {
         "evaluation_id": str(decision.evaluation_id),
         "evaluated_at": format_moment(now),
         "reason": decision.reason,
@@ -142,3 +142,4 @@ def _explained(decision: Decision, now: datetime) -> Document:
         else None,
         "not_assessed": list(decision.not_assessed),
     }
+    return {name: value for name, value in told.items() if value is not None}
