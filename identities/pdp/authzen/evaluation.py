@@ -57,7 +57,9 @@ def _semantic(body: Mapping[str, Any]) -> str:
         return EXECUTE_ALL
     if not isinstance(options, dict):
         raise Malformed("options must be an object.")
-    semantic = options.get("evaluations_semantic", EXECUTE_ALL)
+    semantic = options.get("evaluations_semantic")
+    if semantic is None:
+        return EXECUTE_ALL
     if not isinstance(semantic, str) or semantic not in _STOPS:
         raise Malformed(f"options.evaluations_semantic must be one of {', '.join(_STOPS)}.")
     return semantic
