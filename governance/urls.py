@@ -7,6 +7,7 @@ from governance.console.frameworks import api as frameworks_api
 from governance.console.people.urls import api_urlpatterns as people_api
 from governance.console.scim.urls import urlpatterns as scim
 from identities.urls import api_urlpatterns as identities_api
+from identities.urls import decision_urlpatterns
 from reviews.urls import api_urlpatterns as reviews_api
 
 urlpatterns = [
@@ -28,6 +29,7 @@ urlpatterns = [
         name="api_framework_detail",
     ),
     path("api/v1/", include([*people_api, *identities_api, *reviews_api])),
+    path("", include(decision_urlpatterns)),
     path("scim/v2/", include(scim)),
     path("api/docs/", api_docs.ApiReference.as_view(), name="api_docs"),
 ]

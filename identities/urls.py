@@ -2,10 +2,12 @@
 
 from django.urls import path
 
+from identities.api import authzen as api_authzen
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
 from identities.api import findings as api_findings
+from identities.api import domains as api_domains
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -25,6 +27,7 @@ from identities.views import (
     finding_page,
     findings,
     catalogues,
+    domains,
     grants,
     history,
     history_export,
@@ -96,6 +99,9 @@ urlpatterns = [
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
+    path("settings/domains/", domains.domain_list, name="domain_list"),
+    path("settings/domains/new/", domains.domain_create, name="domain_create"),
+    path("settings/domains/<slug:domain>/", domains.domain_edit, name="domain_edit"),
     path("sources/", sources.source_list, name="source_list"),
     path("sources/new/", source_forms.source_create, name="source_create"),
     path("sources/new/check/", source_forms.source_check_new, name="source_check_new"),
@@ -122,6 +128,7 @@ api_urlpatterns = [
     *api_grants.urlpatterns,
     *api_findings.urlpatterns,
     *api_sources.urlpatterns,
+    *api_domains.urlpatterns,
     *api_connections.urlpatterns,
     *api_imports.urlpatterns,
     *api_syncs.urlpatterns,
@@ -132,3 +139,4 @@ api_urlpatterns = [
     *api_posture_rules.urlpatterns,
     *api_lifecycle.urlpatterns,
 ]
+decision_urlpatterns = api_authzen.urlpatterns

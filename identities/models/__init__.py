@@ -12,6 +12,9 @@ from identities.models.finding import (
     FixedHow,
 )
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -25,6 +28,7 @@ from identities.models.identity import (
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.posture_work import AnalysedPermission, PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -46,6 +50,11 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
+    "DecisionDomain",
     "Environment",
     "Finding",
     "FindingAcceptance",
@@ -63,6 +72,7 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
     "PostureCursor",
     "PostureMark",
@@ -70,6 +80,7 @@ __all__ = [
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",
@@ -82,4 +93,5 @@ __all__ = [
     "TrustRelation",
     "Usage",
     "UsageWindow",
+    "Withholding",
 ]

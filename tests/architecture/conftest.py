@@ -30,6 +30,7 @@ from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
+    DecisionDomain,
     Finding,
     Grant,
     GrantVersion,
@@ -70,6 +71,8 @@ from tests.identities.scores import make_score
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+# A decision domain that is nobody's, of a source that nothing else is about.
+DOMAIN = "payments"
 PEOPLE_CSV = b"email,name\nnew@example.org,New Person\n"
 
 
@@ -108,6 +111,7 @@ class Belongings:
             "identity_id": self.identity.pk,
             "grant_id": self.grant.pk,
             "slug": self.source.slug,
+            "domain": DOMAIN,
             "run_id": self.run.pk,
             "campaign_id": self.campaign.pk,
             "schedule_id": self.schedule.pk,
@@ -411,6 +415,8 @@ def build_world() -> World:
         for name, user in people.items()
     }
     theirs = _belongings(stranger, second, asked=stranger)
+    apart = DecisionDomain.objects.create(slug=DOMAIN, name="Payments", subject_types={"user": []})
+    apart.sources.add(make.make_source(kind="push"))
     _remember()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals what was recorded
