@@ -18,6 +18,7 @@ from identities.api import syncs as api_syncs
 from identities.views import (
     access,
     bulk,
+    domains,
     grants,
     history,
     history_export,
@@ -55,6 +56,9 @@ urlpatterns = [
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
+    path("settings/domains/", domains.domain_list, name="domain_list"),
+    path("settings/domains/new/", domains.domain_create, name="domain_create"),
+    path("settings/domains/<slug:domain>/", domains.domain_edit, name="domain_edit"),
     path("sources/", sources.source_list, name="source_list"),
     path("sources/new/", source_forms.source_create, name="source_create"),
     path("sources/new/check/", source_forms.source_check_new, name="source_check_new"),
