@@ -11,7 +11,7 @@ from identities.models import Grant, GrantVersion, Identity, IdentityPosture, Po
 from identities.pdp import guards
 from identities.pdp.deciding import decide_many
 from identities.pdp.reasons import SENTENCES, Reason
-from tests.identities.decisions.conftest import NOW, World, permission, question
+from tests.identities.decisions.world import NOW, World, permission, question
 
 HOUR = timedelta(hours=1)
 Change = Callable[[World, Identity, Grant], Any]
