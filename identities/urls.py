@@ -5,6 +5,7 @@ from django.urls import path
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
+from identities.api import gateway as api_gateway
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -16,6 +17,8 @@ from identities.api import syncs as api_syncs
 from identities.views import (
     access,
     bulk,
+    gateway,
+    gateway_switches,
     grants,
     history,
     history_export,
@@ -64,6 +67,14 @@ urlpatterns = [
     path("sources/<slug:slug>/preview/", source_actions.source_preview, name="source_preview"),
     path("sources/<slug:slug>/preview/<uuid:run_id>/", source_actions.source_previewing, name="source_previewing"),
     path("sources/<slug:slug>/import/", source_actions.source_import, name="source_import"),
+    path("gateway/", gateway.gateway, name="gateway"),
+    path("gateway/servers/new/", gateway.gateway_server_create, name="gateway_server_create"),
+    path("gateway/servers/<slug:server_name>/", gateway.gateway_server, name="gateway_server"),
+    path("gateway/servers/<slug:server_name>/switch/", gateway.gateway_server_switch, name="gateway_server_switch"),
+    path("gateway/servers/<slug:server_name>/accept/", gateway.gateway_tools_accept, name="gateway_tools_accept"),
+    path("gateway/cut-off/", gateway_switches.cut_off_create, name="cut_off_create"),
+    path("gateway/cut-offs/<uuid:cut_off_id>/restore/", gateway_switches.cut_off_restore, name="cut_off_restore"),
+    path("identities/<uuid:identity_id>/agent-token/", gateway_switches.agent_token_link, name="agent_token_link"),
     path("runs/<uuid:run_id>/", runs.sync_run_detail, name="sync_run_detail"),
     path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
@@ -84,4 +95,5 @@ api_urlpatterns = [
     *api_runs.urlpatterns,
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
+    *api_gateway.urlpatterns,
 ]

@@ -1,5 +1,6 @@
 """The inventory: one file per concept."""
 
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -27,12 +28,18 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "AgentToken",
     "Change",
     "ChangeAction",
     "Credential",
     "CredentialKind",
     "Custody",
+    "CutKind",
+    "CutOff",
     "Environment",
+    "GatewayServer",
+    "GatewaySession",
+    "GatewayTool",
     "Grant",
     "GrantVersion",
     "Identity",
