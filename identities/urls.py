@@ -2,10 +2,12 @@
 
 from django.urls import path
 
+from identities.api import authzen as api_authzen
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
 from identities.api import gateway as api_gateway
+from identities.api import domains as api_domains
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -89,6 +91,7 @@ api_urlpatterns = [
     *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
     *api_sources.urlpatterns,
+    *api_domains.urlpatterns,
     *api_connections.urlpatterns,
     *api_imports.urlpatterns,
     *api_syncs.urlpatterns,
@@ -97,3 +100,4 @@ api_urlpatterns = [
     *api_history.urlpatterns,
     *api_gateway.urlpatterns,
 ]
+decision_urlpatterns = api_authzen.urlpatterns

@@ -1,7 +1,9 @@
 """The inventory: one file per concept."""
 
 from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
-from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -14,6 +16,7 @@ from identities.models.identity import (
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -36,6 +39,11 @@ __all__ = [
     "Custody",
     "CutKind",
     "CutOff",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
+    "DecisionDomain",
     "Environment",
     "GatewayServer",
     "GatewaySession",
@@ -48,10 +56,12 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",
@@ -64,4 +74,5 @@ __all__ = [
     "TrustRelation",
     "Usage",
     "UsageWindow",
+    "Withholding",
 ]
