@@ -15,6 +15,7 @@ from governance.people.access import require_role
 from identities.models import DecisionDomain, IdentityKind, Source
 
 CHANGEABLE = ("name", "sources", "is_apart", "is_enabled", "subject_types", "registered_types", "request_properties")
+RESERVED = frozenset({"new"})  # the page that writes one down
 MOST_NAMES = 100
 MOST_SOURCES = 200
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -56,8 +57,10 @@ def create_domain(
 ) -> DecisionDomain:
     """Write a decision domain down; it answers from its commit on. Raises `InvalidDomain`, `DomainSlugTaken`, `Forbidden`."""
     require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
-    if not _SLUG.fullmatch(slug):
-        raise InvalidDomain("The short name takes lower-case letters, digits and hyphens, at most 40.", field="slug")
+    if not _SLUG.fullmatch(slug) or slug in RESERVED:
+        raise InvalidDomain(
+            "The short name takes lower-case letters, digits and hyphens, at most 40, and is not “new”.", field="slug"
+        )
     values = {
         "name": name,
         "sources": list(sources),
