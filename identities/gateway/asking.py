@@ -17,17 +17,20 @@ from governance.kernel.actors import system_actor
 from governance.kernel.errors import DomainError, NotFound
 from governance.people.models import ApiToken
 from governance.people.tokens import InvalidToken, authenticate_token
-from identities.gateway.messages import DENIED, Refused
-from identities.models import AgentToken, GatewayServer, GatewaySession, GatewayTool
+from identities.gateway.messages import DENIED, NOT_DECIDABLE, Refused
+from identities.models import AgentToken, GatewayServer, GatewaySession
 from identities.pdp.deciding import decide_many
 from identities.pdp.reasons import SENTENCES, Reason
 from identities.pdp.requests import Decision, Request
+from identities.pdp.switches import DEFINITION, SERVER
 from identities.selectors.gateway import LIFE_KEY, standing_cuts
 from identities.services.agent_tokens import SCOPE
 from identities.services.gateway_servers import Told, allowed_commands, note_tools, note_trouble, told_of
 from identities.services.secrets import resolve_secrets
 
 GATEWAY = system_actor("gateway")
+# Conditions name an argument of a call `action.arguments.<name>`.
+ARGUMENTS = "arguments"
 
 
 class NotAnAgent(DomainError):
@@ -102,19 +105,12 @@ def secrets_of(server_id: UUID) -> tuple[dict[str, str], str]:
     return variables, resolve_secrets({"token": server.token})["token"] if server.token else ""
 
 
-def take_in(server_id: UUID, tools: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Keep what the server tells of its tools; returns the definitions that are accepted, by name."""
+def take_in(server_id: UUID, tools: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what the server tells of its tools."""
     told: list[Told] = [told_of(tool) for tool in tools]
     server = GatewayServer.objects.get(pk=server_id)
     note_tools(server=server, told=told, actor=GATEWAY, now=timezone.now())
     note_trouble(server_id=server_id, sentence="")
-    return accepted(server_id)
-
-
-def accepted(server_id: UUID) -> dict[str, str]:
-    """The definitions that may be called on this server, by name."""
-    rows = GatewayTool.objects.filter(server=server_id, gone_at=None).exclude(accepted_hash="")
-    return dict(rows.values_list("name", "accepted_hash"))
 
 
 def tell_trouble(server_id: UUID, sentence: str) -> None:
@@ -124,21 +120,21 @@ def tell_trouble(server_id: UUID, sentence: str) -> None:
 
 def granted_tools(agent: Agent, server: Upstream, hashes: Mapping[str, str], client: str) -> set[str]:
     """Of these tools (definitions by name) those that the agent may call, with some arguments at least."""
-    accepted_now = accepted(server.id)
-    names = [name for name, hash in hashes.items() if accepted_now.get(name) == hash]
+    names = list(hashes)
     requests = [_request(agent, server, name, hashes[name], None, client) for name in names]
-    decisions = decide_many(requests, now=timezone.now())
+    decisions = decide_many(requests, now=timezone.now(), is_search=True)
+    if any(decision.reason == Reason.UNAVAILABLE for decision in decisions):
+        raise Refused(NOT_DECIDABLE, SENTENCES[Reason.UNAVAILABLE], reason=str(Reason.UNAVAILABLE))
     return {name for name, decision in zip(names, decisions, strict=True) if _is_callable(decision)}
 
 
 def decide_call(
     agent: Agent, server: Upstream, tool: str, hash: str, readings: Iterable[Mapping[str, str]], client: str
 ) -> None:
-    """Ask about one call, in every reading of its arguments. Raises Refused with the reason of the first no."""
-    if accepted(server.id).get(tool) != hash:
-        reason = Reason.TOOL_DRIFTED if GatewayTool.objects.filter(server=server.id, name=tool).exclude(
-            accepted_hash="").exists() else Reason.TOOL_NOT_PINNED  # fmt: skip
-        raise denied(reason)
+    """Ask about one call, in every reading of its arguments. Raises Refused with the reason of the first no.
+
+    hash: of the definition that the server gives, empty where the call will not be made whatever is answered.
+    """
     requests = [_request(agent, server, tool, hash, reading, client) for reading in readings]
     for decision in decide_many(requests, now=timezone.now()):
         if not decision.permit:
@@ -147,6 +143,8 @@ def decide_call(
 
 def denied(reason: Reason, **data: str) -> Refused:
     """The refusal of a call, in the words of the decision point."""
+    if reason is Reason.UNAVAILABLE:
+        return Refused(NOT_DECIDABLE, f"Not done: {SENTENCES[reason]} Try again.", reason=str(reason), **data)
     return Refused(DENIED, f"Not allowed: {SENTENCES[reason]}", reason=str(reason), **data)
 
 
@@ -183,20 +181,25 @@ def _agent_of(token: ApiToken) -> Agent:
 def _request(
     agent: Agent, server: Upstream, tool: str, hash: str, reading: Mapping[str, str] | None, client: str
 ) -> Request:
-    """One call as the decision point is asked. reading: None while a list is made, before there are arguments."""
+    """One call as the decision point is asked. reading: None while a list is made, before there are arguments.
+
+    On whose behalf the agent acts stands in the inventory, so nothing of it is claimed here.
+    """
     return Request(
         subject_type="identity",
         subject_id=str(agent.id),
         action=tool,
-        action_properties={} if reading is None else {"arguments": dict(reading)},
-        resource_type="tool",
-        resource_id=f"server:{server.name}",
-        resource_properties={"definition": hash},
-        context={"protocol": "mcp", "agent": client} | ({"on_behalf_of": agent.acts_for} if agent.acts_for else {}),
+        action_properties={f"{ARGUMENTS}.{name}": text for name, text in (reading or {}).items()},
+        resource_type=SERVER,
+        resource_id=server.name,
+        resource_properties={DEFINITION: hash} if hash else {},
+        context={"protocol": "mcp", "client": client},
     )
 
 
 def _is_callable(decision: Decision) -> bool:
     """Whether there may be arguments with which the call is allowed: then the tool is listed, and asked about per call."""
-    return decision.permit or decision.reason in (Reason.MISSING_INPUT, Reason.CONDITION_NOT_MET)
-
+    if decision.reason != Reason.MISSING_INPUT:
+        return decision.permit
+    missing = decision.not_assessed
+    return bool(missing) and all(name.startswith(f"action.{ARGUMENTS}.") for name in missing)

@@ -158,16 +158,20 @@ class Gateway:
             raise Refused(INVALID_PARAMS, "The arguments are no object.")
         if admission.is_cut:
             await self._stop(admission)
+            await self._decide(session, admission, tool, "", readings(arguments))
             raise asking.denied(Reason.KILLED)
         line = await self.upstreams.tools(admission.agent, admission.server)
-        # A tool that the server does not have looks like one that is not granted.
-        if tool not in line.hashes:
-            raise asking.denied(Reason.NO_GRANT)
         read = readings(arguments, _known_arguments(line, tool))
-        await ask(
-            asking.decide_call, admission.agent, admission.server, tool, line.hashes[tool], read, session.client
-        )
+        await self._decide(session, admission, tool, line.hashes.get(tool, ""), read)
+        if tool not in line.hashes:
+            raise asking.denied(Reason.NO_GRANT)  # granted by a pattern, and the server has no such tool
         return await self.upstreams.call(admission.agent, admission.server, tool, arguments)
+
+    async def _decide(
+        self, session: Session, admission: Admission, tool: str, hash: str, read: list[dict[str, str]]
+    ) -> None:
+        """Ask the decision point, which also keeps what it decided. Raises Refused."""
+        await ask(asking.decide_call, admission.agent, admission.server, tool, hash, read, session.client)
 
     async def _stop(self, admission: Admission) -> None:
         """A kill switch stands: what the agent has open at this server ends."""
