@@ -23,7 +23,7 @@ def begin(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("identities", "0011_posture"),
+        ("identities", "0016_decision_domains"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
