@@ -57,7 +57,11 @@ class Gateway:
         client = _client_of(message.params.get("clientInfo"))
         protocol = wanted if wanted in SPOKEN else LATEST
         session = self.sessions.begin(admission.agent, admission.server, protocol=protocol, client=client)
-        await ask(asking.note_session, session.number, admission.agent, admission.server, client, protocol)
+        try:
+            await ask(asking.note_session, session.number, admission.agent, admission.server, client, protocol)
+        except BaseException:
+            self.sessions.end(session)
+            raise
         result = {
             "protocolVersion": protocol,
             "capabilities": {"tools": {"listChanged": True}},
@@ -102,7 +106,10 @@ class Gateway:
                 continue
             try:
                 now = await self._callable_now(session)
-            except (Refused, DomainError):
+            except DomainError:
+                self.sessions.end(session)  # its token, its link or its server is gone
+                continue
+            except Refused:
                 continue  # it cannot be said now; the agent's next call is decided anyway
             if now != session.told:
                 session.told = now

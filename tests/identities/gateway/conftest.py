@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
@@ -137,6 +139,7 @@ def gateway(
         process = None
         try:
             url = database._url(connections["default"].settings_dict)
+            call_command("createcachetable", verbosity=0)
             admin = make_admin()
             now = timezone.now()
             for server, command in {"git": git, "time": clock}.items():
@@ -193,10 +196,7 @@ def _start(port: int, url: str, commands: Path, folder: Path) -> subprocess.Pope
                 return process
         except httpx.TransportError:
             pass
-        # Until it listens there is nothing to wait for but time.
-        import time
-
-        time.sleep(0.05)
+        time.sleep(0.05)  # until it listens there is nothing to wait for but time
     raise AssertionError((folder / "log").read_text())
 
 

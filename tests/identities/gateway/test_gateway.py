@@ -4,28 +4,30 @@ One process serves all tests here; each takes an agent of its own.
 """
 
 import asyncio
-import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
+from django.db import connections
 from django.utils import timezone
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from psycopg import sql
 
+from governance.people.tokens import create_token
 from identities.models import GatewayServer, GatewaySession, GatewayTool, Usage
 from identities.pdp.usage import fold_decisions
 from identities.services.cut_offs import Target, cut_off
 from tests import database
-from tests.identities.gateway.conftest import HELLO, Talk, make_admin, tools
+from tests.identities.gateway.conftest import HELLO, Talk, tools
 
 INSIDE = {"operator": "StringLike", "key": "action.arguments.repo_path"}
 
@@ -241,10 +243,6 @@ def test_nothing_but_tools_is_passed_on(gateway: Any) -> None:
 
 
 def test_only_an_agents_own_token_opens_the_gateway(gateway: Any) -> None:
-    from datetime import timedelta
-
-    from governance.people.tokens import create_token
-
     now = timezone.now()
     agent, other = gateway.agent(tools("git_log")), gateway.agent(tools("git_log"))
     ends = {"expires_at": now + timedelta(days=1), "actor": gateway.admin, "now": now}
@@ -306,8 +304,7 @@ def test_batches_are_for_sessions_of_the_older_revision(gateway: Any) -> None:
 
 
 def _allow_connections(name: str, value: str) -> None:
-    from psycopg import sql
-
+    connections.close_all()
     database._execute(f"ALTER DATABASE {{name}} ALLOW_CONNECTIONS {value}", name=sql.Identifier(name))
     if value == "false":
         database._execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name}", name=sql.Literal(name))
