@@ -404,6 +404,17 @@ LOGGING = {
     "loggers": {"celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
 }
 
+# --- the gateway of agents --------------------------------------------------------------------------------------
+# Where agents reach it, the hosts and the browsers' origins that it answers, and the commands that it may start.
+MCP_GATEWAY_PORT = env.int("MCP_GATEWAY_PORT", default=8001)
+MCP_GATEWAY_URL = env.str("MCP_GATEWAY_URL", default=f"http://127.0.0.1:{MCP_GATEWAY_PORT}").rstrip("/")
+MCP_GATEWAY_HOSTS: list[str] = env.list("MCP_GATEWAY_HOSTS", default=ALLOWED_HOSTS)
+MCP_GATEWAY_ORIGINS: list[str] = env.list("MCP_GATEWAY_ORIGINS", default=[])
+MCP_GATEWAY_COMMANDS_FILE = env.str("MCP_GATEWAY_COMMANDS_FILE", default="")
+# How long a call may take, and how often listening agents are told what changed for them.
+MCP_GATEWAY_CALL_SECONDS = env.float("MCP_GATEWAY_CALL_SECONDS", default=60.0)
+MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
+
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
 METRICS_ALLOWED_ADDRESSES: list[str] = env.list("METRICS_ALLOWED_ADDRESSES", default=[])

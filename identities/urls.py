@@ -7,6 +7,7 @@ from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
 from identities.api import findings as api_findings
+from identities.api import gateway as api_gateway
 from identities.api import domains as api_domains
 from identities.api import grants as api_grants
 from identities.api import history as api_history
@@ -27,6 +28,8 @@ from identities.views import (
     finding_page,
     findings,
     catalogues,
+    gateway,
+    gateway_switches,
     domains,
     grants,
     history,
@@ -113,6 +116,14 @@ urlpatterns = [
     path("sources/<slug:slug>/preview/", source_actions.source_preview, name="source_preview"),
     path("sources/<slug:slug>/preview/<uuid:run_id>/", source_actions.source_previewing, name="source_previewing"),
     path("sources/<slug:slug>/import/", source_actions.source_import, name="source_import"),
+    path("gateway/", gateway.gateway, name="gateway"),
+    path("gateway/servers/new/", gateway.gateway_server_create, name="gateway_server_create"),
+    path("gateway/servers/<slug:server_name>/", gateway.gateway_server, name="gateway_server"),
+    path("gateway/servers/<slug:server_name>/switch/", gateway.gateway_server_switch, name="gateway_server_switch"),
+    path("gateway/servers/<slug:server_name>/accept/", gateway.gateway_tools_accept, name="gateway_tools_accept"),
+    path("gateway/cut-off/", gateway_switches.cut_off_create, name="cut_off_create"),
+    path("gateway/cut-offs/<uuid:cut_off_id>/restore/", gateway_switches.cut_off_restore, name="cut_off_restore"),
+    path("identities/<uuid:identity_id>/agent-token/", gateway_switches.agent_token_link, name="agent_token_link"),
     path("runs/<uuid:run_id>/", runs.sync_run_detail, name="sync_run_detail"),
     path("runs/<uuid:run_id>/accept/", runs.sync_run_accept, name="sync_run_accept"),
     path("runs/<uuid:run_id>/reject/", runs.sync_run_reject, name="sync_run_reject"),
@@ -138,5 +149,6 @@ api_urlpatterns = [
     *api_posture.urlpatterns,
     *api_posture_rules.urlpatterns,
     *api_lifecycle.urlpatterns,
+    *api_gateway.urlpatterns,
 ]
 decision_urlpatterns = api_authzen.urlpatterns

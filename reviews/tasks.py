@@ -11,6 +11,8 @@ from django.utils import timezone
 from governance.kernel.actors import system_actor
 from reviews import access_requests, continuous, deadline, decisions, packs, remediation
 from reviews.campaigns import closing, due, leavers, mail, opening, protesting, rounds
+from reviews import continuous, deadline, decisions, packs, remediation
+from reviews.campaigns import closing, cutting, due, leavers, mail, opening, protesting, rounds
 from reviews.notices import alerts, asking, planning, sending
 from reviews.reports import campaign as campaign_reports
 from reviews.reports import estate
@@ -24,6 +26,12 @@ LONG, LONG_HARD = 1740, 1800
 def open_due_campaigns(**kwargs: Any) -> None:
     due.open_due_campaigns(now=timezone.now())
     protesting.ask_about_protests(now=timezone.now())
+    cutting.ask_about_cut_offs(now=timezone.now())
+
+
+@shared_task(name="reviews.ask_about_cut_offs", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def ask_about_cut_offs(**kwargs: Any) -> None:
+    cutting.ask_about_cut_offs(now=timezone.now())
 
 
 @shared_task(name="reviews.open_campaign", soft_time_limit=LONG, time_limit=LONG_HARD)

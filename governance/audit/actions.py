@@ -94,6 +94,17 @@ class Verb(StrEnum):
         "finding.acceptance_expired",
         "The time of an exception for a finding ran out; the finding is open again.",
     )
+    # the gateway of agents
+    GATEWAY_SERVER_REGISTERED = "gateway_server.registered", "An MCP server was put behind the gateway."
+    GATEWAY_SERVER_CHANGED = "gateway_server.changed", "How the gateway reaches an MCP server changed, or whether it does."
+    GATEWAY_TOOLS_SEEN = (
+        "gateway_tools.seen",
+        "An MCP server told new or changed tools; what is not accepted yet waits for a person.",
+    )
+    GATEWAY_TOOLS_ACCEPTED = "gateway_tools.accepted", "A person accepted definitions of an MCP server's tools."
+    AGENT_TOKEN_LINKED = "agent.token_linked", "An API token speaks for an agent at the gateway from now on."
+    ACCESS_CUT_OFF = "access.cut_off", "An agent, an MCP server or a tool was cut off, with effect on the next call."
+    ACCESS_GIVEN_BACK = "access.given_back", "A person let an agent, an MCP server or a tool be used again."
 
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."

@@ -37,6 +37,7 @@ PLACES = (
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),
     Place("Sources", "identities:source_list", "/sources/", "database", "s"),
+    Place("Gateway", "identities:gateway", "/gateway/", "router", "w"),
     Place("Settings", "people:settings", "/settings/", "settings", "e", owns=("/accounts/",)),
 )
 

@@ -12,6 +12,7 @@ from identities.models.finding import (
     FixedHow,
 )
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
 from identities.models.domain import DecisionDomain
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
@@ -45,11 +46,14 @@ from identities.models.usage import Usage, UsageWindow
 __all__ = [
     "AcceptanceEnd",
     "AnalysedPermission",
+    "AgentToken",
     "Change",
     "ChangeAction",
     "Credential",
     "CredentialKind",
     "Custody",
+    "CutKind",
+    "CutOff",
     "DecisionMark",
     "DecisionNote",
     "DecisionPolicy",
@@ -64,6 +68,9 @@ __all__ = [
     "FindingState",
     "FindingStep",
     "FixedHow",
+    "GatewayServer",
+    "GatewaySession",
+    "GatewayTool",
     "Grant",
     "GrantVersion",
     "Identity",

@@ -81,6 +81,14 @@ def drop_note_trigger(table: str) -> str:
     return f"DROP TRIGGER IF EXISTS {table}_noted ON {table}"
 
 
+# Kill switches and accepted definitions of tools: few rows, looked at by every decision.
+SWITCHES = (
+    ("identities_cutoff", "kind, identity_id, server_id, tool, restored_at"),
+    ("identities_gatewaytool", "server_id, name, accepted_hash, seen_hash, gone_at"),
+)
+INSTALL_SWITCHES = tuple(note_trigger(table, columns, function="identities_note_shared") for table, columns in SWITCHES)
+REMOVE_SWITCHES = tuple(drop_note_trigger(table) for table, _ in SWITCHES)
+
 _POSTURE = "identities_identityposture"
 INSTALL = (
     NOTE_EVERYTHING,

@@ -12,13 +12,14 @@ from typing import Protocol
 from identities.pdp.index import Principal
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Request
+from identities.pdp.switches import load_switches
 
 
 class Guard(Protocol):
     def __call__(self, principal: Principal, request: Request) -> Reason | None: ...
 
 
-LOADERS: tuple[Callable[[], Guard | None], ...] = ()
+LOADERS: tuple[Callable[[], Guard | None], ...] = (load_switches,)
 """Each reads what stands in its tables and returns a guard, or None where nothing is cut off."""
 
 

@@ -21,6 +21,7 @@ from identities.selectors.sources import freshness_of
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
 from identities.views import grant_lines, questions
+from identities.views.agent_lines import agent_context
 from identities.views.identity_facts import facts_of
 from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
@@ -49,7 +50,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     lines = questions.credential_lines(credentials, identity.source, now)
     last_use = last_use_of(identity, now)
     may_edit = _may_edit(request.actor, identity)
-    context = {
+    context: dict[str, Any] = {
         "identity": identity,
         "grant_count": grant_count,
         "icon": KIND_ICONS.get(identity.kind, "robot"),
@@ -78,6 +79,8 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         **_scored(identity),
         "today": f"{now:%Y-%m-%d}",
     }
+    if identity.kind == IdentityKind.AI_AGENT:
+        context |= agent_context(identity, versions, request.actor)
     return render_page(request, "identities/identity_detail.html", context)
 
 

@@ -30,8 +30,10 @@ from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
+    CutOff,
     DecisionDomain,
     Finding,
+    GatewayServer,
     Grant,
     GrantVersion,
     Identity,
@@ -160,6 +162,7 @@ class World:
     waiting: Campaign  # for its sources
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    cut_off_id: Any = None  # a server behind the gateway that the stranger cut off
 
     def client(self, who: str) -> Client:
         """A fresh browser with this person's session (signing out in one leaves the others alone)."""
@@ -178,6 +181,8 @@ class World:
             "event_id": self.event_id,
             "brake_id": self.brake_id,
             "hold_id": self.hold_id,
+            "server_name": "behind",
+            "cut_off_id": self.cut_off_id,
             "key": "a-b",
             "uidb36": "a",
         }
@@ -382,6 +387,14 @@ def _delivery(user: User) -> WebhookDelivery:
     return delivery
 
 
+def _cut_off(by: User) -> Any:
+    """A tool of a server behind the gateway that nobody may call; the server itself may still be cut off."""
+    now = timezone.now()
+    server = GatewayServer.objects.create(name="behind", url="https://mcp.example.org/", created_at=now)
+    plain: dict[str, Any] = {"reason": "It sends too much.", "cut_at": now, "cut_by": by, "cut_by_label": "person"}
+    return CutOff.objects.create(kind="tool", server=server, tool="send", **plain).pk
+
+
 def _remember() -> None:
     """What readings would have written about the past."""
     Source.objects.update(last_complete_at=timezone.now())
@@ -438,6 +451,7 @@ def build_world() -> World:
             is_open=False, frozen={"held": {"since": make.NOW.isoformat(), "why": "Waits.", "sources": []}}
         ),
     )
+    world.cut_off_id = _cut_off(stranger)
     for name, user in people.items():
         world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)
     for scope in ["", *sorted(SCOPES)]:
@@ -583,6 +597,12 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "identities:source_import": lambda my: {"file": _csv_file(b"identity,kind\nnew,bot\n"), "format": "auto"},
     "api_connection_check": lambda my: {"kind": "push"},
     "identities:sync_run_reject": lambda my: {"reason": "Broken."},
+    "identities:gateway_server_create": lambda my: {"name": "new", "url": "https://mcp.example.org/"},
+    "identities:gateway_server_switch": lambda my: {"is_enabled": "no", "version": 1},
+    "identities:cut_off_create": lambda my: {"kind": "agent", "identity": str(my.identity.pk), "reason": "Stop."},
+    "identities:cut_off_restore": lambda my: {"reason": "Mended."},
+    "api_gateway_server_list": lambda my: {"name": "new", "url": "https://mcp.example.org/"},
+    "api_gateway_cut_off_list": lambda my: {"server": "behind", "reason": "Stop."},
     "reviews:narrow_preview": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
     "reviews:narrow_ask": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
     "api_item_verdict": lambda my: {"target": make.NARROWER},
