@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.posture.evaluate import Busy, evaluate_changes
 from identities.posture.findings.settling import close_gone_findings as close_gone
 from identities.posture.findings.settling import settle_findings as settle
 from identities.pdp import usage as decided
@@ -76,3 +77,12 @@ def fold_decisions(**kwargs: Any) -> None:
     """Add what was decided to what is known of use, and remove notes that every process has seen."""
     decided.fold_decisions(now=timezone.now())
     decided.forget_notes()
+
+
+@shared_task(name="identities.evaluate_posture", soft_time_limit=1800, time_limit=1860)
+def evaluate_posture(**kwargs: Any) -> None:
+    """Judge what changed, what time has changed, and everything after a new policy. One worker at a time is enough."""
+    try:
+        evaluate_changes(now=timezone.now(), patience=False)
+    except Busy:
+        logger.debug("posture.busy")

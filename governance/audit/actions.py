@@ -106,6 +106,12 @@ class Verb(StrEnum):
     ACCESS_CUT_OFF = "access.cut_off", "An agent, an MCP server or a tool was cut off, with effect on the next call."
     ACCESS_GIVEN_BACK = "access.given_back", "A person let an agent, an MCP server or a tool be used again."
 
+    # posture
+    POSTURE_POLICY_CHANGED = (
+        "posture_policy.changed",
+        "The numbers by which posture is judged changed; everything is judged by the new ones.",
+    )
+
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."
     SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."
