@@ -7,9 +7,11 @@ from django import forms
 
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
-from identities.models import Environment, IdentityKind, IdentityStatus
+from identities.models import Environment, FindingState, IdentityKind, IdentityStatus
 from identities.models.identity import MAX_TAG
+from identities.posture.rules import BY_ID
 from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
+from identities.selectors.findings import rule_order
 from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
 from identities.services.saved_views import LONGEST_NAME
 
@@ -62,6 +64,9 @@ _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": 
 _HELD = PATH_LABELS | {"-direct": "Inherited, not direct"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
+_RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
+_SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
+_NOT_FIXED = ("accepted,assigned,open", "Not fixed")
 _SPOKEN: dict[str, Any] = {
     "q": "“{}”",
     "access": "Access “{}”",
@@ -79,6 +84,10 @@ _SPOKEN: dict[str, Any] = {
     "team": {"none": "No team"},
     "tag": "Tag {}",
     "path": PATH_LABELS,
+    "finding": _RULES,
+    "finding_severity": _SEVERITIES,
+    "finding_state": dict(FindingState.choices),
+    "finding_assignee": {"none": "Nobody assigned", "me": "Assigned to me"},
     "retired": {"yes": "Retired"},
 }
 
@@ -122,6 +131,10 @@ class FilterForm(forms.Form):
     new_since = forms.CharField(required=False, label="New since", widget=forms.DateInput(attrs={"type": "date"}))
     unused_days = forms.ChoiceField(required=False, label="Last used")
     status = forms.ChoiceField(required=False, label="Status")
+    finding = forms.ChoiceField(required=False, label="Finding")
+    finding_severity = forms.ChoiceField(required=False, label="Severity")
+    finding_state = forms.ChoiceField(required=False, label="Finding's state")
+    finding_assignee = forms.ChoiceField(required=False, label="Assigned to")
     retired = forms.ChoiceField(required=False, label="Retired")
 
     def __init__(self, data: Mapping[str, str], *, sources: list[tuple[str, str]]) -> None:
@@ -138,10 +151,18 @@ class FilterForm(forms.Form):
             "new_days": list(_NEW.items()),
             "unused_days": list(_UNUSED.items()),
             "status": list(IdentityStatus.choices),
+            "finding": list(_RULES.items()),
+            "finding_severity": list(_SEVERITIES.items()),
+            "finding_state": [*FindingState.choices, _NOT_FIXED],
+            "finding_assignee": [("me", "Assigned to me"), ("none", "Nobody")],
             "retired": [("yes", "Retired ones")],
         }
         empty = {
             "retired": "Present ones",
+            "finding": "Any finding",
+            "finding_severity": "Any severity",
+            "finding_state": "To be done",
+            "finding_assignee": "Anybody",
             "segment": "Reaches anything",
             "path": "In any way",
             "standing": "With or without",
