@@ -90,22 +90,3 @@ def test_the_report_has_a_line_for_every_rule_with_sentences(estate: Any) -> Non
     assert list(lines) == [rule.id for rule in (*ALL, *OF_SOURCES)]
     assert lines["NHI7-A"].reasons[0].sentence == "The source does not say when the credential ends."
     assert (lines["POP-2"].counts.failed, lines["NHI9-B"].counts.concerned) == (1, 0)
-
-
-def test_the_api_says_the_same(estate: Any, api: Any) -> None:
-    answer = api.get("/api/v1/posture/rules/").json()["results"]
-    (line,) = [each for each in answer if each["id"] == "NHI7-A"]
-
-    assert {name: line[name] for name in ("assessed", "passed", "failed", "not_assessable", "pass_share", "category")} == {
-        "assessed": 2, "passed": 1, "failed": 1, "not_assessable": 2, "pass_share": 0.5, "category": "Long-Lived Secrets",
-    }  # fmt: skip
-    assert line["reasons"][0] == {
-        "code": "expiry_unknown", "sentence": "The source does not say when the credential ends.", "count": 2,
-    }  # fmt: skip
-    assert [each["base_severity"] for each in answer if each["id"] == "NHI2-D"] == [None]
-
-
-def test_the_api_knows_one_source_and_no_other_parameter(estate: Any, api: Any) -> None:
-    assert api.get(f"/api/v1/posture/rules/?source={estate[0].slug}").status_code == 200
-    assert api.get("/api/v1/posture/rules/?source=none").status_code == 404
-    assert api.get("/api/v1/posture/rules/?page=2").status_code == 400

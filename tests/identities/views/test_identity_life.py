@@ -1,8 +1,7 @@
-"""The life of an identity as a page, and over the API."""
+"""The life of an identity as a page."""
 
 from typing import Any
 
-import pytest
 from django.utils import timezone
 
 from governance.kernel.actors import Role
@@ -79,23 +78,3 @@ def test_whoever_may_not_edit_sees_no_forms(inventory: Any, make_user: Any, brow
 def test_the_page_costs_a_fixed_number_of_queries(inventory: Any, admin: Any, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(PAGE_QUERIES):
         admin.get(url_of(inventory.etl))
-
-
-@pytest.mark.django_db
-def test_the_api_registers_declares_and_tells(inventory: Any, api: Any, make_user: Any) -> None:
-    at = f"/api/v1/identities/{inventory.bot.pk}"
-    told = api.get(f"{at}/life/")
-    refused = api.post(f"{at}/register/", {"owner": make_user().email, "purpose": "Talks."}, content_type="application/json")
-    assert refused.status_code == 428
-
-    registered = api.post(
-        f"{at}/register/", {"owner": make_user().email, "purpose": "Talks."}, content_type="application/json",
-        headers={"If-Match": told["ETag"]},
-    )  # fmt: skip
-    declared = api.post(
-        f"{at}/cadence/", {"days": 40, "reason": "Monthly."}, content_type="application/json",
-        headers={"If-Match": registered["ETag"]},
-    )  # fmt: skip
-
-    assert (told.json()["registered_at"], registered.json()["stage"]) == (None, "registered")
-    assert declared.json()["expected_cadence_days"] == 40
