@@ -25,6 +25,7 @@ from identities.services.identities import (
     require_editor,
 )
 from identities.services.identity_versions import write_versions_of
+from identities.services.posture_marks import mark_identities
 
 LONGEST_CADENCE = 3_650
 
@@ -118,3 +119,4 @@ def _write(locked: Identity, values: Mapping[str, Any], now: datetime) -> None:
     columns = [name.removesuffix("_id") if name == "registered_by_id" else name for name in values]
     locked.save(update_fields=[*columns, "version"])
     write_versions_of([locked.pk], at=now)
+    mark_identities([locked.pk])
