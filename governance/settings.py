@@ -168,6 +168,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     for name, seconds in {
         "console.tick": 5,
         "identities.read_due_sources": 10,
+        "identities.fold_decisions": 30,
         "reviews.open_due_campaigns": 10,
         "reviews.watch_changes": 10,
         "reviews.close_due_campaigns": 10,
@@ -356,6 +357,12 @@ SYNC_MAX_UPLOAD_BYTES = env.int("SYNC_MAX_UPLOAD_BYTES", default=1024**3)
 SYNC_MAX_RECORDS = env.int("SYNC_MAX_RECORDS", default=5_000_000)
 # How long a second run of one source waits for the first before it is sent away.
 SYNC_WAIT_SECONDS = env.int("SYNC_WAIT_SECONDS", default=5)
+
+# --- decisions ----------------------------------------------------------------------------------------------------
+# How much each process remembers of what it decides by, and how it keeps what it decided (docs/decisions.md).
+DECISION_MEMORY_MB = env.int("DECISION_MEMORY_MB", default=256)
+DECISION_LOG_SECONDS = env.int("DECISION_LOG_SECONDS", default=5)
+DECISION_LOG_MOST = env.int("DECISION_LOG_MOST", default=20_000)
 
 # --- logs -------------------------------------------------------------------------------------------------------
 structlog.configure(

@@ -6,6 +6,7 @@ from governance.console import api_docs, audit_api, audit_export, retention_api
 from governance.console.people.urls import api_urlpatterns as people_api
 from governance.console.scim.urls import urlpatterns as scim
 from identities.urls import api_urlpatterns as identities_api
+from identities.urls import decision_urlpatterns
 from reviews.urls import api_urlpatterns as reviews_api
 
 urlpatterns = [
@@ -21,6 +22,7 @@ urlpatterns = [
     path("api/v1/audit/holds/<uuid:hold_id>/lift/", retention_api.HoldLift.as_view(), name="api_hold_lift"),
     path("api/v1/audit/erasures/", retention_api.ErasureList.as_view(), name="api_erasures"),
     path("api/v1/", include([*people_api, *identities_api, *reviews_api])),
+    path("", include(decision_urlpatterns)),
     path("scim/v2/", include(scim)),
     path("api/docs/", api_docs.ApiReference.as_view(), name="api_docs"),
 ]

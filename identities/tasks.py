@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.pdp import usage as decided
 from identities.services.sources import NotReadable
 from identities.sync.locks import SyncInProgress
 from identities.sync.read import queue_due_sources, read_again
@@ -56,3 +57,10 @@ def preview_source(*, source_id: str, run_id: str, **kwargs: Any) -> None:
         )
     except (NotReadable, SyncInProgress) as reason:
         logger.info("sync.not_previewed", source=source_id, reason=reason.code)
+
+
+@shared_task(name="identities.fold_decisions", soft_time_limit=120, time_limit=150)
+def fold_decisions(**kwargs: Any) -> None:
+    """Add what was decided to what is known of use, and remove notes that every process has seen."""
+    decided.fold_decisions(now=timezone.now())
+    decided.forget_notes()

@@ -2,9 +2,11 @@
 
 from django.urls import path
 
+from identities.api import authzen as api_authzen
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
+from identities.api import domains as api_domains
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -17,6 +19,7 @@ from identities.views import (
     access,
     agent_matrix,
     bulk,
+    domains,
     grants,
     history,
     history_export,
@@ -57,6 +60,9 @@ urlpatterns = [
     path("saved-views/<uuid:view_id>/", saved_views.saved_view_edit, name="saved_view_edit"),
     path("saved-views/<uuid:view_id>/delete/", saved_views.saved_view_delete, name="saved_view_delete"),
     path("grants/<uuid:grant_id>/", grants.grant_detail, name="grant_detail"),
+    path("settings/domains/", domains.domain_list, name="domain_list"),
+    path("settings/domains/new/", domains.domain_create, name="domain_create"),
+    path("settings/domains/<slug:domain>/", domains.domain_edit, name="domain_edit"),
     path("sources/", sources.source_list, name="source_list"),
     path("sources/new/", source_forms.source_create, name="source_create"),
     path("sources/new/check/", source_forms.source_check_new, name="source_check_new"),
@@ -82,6 +88,7 @@ api_urlpatterns = [
     *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
     *api_sources.urlpatterns,
+    *api_domains.urlpatterns,
     *api_connections.urlpatterns,
     *api_imports.urlpatterns,
     *api_syncs.urlpatterns,
@@ -89,3 +96,4 @@ api_urlpatterns = [
     *api_changes.urlpatterns,
     *api_history.urlpatterns,
 ]
+decision_urlpatterns = api_authzen.urlpatterns

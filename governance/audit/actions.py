@@ -54,6 +54,13 @@ class Verb(StrEnum):
     SYNC_CANCEL_REQUESTED = "sync.cancel_requested", "Somebody asked for a reading that is under way to stop."
     SYNC_FAILED = "sync.failed", "A source could not be read to the end."
 
+    DECISION_POLICY_CHANGED = (
+        "decision_policy.changed",
+        "How requests are decided beyond what grants say was set anew, as a new version.",
+    )
+    DOMAIN_CREATED = "domain.created", "A decision domain was written down: sources that answer requests together."
+    DOMAIN_CHANGED = "domain.changed", "A decision domain answers by other sources or other rules, or was switched off."
+
     # identities
     IDENTITY_OWNER_ASSIGNED = "identity.owner_assigned", "An identity got another accountable owner, or none."
     IDENTITY_CHANGED = (

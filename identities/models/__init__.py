@@ -1,6 +1,8 @@
 """The inventory: one file per concept."""
 
-from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -13,6 +15,7 @@ from identities.models.identity import (
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -32,6 +35,11 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
+    "DecisionDomain",
     "Environment",
     "Grant",
     "GrantVersion",
@@ -41,10 +49,12 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",
@@ -57,4 +67,5 @@ __all__ = [
     "TrustRelation",
     "Usage",
     "UsageWindow",
+    "Withholding",
 ]

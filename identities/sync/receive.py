@@ -21,6 +21,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.services.decision_notes import note_reading, own_notes
 from identities.services.identity_versions import write_versions_in
 from identities.sync import (
     differences,
@@ -332,9 +333,11 @@ def _write(run: SyncRun, now: datetime, counts: dict[str, Any], progress: Progre
     progress.phase("deriving")
     versions.derive_facts()
     progress.phase("writing")
-    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, counts=counts)
-    progress.phase("history")
-    versions.write_versions(observed_at=run.observed_at)
+    with own_notes():
+        merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, counts=counts)
+        progress.phase("history")
+        versions.write_versions(observed_at=run.observed_at)
+        note_reading(source_id=run.source_id, changed=merge.changed_number(counts))
     merge.resolve_people(source_id=run.source_id)
     used = usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
     write_versions_in("SELECT id FROM sync_diff WHERE kind = 'identity'", {}, at=run.observed_at)
