@@ -190,8 +190,6 @@ class Configuration(DecisionView):
         return Response(metadata(settings.PUBLIC_URL, domain), headers={"Cache-Control": "public, max-age=300"})
 
 
-
-
 _ENDPOINTS = (
     ("evaluation", Evaluation),
     ("evaluations", Evaluations),

@@ -25,6 +25,7 @@ DROP TRIGGER IF EXISTS identities_decisiondomain_sources_noted ON identities_dec
 DROP FUNCTION IF EXISTS identities_note_domains();
 """
 
+
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0011_posture"),

@@ -39,6 +39,17 @@ def resource_text(dialect: str, kind: str, identifier: str) -> str:
     return f"{kind}:{identifier}"
 
 
+def resource_names(dialect: str, text: str) -> tuple[str, str]:
+    """The other way round: type and id with which a request names this resource.
+
+    >>> resource_names("postgresql", "table:ledger/public/payments")
+    ('table', 'table:ledger/public/payments')
+    """
+    if dialect == authzen.AuthZEN.name:
+        return authzen.resource_parts(text)
+    return (text.partition(":")[0] or dialect) if dialect not in UNTYPED else "resource", text
+
+
 def request_context(
     request: Request, principal: Principal, domain: Domain, resource: Mapping[str, Any], now: datetime
 ) -> AttributeContext:
@@ -50,8 +61,9 @@ def request_context(
     facts = _facts(principal)
     subject = governed_subject(principal.attributes, facts)
     context = context_of(request, domain=domain, subject=subject, resource=resource)
+    known = {name.lower() for name, value in subject.items() if value is not None}
     for name in GOVERNED:
-        if facts.get(name) is None:
+        if name not in known:
             context.pop(f"subject.{name}", None)
     if request.context:
         context |= _keys_of_sources(request.context)

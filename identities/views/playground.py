@@ -22,6 +22,7 @@ from identities.models import Grant, Identity
 from identities.pdp.deciding import decide
 from identities.pdp.reasons import SENTENCES, Reason
 from identities.pdp.requests import Decision, Request
+from identities.pdp.surroundings import resource_names
 from identities.pdp.trying import Tried, try_question
 from identities.selectors.inventory import visible_identities
 from identities.views.requests import PageRequest
@@ -155,12 +156,13 @@ def _narrowing(identity: Identity, given: Mapping[str, str]) -> tuple[Grant, Per
 
 
 def _decided(identity: Identity, question: Question, known: Mapping[str, str], now: datetime) -> Verdict:
+    kind, name = resource_names(question.dialect, question.resource)
     asked = Request(
         subject_type="identity",
         subject_id=str(identity.pk),
         action=question.action,
-        resource_type="",
-        resource_id=question.resource,
+        resource_type=kind,
+        resource_id=name,
         context=dict(known),
         wants_explanation=True,
     )

@@ -15,6 +15,7 @@ from governance.kernel.permissions import Permission, sample_requests
 from identities.models import Grant
 from identities.pdp.deciding import decide
 from identities.pdp.requests import Request
+from identities.pdp.surroundings import resource_names
 from identities.sync.issuing import end_grant, look_at_own_source
 from reviews.access_requests.answering import AnswerNeedsReason
 from reviews.access_requests.people import require_ender, require_onlooker
@@ -135,12 +136,13 @@ def _verify(request_id: UUID, now: datetime) -> None:
 def _still_permitted(request: AccessRequest, now: datetime) -> Iterator[str]:
     permission = Permission.from_json(request.permission)
     for action, resource in sample_requests(permission, MOST_ASKED):
+        kind, name = resource_names(permission.dialect, resource)
         asked = Request(
             subject_type="identity",
             subject_id=str(request.identity_id),
             action=action,
-            resource_type="",
-            resource_id=resource,
+            resource_type=kind,
+            resource_id=name,
             wants_explanation=True,
         )
         decision = decide(asked, now=now)

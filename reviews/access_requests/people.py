@@ -41,9 +41,9 @@ def require_answerer(actor: Actor, request: AccessRequest) -> UUID:
     """
     person = _require_signed_in(actor)
     parties = _parties(request)
-    if not actor.has_role(*ANSWERERS) and not (person in parties.owning_side and not request.is_privileged):
-        raise Forbidden("Requests are answered by reviewers, administrators, or the identity's owner.")
     _require_independent(person, request, parties)
+    if not actor.has_role(*ANSWERERS) and person not in parties.owning_side:
+        raise Forbidden("Requests are answered by reviewers, administrators, or the identity's owner.")
     return person
 
 

@@ -8,7 +8,6 @@ from django.db import IntegrityError, transaction
 
 from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import DomainError, Forbidden
-from governance.kernel.permissions import Permission
 from identities.models import Change, Grant, GrantVersion, KnownPermission, SyncRun
 from identities.pdp.deciding import decide
 from identities.pdp.requests import Request
@@ -100,8 +99,8 @@ def test_a_program_asks_and_whoever_issued_its_token_does_not_answer(desk: Any, 
 
     issuer = make.person(Role.ADMINISTRATOR)
     token = ApiToken.objects.create(
-        name="runtime", prefix="rt", key_hash="x" * 64, scopes=["access:request"], created_by=issuer,
-        expires_at=make.NOW + timedelta(days=1),
+        name="runtime", prefix="rt", secret_hash="x" * 64, scopes=["access:request"], created_by=issuer,
+        created_at=make.NOW, expires_at=make.NOW + timedelta(days=1),
     )  # fmt: skip
     program = Actor(ActorKind.API_CLIENT, str(token.pk), "API token rt", scopes=frozenset({"access:request"}))
     with pytest.raises(Forbidden):
@@ -156,7 +155,7 @@ def test_what_nobody_answers_lapses_and_what_is_over_stays_over(desk: Any, make:
         ({"hours": 24 * 31}, "until"),
         ({"reason": "  "}, "reason"),
         ({"reason": "a\x00b"}, "reason"),
-        ({"permission": Permission.from_json({"dialect": "postgresql", "statements": []})}, "permission"),
+        ({"permission": {"dialect": "postgresql", "statements": []}}, "permission"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_field(desk: Any, given: dict[str, Any], field: str) -> None:
