@@ -95,9 +95,8 @@ class DecisionView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         found = super().finalize_response(request, response, *args, **kwargs)
-        if sent := request.headers.get("X-Request-ID", ""):
-            if _REQUEST_ID.fullmatch(sent):
-                found["X-Request-ID"] = sent
+        if (sent := request.headers.get("X-Request-ID", "")) and _REQUEST_ID.fullmatch(sent):
+            found["X-Request-ID"] = sent
         return found
 
 
@@ -188,8 +187,6 @@ class Configuration(DecisionView):
         if domain:
             _domain(domain)
         return Response(metadata(settings.PUBLIC_URL, domain), headers={"Cache-Control": "public, max-age=300"})
-
-
 
 
 _ENDPOINTS = (

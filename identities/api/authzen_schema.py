@@ -11,7 +11,7 @@ _PROPERTIES = {"type": "object", "additionalProperties": True}
 
 
 def _entity(*names: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    members = {name: _TEXT for name in (*names, *optional)} | {"properties": _PROPERTIES}
+    members = dict.fromkeys((*names, *optional), _TEXT) | {"properties": _PROPERTIES}
     return {"type": "object", "required": list(names), "properties": members}
 
 

@@ -3,7 +3,7 @@
 import uuid
 
 from django.db import models
-from django.db.models import Func, Q, Value
+from django.db.models import F, Func, Q, Value
 
 from identities.models.source import Source
 

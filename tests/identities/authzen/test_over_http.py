@@ -55,7 +55,9 @@ class Caller:
         return found
 
     def load(self, slug: str, records: list[dict[str, Any]], **domain: Any) -> None:
-        made = self.send("/api/v1/sources/", json.dumps({"slug": slug, "name": slug, "kind": "push"}).encode(), **self.bearer)
+        made = self.send(
+            "/api/v1/sources/", json.dumps({"slug": slug, "name": slug, "kind": "push"}).encode(), **self.bearer
+        )
         assert made[0] == 201, made
         lines = as_lines(records).encode()
         path = f"/api/v1/sources/{slug}/syncs/?complete=true"
@@ -177,7 +179,13 @@ def misanswered_cases(caller: Caller) -> Iterator[str]:
                 continue
             case["request"]["page"]["token"] = token
         raw = case.get("raw_body")
-        body = None if case["method"] == "GET" else raw.encode() if raw is not None else json.dumps(case["request"]).encode()
+        body = (
+            None
+            if case["method"] == "GET"
+            else raw.encode()
+            if raw is not None
+            else json.dumps(case["request"]).encode()
+        )
         status, found, headers = caller.send(path, body, **case.get("headers", {}), **{"X-Request-ID": case["id"]})
         answers[case["id"]] = found
         if case["path"].endswith("/evaluation") and status == 200:
@@ -195,7 +203,9 @@ def _place(path: str) -> str:
     return f"/d/certification{path}"
 
 
-def _problems(expect: dict[str, Any], status: int, found: Any, headers: dict[str, str], answers: dict[str, Any]) -> Iterator[str]:
+def _problems(
+    expect: dict[str, Any], status: int, found: Any, headers: dict[str, str], answers: dict[str, Any]
+) -> Iterator[str]:
     known = {
         "status": lambda wanted: status == wanted,
         "decision": lambda wanted: found["decision"] is wanted,
