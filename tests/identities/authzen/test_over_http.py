@@ -45,9 +45,9 @@ class Caller:
         request = urllib.request.Request(self.url + path, data=body, headers=sent)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, json.load(response), dict(response.headers)
+                return response.status, json.load(response), _lowered(response.headers)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error), dict(error.headers)
+            return error.code, json.load(error), _lowered(error.headers)
 
     def ask(self, path: str, body: Any) -> Any:
         status, found, _ = self.send(path, json.dumps(body).encode())
@@ -70,6 +70,10 @@ class Caller:
     @property
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+
+def _lowered(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 @pytest.fixture
@@ -186,12 +190,14 @@ def misanswered_cases(caller: Caller) -> Iterator[str]:
             if raw is not None
             else json.dumps(case["request"]).encode()
         )
-        status, found, headers = caller.send(path, body, **case.get("headers", {}), **{"X-Request-ID": case["id"]})
+        sent = {"X-Request-ID": case["id"]} | case.get("headers", {})
+        status, found, headers = caller.send(path, body, **sent)
         answers[case["id"]] = found
+        answers["again"] = [caller.send(path, body, **sent)[1] for _ in range(case.get("repeat", 1) - 1)]
         if case["path"].endswith("/evaluation") and status == 200:
             jsonschema.validate(found, schema)
         problems = list(_problems(case["expect"], status, found, headers, answers))
-        if headers.get("X-Request-ID", headers.get("x-request-id")) != case["id"]:
+        if headers.get("x-request-id") != sent["X-Request-ID"]:
             problems.append("another request id")
         if problems:
             yield f"{case['id']}: {problems} {status} {found}"
@@ -218,7 +224,9 @@ def _problems(
         "same_as": lambda other: found == answers[other],
         "page_optional": lambda _: "page" not in found or isinstance(found["page"]["next_token"], str),
         "page_next_token_is_string": lambda _: isinstance(found["page"]["next_token"], str),
-        "content_type": lambda wanted: {k.lower(): v for k, v in headers.items()}["content-type"] == wanted,
+        "content_type": lambda wanted: headers["content-type"] == wanted,
+        "response_headers": lambda wanted: all(headers.get(name.lower()) == value for name, value in wanted.items()),
+        "same_each_time": lambda _: all(again == found for again in answers.get("again", ())),
         "required": lambda names: set(names) <= found.keys(),
         "policy_decision_point_equals_base_url": lambda _: found["policy_decision_point"] == f"{PUBLIC_URL}/d/certification",
         "all_endpoints_https": lambda _: all(url.startswith("https://") for name, url in found.items()),
