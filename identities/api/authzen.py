@@ -22,8 +22,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.kernel.errors import DomainError, NotFound
-from governance.people.models import ApiToken
-from governance.web.authentication import SCHEME, ApiClient, ApiTokenAuthentication
+from governance.web.authentication import SCHEME, ApiTokenAuthentication
 from identities.api import authzen_schema as shapes
 from identities.pdp.authzen import evaluation, search
 from identities.pdp.authzen.metadata import metadata
@@ -40,11 +39,10 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 class DecisionTokenAuthentication(ApiTokenAuthentication):
     """A bearer token, or the bare token as the whole header: some enforcement points can only send a fixed value."""
 
-    def authenticate(self, request: Request) -> tuple[ApiClient, ApiToken] | None:
+    def credentials(self, request: Request) -> str | None:
         header = request.headers.get("Authorization", "").strip()
-        if header and " " not in header:
-            request._request.META["HTTP_AUTHORIZATION"] = f"{SCHEME} {header}"
-        return super().authenticate(request)
+        is_bare = header and " " not in header and header.lower() != SCHEME.lower()
+        return header if is_bare else super().credentials(request)
 
 
 class DecisionView(APIView):
@@ -79,7 +77,8 @@ class DecisionView(APIView):
         """Whatever went wrong, as the standard wants it said; the unexpected is logged and says nothing."""
         if isinstance(exc, Error):
             logger.warning("decision.database_away", error=str(exc).partition("\n")[0])
-            connection.close_if_unusable_or_obsolete()
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
             exc = evaluation.Unavailable("The inventory can't be asked at the moment.")
         elif not isinstance(exc, DomainError | exceptions.APIException | Http404):
             logger.exception("decision.failed")
@@ -95,9 +94,8 @@ class DecisionView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         found = super().finalize_response(request, response, *args, **kwargs)
-        if sent := request.headers.get("X-Request-ID", ""):
-            if _REQUEST_ID.fullmatch(sent):
-                found["X-Request-ID"] = sent
+        if (sent := request.headers.get("X-Request-ID", "")) and _REQUEST_ID.fullmatch(sent):
+            found["X-Request-ID"] = sent
         return found
 
 

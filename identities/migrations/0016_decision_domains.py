@@ -1,7 +1,8 @@
+import uuid
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import uuid
 from django.db import migrations, models
 
 # Processes remember how domains answer until a note says that something changed (identities/models/note_triggers.py,
