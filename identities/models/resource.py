@@ -41,7 +41,9 @@ class Resource(models.Model):
         ]
         indexes = [
             # A search goes through the resources of one type in this order.
-            models.Index(fields=["resource_type", "id"], name="identities_resource_by_type", condition=Q(retired_at=None)),
+            models.Index(
+                fields=["resource_type", "id"], name="identities_resource_by_type", condition=Q(retired_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -259,5 +259,3 @@ def terms_of(grant: list[str | None]) -> Terms:
 
 def _seconds(text: str | None) -> float | None:
     return None if text is None else float(text)
-
-
