@@ -25,6 +25,7 @@ KINDS = {
         ObjectKind("grant", "Permission", "identities:grant_detail"),
         ObjectKind("source", "Source", "identities:source_detail", by_label=True),
         ObjectKind("connection", "Connection that was tried"),
+        ObjectKind("boundary", "Trust boundary", "identities:boundary_detail"),
         ObjectKind("view", "Saved view", "identities:saved_view_edit"),
         ObjectKind("inventory", "Download of the inventory"),
         ObjectKind("schedule", "Review schedule", "reviews:schedule_detail"),

@@ -1,5 +1,6 @@
 """The inventory: one file per concept."""
 
+from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -27,6 +28,8 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "Authorization",
+    "AuthorizationModel",
     "Change",
     "ChangeAction",
     "Credential",
@@ -54,6 +57,7 @@ __all__ = [
     "SyncRowError",
     "SyncRun",
     "SyncState",
+    "TrustBoundary",
     "TrustRelation",
     "Usage",
     "UsageWindow",

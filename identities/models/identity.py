@@ -245,13 +245,24 @@ class Credential(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_credential_once_per_source"),
         ]
+        indexes = [
+            # Where else is the same secret? Few credentials have a fingerprint.
+            models.Index(
+                fields=["fingerprint"],
+                name="identities_credential_same",
+                condition=Q(retired_at=None, fingerprint__gt=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.identity_id}"
 
 
 class TrustRelation(models.Model):
-    """Which system authenticates an identity; the source it belongs to is the one that authorises."""
+    """Which system authenticates an identity; the source it belongs to is the one that authorises.
+
+    `conditions` are further claims that must hold, `{"claim": "pattern"}`; null where the source does not tell them.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     source = models.ForeignKey(Source, on_delete=models.RESTRICT, related_name="trust_relations")
@@ -260,6 +271,7 @@ class TrustRelation(models.Model):
     issuer = models.CharField(max_length=512)
     subject = models.CharField(max_length=512, blank=True, default="")
     audience = models.CharField(max_length=512, blank=True, default="")
+    conditions = models.JSONField(null=True, blank=True)
     first_seen_at = models.DateTimeField()
     last_changed_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
@@ -270,6 +282,18 @@ class TrustRelation(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_trust_once_per_source"),
+        ]
+        indexes = [
+            # Whom does it let in: asked for many identities at once, by their names.
+            models.Index(fields=["subject"], name="identities_trust_by_subject", condition=Q(retired_at=None)),
+            models.Index(
+                fields=["subject"],
+                name="identities_trust_open_subject",
+                condition=Q(retired_at=None, subject__contains="*"),
+            ),
+            models.Index(
+                fields=["issuer", "source", "subject"], name="identities_trust_by_issuer", condition=Q(retired_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

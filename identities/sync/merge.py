@@ -96,7 +96,12 @@ MERGED = (
     _Merged(
         "trust",
         "identities_trustrelation",
-        (("issuer", "issuer", "text"), ("subject", "subject", "text"), ("audience", "audience", "text")),
+        (
+            ("issuer", "issuer", "text"),
+            ("subject", "subject", "text"),
+            ("audience", "audience", "text"),
+            ("conditions", "conditions", "jsonb"),
+        ),
     ),
 )
 

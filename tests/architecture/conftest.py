@@ -39,6 +39,7 @@ from identities.models import (
     SyncOrigin,
     SyncRun,
     SyncState,
+    TrustBoundary,
 )
 from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
@@ -126,6 +127,7 @@ class Belongings:
             "pack_id": self.pack.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
+            "boundary_id": self.source.boundaries.get().pk,
         }
 
 
@@ -256,6 +258,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     source = make.make_source(owner=user)
     RestoreHold.objects.create(source=source, state_of=timezone.now(), restored_at=timezone.now())
     identity = make.make_identity(source, owner=asked)
+    _boundary(source, other)
     grants = [make.make_grant(identity) for _ in range(2)]
     make.make_credential(identity)
     make.make_window(source)
@@ -324,6 +327,16 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         _pack(campaign),
         absence,
     )
+
+
+def _boundary(source: Source, owner: User) -> TrustBoundary:
+    """A record of whose word the source takes, for which somebody else answers."""
+    now = timezone.now()
+    due = (now + timedelta(days=90)).date()
+    return TrustBoundary.objects.create(
+        source=source, issuer="https://issuer.example.org", subjects=["*"], purpose="Builds", owner=owner,
+        review_due=due, reviewed_at=now, created_at=now,
+    )  # fmt: skip
 
 
 def _pack(campaign: Campaign) -> EvidencePack:

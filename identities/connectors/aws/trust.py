@@ -12,30 +12,53 @@ from identities.connectors.contract import Record
 def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]:
     """One relation per principal and subject that an allowing statement names.
 
-    A statement that can't be read is counted, never taken for "nobody".
+    Where several statements let the same one in, only what all of them ask for besides is a condition. A statement that
+    can't be read is counted, never taken for "nobody".
     """
-    seen: Counter[str] = Counter()
+    found: dict[str, Record] = {}
     for statement in _statements(document, counts):
-        conditions = _conditions(statement.get("Condition"))
+        block = statement.get("Condition")
+        conditions = _conditions(block)
         if "NotPrincipal" in statement:
             counts["trust for everybody but some"] += 1
         for kind, name in _principals(statement):
-            # What an account must present beside its name (an external id) is half a secret, and stays where it is.
-            subjects = _values(conditions, ":sub") if kind == "Federated" else []
-            audience = ", ".join(_values(conditions, ":aud")) if kind == "Federated" else ""
+            is_federated = kind == "Federated"
+            subjects = _values(conditions, ":sub") if is_federated else []
+            audience = ", ".join(_values(conditions, ":aud")) if is_federated else ""
+            further = _further(block, is_federated=is_federated)
             for subject in subjects or [""]:
                 key = f"{kind}|{name}|{subject}|{audience}"
-                seen[key] += 1
-                if seen[key] > 1:
+                if key in found:
+                    known = found[key]["conditions"].items()
+                    found[key]["conditions"] = {claim: text for claim, text in known if further.get(claim) == text}
                     continue
-                yield {
+                found[key] = {
                     "type": "trust",
                     "id": f"{role[:400]}|{sha256(key.encode()).hexdigest()[:32]}",
                     "identity": role,
                     "issuer": _issuer(kind, name)[:512],
                     "subject": _subject(kind, name, subject)[:512],
                     "audience": audience[:512],
+                    "conditions": further,
                 }
+    yield from found.values()
+
+
+def _further(block: Any, *, is_federated: bool) -> dict[str, str]:
+    """What must hold besides subject and audience, as text by key.
+
+    What an account must present beside its name (an external id) is half a secret, and stays where it is.
+    """
+    found: dict[str, str] = {}
+    for operator, tests in block.items() if isinstance(block, Mapping) else ():
+        for name, values in tests.items() if isinstance(tests, Mapping) else ():
+            key = str(name).lower()
+            if is_federated and key.endswith((":sub", ":aud")):
+                continue
+            text = ", ".join(map(str, values if isinstance(values, list) else [values]))
+            plain = text if str(operator) in ("StringEquals", "StringLike") else f"{operator} {text}"
+            found[key[:200]] = "(not copied)" if key == "sts:externalid" else plain[:500]
+    return found
 
 
 def _issuer(kind: str, name: str) -> str:
