@@ -241,9 +241,7 @@ class _Hung:
         self.elsewhere = _counted(rows.SAME_FINGERPRINT, marks)
         self.trusts = _by_first(_asked(rows.TRUSTS, ids))
         issuers = {row[2] for found in self.trusts.values() for row in found}
-        self.places = {
-            issuer: frozenset(places) for issuer, places in _named(rows.ISSUER_ENVIRONMENTS, issuers)
-        }
+        self.places = {issuer: frozenset(places) for issuer, places in _named(rows.ISSUER_ENVIRONMENTS, issuers)}
         self.removals = {row[0]: row for row in _asked(rows.REMOVALS, ids)}
         self.policy = policy
 
@@ -289,9 +287,7 @@ def _identity(
         is_third_party=True if vendor else rows.flag(told, "third_party", _NOBODY_SAID),
         vendor=vendor,
         authz_model=rows.text(told, "authz_model") or _NOBODY_SAID,
-        has_interactive_login=rows.flag(
-            told, "interactive_login", rows.flag(told, "console_password", _NOBODY_SAID)
-        ),
+        has_interactive_login=rows.flag(told, "interactive_login", rows.flag(told, "console_password", _NOBODY_SAID)),
         acts_for=row.acts_for,
         people=tuple(_people(row)),
         workloads=_NOBODY_SAID if workloads is None else tuple(workloads),

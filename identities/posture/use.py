@@ -55,7 +55,9 @@ class Observed:
     has_excess: bool | Missing
 
 
-def observe(permissions: Mapping[bytes, Permission | None], uses: Sequence[Seen], windows: tuple[Window, ...]) -> Observed:
+def observe(
+    permissions: Mapping[bytes, Permission | None], uses: Sequence[Seen], windows: tuple[Window, ...]
+) -> Observed:
     """What is known of the use of these permissions, by digest; None for one that nobody can read."""
     total = watched = idle = 0
     for digest, permission in permissions.items():
