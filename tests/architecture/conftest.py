@@ -572,7 +572,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     },
     "identities:identity_take_source": lambda my: {"name": "purpose", "version": my.identity.version},
     "identities:finding_assign": lambda my: {"version": 1, "assignee": ""},
-    "identities:finding_request": lambda my: _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"},
+    "identities:finding_request": lambda my: (
+        _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"}
+    ),
     "identities:finding_approve": lambda my: {"version": 1},
     "identities:finding_refuse": lambda my: {"version": 1, "reason": "It has to be fixed this week."},
     "identities:finding_withdraw": lambda my: {"version": 1},
