@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("identities", "0013_lifecycle_and_trust_conditions"),
+        ("identities", "0014_findings"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
