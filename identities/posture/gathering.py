@@ -31,7 +31,7 @@ from identities.posture.permissions_known import KnownFacts, facts_of, permissio
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
 from identities.posture.use import Observed, Seen, observe, watched_time
-from identities.selectors.hop import Hop
+from identities.selectors.reach.hop import Hop
 from identities.selectors.reach import hops_of
 
 CHUNK = 2_000
