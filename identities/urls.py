@@ -3,6 +3,8 @@
 from django.urls import path
 
 from identities.api import authzen as api_authzen
+from identities.api import authorization as api_authorization
+from identities.api import boundaries as api_boundaries
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
@@ -16,6 +18,7 @@ from identities.api import inventory as api_inventory
 from identities.api import lifecycle as api_lifecycle
 from identities.api import posture as api_posture
 from identities.api import posture_rules as api_posture_rules
+from identities.api import reach as api_reach
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
 from identities.api import sources as api_sources
@@ -23,6 +26,8 @@ from identities.api import syncs as api_syncs
 from identities.views import (
     access,
     agent_matrix,
+    authorization,
+    boundaries,
     bulk,
     finding_bulk,
     finding_page,
@@ -42,6 +47,7 @@ from identities.views import (
     posture,
     posture_policy,
     rules,
+    reach,
     runs,
     saved_views,
     source_actions,
@@ -82,6 +88,21 @@ urlpatterns = [
     path("history/who-could/", history.history_who_could, name="history_who_could"),
     path("history/who-could.csv", history_export.who_could_csv, name="who_could_csv"),
     path("history/who-could.json", history_export.who_could_json, name="who_could_json"),
+    path("identities/<uuid:identity_id>/reach/", reach.identity_reach, name="identity_reach"),
+    path("identities/<uuid:identity_id>/reach/reach.csv", reach.identity_reach_csv, name="identity_reach_csv"),
+    path(
+        "identities/<uuid:identity_id>/authorization/",
+        authorization.identity_authorization,
+        name="identity_authorization",
+    ),
+    path("boundaries/", boundaries.boundary_list, name="boundary_list"),
+    path("boundaries.csv", boundaries.boundary_csv, name="boundary_csv"),
+    path("boundaries/of/<slug:slug>/", boundaries.boundary_of, name="boundary_of"),
+    path("boundaries/new/", boundaries.boundary_create, name="boundary_create"),
+    path("boundaries/<uuid:boundary_id>/", boundaries.boundary_detail, name="boundary_detail"),
+    path("boundaries/<uuid:boundary_id>/edit/", boundaries.boundary_edit, name="boundary_edit"),
+    path("boundaries/<uuid:boundary_id>/review/", boundaries.boundary_review, name="boundary_review"),
+    path("boundaries/<uuid:boundary_id>/withdraw/", boundaries.boundary_withdraw, name="boundary_withdraw"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
     path("playground/", playground.playground, name="playground"),
     path("playground/agents/", agent_matrix.agent_matrix, name="agent_matrix"),
@@ -111,6 +132,7 @@ urlpatterns = [
     path("sources/<slug:slug>/", sources.source_detail, name="source_detail"),
     path("sources/<slug:slug>/edit/", source_forms.source_edit, name="source_edit"),
     path("sources/<slug:slug>/edit/check/", source_forms.source_check_edit, name="source_check_edit"),
+    path("sources/<slug:slug>/authorization/", authorization.source_authorization, name="source_authorization"),
     path("sources/<slug:slug>/read/", sources.source_read, name="source_read"),
     path("sources/<slug:slug>/check/", source_actions.source_check, name="source_check"),
     path("sources/<slug:slug>/preview/", source_actions.source_preview, name="source_preview"),
@@ -150,5 +172,8 @@ api_urlpatterns = [
     *api_posture_rules.urlpatterns,
     *api_lifecycle.urlpatterns,
     *api_gateway.urlpatterns,
+    *api_reach.urlpatterns,
+    *api_boundaries.urlpatterns,
+    *api_authorization.urlpatterns,
 ]
 decision_urlpatterns = api_authzen.urlpatterns

@@ -11,6 +11,7 @@ from identities.models.finding import (
     FindingStep,
     FixedHow,
 )
+from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
@@ -47,6 +48,8 @@ __all__ = [
     "AcceptanceEnd",
     "AnalysedPermission",
     "AgentToken",
+    "Authorization",
+    "AuthorizationModel",
     "Change",
     "ChangeAction",
     "Credential",
@@ -97,6 +100,7 @@ __all__ = [
     "SyncRowError",
     "SyncRun",
     "SyncState",
+    "TrustBoundary",
     "TrustRelation",
     "Usage",
     "UsageWindow",

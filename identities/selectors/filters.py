@@ -29,7 +29,7 @@ PATHS = (
 YES_OR_NO = ("yes", "no")
 SEVERITIES = tuple(severity.word for severity in FindingSeverity)
 # One rule ("NHI5-A"), or all of a family ("NHI5").
-RULE = re.compile(r"[A-Z]{2,6}[0-9]{0,2}(-[A-Z0-9]{1,3})?")
+RULE = re.compile(r"(NHI[0-9]{1,2}|POP|TB)(-[A-Z0-9]{1,2})?")
 ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
 MAX_TEXT = 200
 MAX_DAYS = 3650
@@ -206,7 +206,9 @@ def _checked_part(name: str, part: str) -> str:
     if not part:
         raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
     if name == "finding" and not RULE.fullmatch(part := part.upper()):
-        raise InvalidFilter(f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name)
+        raise InvalidFilter(
+            f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name
+        )
     if name == "exposure":
         return _checked_exposure(part)
     return part.lower() if name in _PEOPLE else part

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -31,14 +32,14 @@ DORMANT = "NHI1-C"
 @page()
 def identity_life(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """Where it stands, what led there, and the two things that people say: who answers for it, how often it is used."""
-    return _life_page(request, access_identity(actor=request.actor, identity_id=identity_id))
+    return _life_page(request, _identity(request, identity_id))
 
 
 @require_POST
 @page()
 def identity_register(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """Take it on: owner and purpose."""
-    identity = access_identity(actor=request.actor, identity_id=identity_id)
+    identity = _identity(request, identity_id)
     form = RegisterForm(request.POST)
     if form.is_valid():
         try:
@@ -55,7 +56,7 @@ def identity_register(request: PageRequest, identity_id: UUID) -> HttpResponse:
 @page()
 def identity_cadence(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """Say how rarely it is used."""
-    identity = access_identity(actor=request.actor, identity_id=identity_id)
+    identity = _identity(request, identity_id)
     form = CadenceForm(request.POST)
     if form.is_valid():
         try:
@@ -66,6 +67,14 @@ def identity_cadence(request: PageRequest, identity_id: UUID) -> HttpResponse:
         messages.success(request, "Saved. Whether it is dormant is measured by this from now on.")
         return redirect("identities:identity_life", identity.pk)
     return _life_page(request, identity, cadence=form, status=422)
+
+
+def _identity(request: PageRequest, identity_id: UUID) -> Identity:
+    return access_identity(actor=request.actor, identity_id=identity_id, shown=_with_posture)
+
+
+def _with_posture(identities: QuerySet[Identity]) -> QuerySet[Identity]:
+    return identities.select_related("source", "owner", "posture")
 
 
 def life_of(identity: Identity) -> Life:

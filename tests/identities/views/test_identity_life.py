@@ -8,7 +8,8 @@ from governance.kernel.actors import Role
 from identities.models import Identity, IdentityPosture
 from identities.posture.policy import policy_in_force
 
-PAGE_QUERIES = 5
+# Session, person, roles, the identity with what belongs to it, and what the shell counts.
+PAGE_QUERIES = 7
 
 
 def url_of(identity: Identity, act: str = "") -> str:

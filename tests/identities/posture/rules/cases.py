@@ -108,6 +108,11 @@ CASES: tuple[Case, ...] = (
         "NHI1-C",
         ("last used 100 days ago", FAIL, with_use(last_used_at=ago(100))),
         ("never used", FAIL, with_use(last_used_at=None)),
+        (
+            "never used, by a log",
+            FAIL,
+            facts(source=with_source(lacks=("last_used",)).source, use=with_use(last_used_at=None).use),
+        ),
         ("privileged, last used 60 days ago", FAIL, facts(use=with_use(last_used_at=ago(60)).use, grants=(privileged(),))),
         ("not privileged, last used 60 days ago", PASS, with_use(last_used_at=ago(60))),
         ("used yesterday", PASS, facts()),
@@ -368,6 +373,7 @@ CASES: tuple[Case, ...] = (
         "NHI4-E",
         ("a bearer token in production", FAIL, facts(grants=(privileged(),), credentials=(credential(sender_constrained=False),))),
         ("a bound token", PASS, facts(grants=(privileged(),))),
+        ("a bound token, and production by its own label", PASS, facts(grants=(privileged(resource_environments=GONE),))),
         ("binding unknown", UNKNOWN, facts(grants=(privileged(),), credentials=(credential(sender_constrained=GONE),)), "binding_unknown"),
         (
             "environment unknown",
@@ -545,6 +551,7 @@ CASES: tuple[Case, ...] = (
         ("unchanged for 200 days", FAIL, with_credential(created_at=ago(200), last_rotated_at=ago(200))),
         ("a key as old as it was made", FAIL, with_credential(created_at=ago(200), last_rotated_at=GONE)),
         ("changed last week", PASS, facts()),
+        ("changed last week, its making not told", PASS, with_credential(created_at=GONE)),
         ("made last week, changes not told", PASS, with_credential(kind="password", created_at=ago(7), last_rotated_at=GONE)),
         ("an old password, changes not told", UNKNOWN, with_credential(kind="password", created_at=ago(200), last_rotated_at=GONE), "rotation_unknown"),
         ("no times at all", UNKNOWN, with_credential(created_at=GONE, last_rotated_at=GONE), "age_unknown"),
@@ -563,6 +570,7 @@ CASES: tuple[Case, ...] = (
         "NHI7-E",
         ("twelve hours", FAIL, with_credential(ttl_seconds=43_200)),
         ("half an hour", PASS, facts()),
+        ("a token for half an hour", PASS, with_credential(kind="token")),
         ("a token whose life is not told", UNKNOWN, with_credential(kind="token", ttl_seconds=GONE), "session_life_unknown"),
         ("no session", NOT, with_credential(ttl_seconds=None), "no_session"),
         ("a static key", NOT, with_credential(ttl_seconds=GONE), "no_session"),
@@ -585,6 +593,7 @@ CASES: tuple[Case, ...] = (
         "NHI8-B",
         ("in staging and production", FAIL, with_credential(attributes={"environments": ["staging", "production"]})),
         ("in production", PASS, facts()),
+        ("two credentials, each in production", PASS, facts(credentials=(credential(), credential(kind="password")))),
         (
             "its only credential, by its use",
             FAIL,
