@@ -216,7 +216,8 @@ def _asked_of(statement: str, ids: Sequence[UUID], sources: Collection[UUID]) ->
 
 
 def _window(told: Sequence[Any]) -> Window:
-    log, since, until, observable = told
+    log, since, until, written = told
+    observable = rows.read_json(written)
     actions, resources = (tuple(observable.get(name) or ()) for name in ("actions", "resources"))
     return Window(log, since, until, actions, resources)
 
@@ -329,6 +330,7 @@ def _absent(state: SourceState, covered_by: str, none: Any) -> Any:
 def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> CredentialFacts:
     (_, pk, kind, status, created, expires, never_expires, rotated, used, fingerprint, storage, audience, told,
      holder, holder_left) = row  # fmt: skip
+    told = rows.read_json(told)
     return CredentialFacts(
         id=pk,
         kind=kind,

@@ -32,9 +32,8 @@ DAY = timedelta(days=1)
 def test_the_first_look_judges_everybody_and_the_second_nobody(judged: Source) -> None:
     assert IdentityPosture.objects.count() == PostureVersion.objects.count() == 3
     assert posture("admin").box == "unproven_broad"
-    assert (
-        posture("admin").worst_case == 94
-    )  # 30 + 20 + 15 + 12..15 + 0..10 + 5 + 5 would be 100; breadth is an account
+    # 30 + 15 (an account) + 15 + 12 to 15 (data not labelled) + 0 to 10 (no log) + 5 + 5
+    assert (posture("admin").exposure_low, posture("admin").exposure_high) == (82, 95)
     assert posture("idle").worst_case == 0
 
     assert evaluate_changes(now=LATER + timedelta(minutes=1)) == Evaluated()

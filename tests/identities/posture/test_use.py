@@ -50,5 +50,12 @@ def test_what_the_log_does_not_show_is_left_out_until_it_is_most_of_it() -> None
     assert see(three, SENT, logs=(log("sqs:SendMessage"),)).has_excess == Missing("not_watched")
 
 
+def test_a_wildcard_is_not_used_as_a_whole_because_one_of_it_was() -> None:
+    found = see(permission(("*", "*")), SENT)
+
+    assert found.has_excess is True
+    assert isinstance(found.unused_share, float) and 0.8 < found.unused_share < 1
+
+
 def test_what_nobody_can_read_may_be_excess() -> None:
     assert see(None).has_excess == Missing("not_watched")
