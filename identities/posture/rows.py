@@ -197,11 +197,14 @@ _SYSTEM_NAMESPACES = ("kube-system:", "kube-public:", "kube-node-lease:")
 
 
 def is_of_platform(kind: str, external_id: str, told: Mapping[str, Any]) -> bool:
-    """Whether the platform made this identity for itself, so that nobody here could own it. By explicit list."""
-    if kind == "aws":
+    """Whether the platform made this identity for itself, so that nobody here could own it. By explicit list.
+
+    Of what came in files the identifiers tell which platform it is.
+    """
+    if kind == "aws" or external_id.startswith("arn:aws"):
         path = text(told, "path")
         return path.startswith(("/aws-service-role/", "/aws-reserved/"))
-    if kind == "kubernetes":
+    if kind == "kubernetes" or "subject_kind" in told:
         account = external_id.removeprefix("system:serviceaccount:")
         if account != external_id:
             return account.startswith(_SYSTEM_NAMESPACES)

@@ -50,7 +50,7 @@ _KUBERNETES = "kubernetes_kubernetes/bootstrappolicy-testdata-v1.20.2/"
 _MCP = ("PostHog_posthog__mcp", "microsoft_vscode__vscode_mcp", "supabase_supabase__mcp", "0FL01_Oxide-Agent__mcp",
         "dotnet_aspnetcore__vscode_mcp")  # fmt: skip
 _WEBHOOKS = "octokit_webhooks/payload-examples/api.github.com/"
-_BROKERS = (1, 2, 3, 5, 6, 8, 11, 13, 14, 16, 18, 22)
+_BROKERS = (1, 2, 3, 4, 5, 6, 13, 15, 16, 18, 22, 23, 24, 25, 26)  # the others hold no user
 
 EXPORTS: tuple[Export, ...] = (
     Export(

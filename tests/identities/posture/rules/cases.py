@@ -458,6 +458,17 @@ CASES: tuple[Case, ...] = (
             replace(with_source(lacks=("conditions", "grant_expiry")), grants=(privileged(condition_sorts=GONE, ends_at=GONE),)),
             "platform_without_limits",
         ),
+        (
+            "a dialect that knows neither",
+            UNKNOWN,
+            facts(grants=(privileged(dialect="kubernetes", condition_sorts=frozenset()),)),
+            "platform_without_limits",
+        ),
+        (
+            "a dialect that knows neither, approved until a date",
+            PASS,
+            facts(grants=(privileged(dialect="kubernetes", condition_sorts=frozenset(), approved_until=ago(-5)),)),
+        ),
         ("not privileged", NOT, facts(), "not_privileged"),
     ),
     *_cases(
@@ -738,7 +749,7 @@ CASES: tuple[Case, ...] = (
         "POP-1",
         ("a stranger in the log", FAIL, source(unknown_callers=("old-batch",))),
         ("nobody strange", PASS, source()),
-        ("no log", UNKNOWN, source(unknown_callers=Missing("no_log")), "callers_unknown"),
+        ("no log", UNKNOWN, source(unknown_callers=Missing("no_log")), "strangers_unknown"),
     ),
     *_cases(
         "POP-2",
