@@ -30,7 +30,7 @@ PLACES = (
     Place("Overview", "console:overview", "/", "layout-dashboard", "o"),
     Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/",)),
     Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
-    Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/", "/findings/")),
+    Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/",)),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),

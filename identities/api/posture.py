@@ -17,12 +17,7 @@ from identities.models import IdentityPosture, PostureBox, PostureVersion
 from identities.posture.policy import policy_in_force
 from identities.selectors.inventory import access_identity
 from identities.selectors.posture_picture import get_spread
-from identities.selectors.posture_scores import (
-    get_posture,
-    list_versions_of,
-    movement_since,
-    unmeasured_reasons,
-)
+from identities.selectors.posture_scores import get_posture, list_versions_of, movement_since
 from identities.views.picture import end_of_last_quarter
 
 MOST_HISTORY = 100
@@ -44,7 +39,7 @@ class BoxOut(serializers.Serializer[Any]):
 
 
 class CellOut(serializers.Serializer[Any]):
-    """Identities of one level and ten points of exposure, by its upper end; unmeasured ones at the worst it could be."""
+    """Identities of one level and ten points of exposure, by its upper end, or the worst that it could be."""
 
     assurance = serializers.IntegerField()
     exposure = serializers.IntegerField()
@@ -168,7 +163,7 @@ class PostureSummary(APIView):
                 "of_measured": now.excess + now.no_excess,
                 "not_measured": now.excess_unknown,
             },
-            "unmeasured_for_want_of": [_count(*pair) for pair in unmeasured_reasons(actor=actor)],
+            "unmeasured_for_want_of": [_count(*pair) for pair in spread.reasons],
             "cells": spread.cells,
         }
         return Response(PostureOut(told).data)

@@ -59,8 +59,9 @@ class InventoryFilter:
     """Which identities, or which grants. Every field is optional; an empty filter means everything present.
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
-    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
-    listed: new_days, new_since (a day), retired.
+    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access
+    (text), segment, privileged, standing (without an end), path. Of whatever is listed: new_days, new_since (a day),
+    retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
     ones: does it hold none. Values are canonical: sorted, without repetition, and empty where the default is meant.
