@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.posture.findings.settling import close_gone_findings as close_gone
+from identities.posture.findings.settling import settle_findings as settle
 from identities.services.sources import NotReadable
 from identities.sync.locks import SyncInProgress
 from identities.sync.read import queue_due_sources, read_again
@@ -56,3 +58,15 @@ def preview_source(*, source_id: str, run_id: str, **kwargs: Any) -> None:
         )
     except (NotReadable, SyncInProgress) as reason:
         logger.info("sync.not_previewed", source=source_id, reason=reason.code)
+
+
+@shared_task(name="identities.settle_findings", soft_time_limit=120, time_limit=150)
+def settle_findings(**kwargs: Any) -> None:
+    """End the exceptions whose time is over, and open again what people who left were to see to."""
+    settle(now=timezone.now())
+
+
+@shared_task(name="identities.close_gone_findings", soft_time_limit=300, time_limit=360)
+def close_gone_findings(**kwargs: Any) -> None:
+    """End the findings of what no source holds any more."""
+    close_gone(now=timezone.now())

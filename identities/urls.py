@@ -5,6 +5,7 @@ from django.urls import path
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
+from identities.api import findings as api_findings
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -19,6 +20,9 @@ from identities.views import (
     access,
     bulk,
     catalogues,
+    finding_bulk,
+    finding_page,
+    findings,
     grants,
     history,
     history_export,
@@ -43,6 +47,17 @@ urlpatterns = [
     path("access/", access.access_list, name="access_list"),
     path("access.csv", access.access_csv, name="access_csv"),
     path("access.ndjson", access.access_ndjson, name="access_ndjson"),
+    path("findings/", findings.finding_list, name="finding_list"),
+    path("findings.csv", findings.finding_csv, name="finding_csv"),
+    path("findings.ndjson", findings.finding_ndjson, name="finding_ndjson"),
+    path("findings/bulk/", finding_bulk.finding_bulk, name="finding_bulk"),
+    path("findings/of-identity/<uuid:identity_id>/", findings.findings_of_identity, name="findings_of_identity"),
+    path("findings/<uuid:finding_id>/", finding_page.finding_detail, name="finding_detail"),
+    path("findings/<uuid:finding_id>/assign/", finding_page.finding_assign, name="finding_assign"),
+    path("findings/<uuid:finding_id>/request/", finding_page.finding_request, name="finding_request"),
+    path("findings/<uuid:finding_id>/approve/", finding_page.finding_approve, name="finding_approve"),
+    path("findings/<uuid:finding_id>/refuse/", finding_page.finding_refuse, name="finding_refuse"),
+    path("findings/<uuid:finding_id>/withdraw/", finding_page.finding_withdraw, name="finding_withdraw"),
     path("identities/owners/", identity_edit.identity_owners_import, name="identity_owners_import"),
     path("identities/of-person/<uuid:user_id>/", identities.person_panel, name="person_panel"),
     path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
@@ -96,6 +111,7 @@ api_urlpatterns = [
     *api_inventory.urlpatterns,
     *api_saved_views.urlpatterns,
     *api_grants.urlpatterns,
+    *api_findings.urlpatterns,
     *api_sources.urlpatterns,
     *api_connections.urlpatterns,
     *api_imports.urlpatterns,

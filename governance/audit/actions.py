@@ -64,6 +64,22 @@ class Verb(StrEnum):
     VIEW_CHANGED = "view.changed", "Somebody renamed, shared or changed a saved view."
     VIEW_DELETED = "view.deleted", "Somebody deleted a saved view."
 
+    # findings
+    FINDINGS_CHANGED = "findings.changed", "Rules were applied anew: findings opened, came back, changed or were fixed."
+    FINDING_OPENED = "finding.opened", "A critical finding opened or came back."
+    FINDING_ASSIGNED = "finding.assigned", "Somebody, or nobody any more, is to see to a finding."
+    FINDING_ACCEPTANCE_REQUESTED = "finding.acceptance_requested", "Somebody asked for an exception for a finding."
+    FINDING_ACCEPTED = "finding.accepted", "A second person approved an exception for a finding, until a date."
+    FINDING_ACCEPTANCE_REFUSED = "finding.acceptance_refused", "An exception for a finding was refused."
+    FINDING_ACCEPTANCE_WITHDRAWN = (
+        "finding.acceptance_withdrawn",
+        "An exception for a finding, or the wish for one, was taken back.",
+    )
+    FINDING_ACCEPTANCE_EXPIRED = (
+        "finding.acceptance_expired",
+        "The time of an exception for a finding ran out; the finding is open again.",
+    )
+
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."
     SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."

@@ -23,6 +23,8 @@ KINDS = {
     for kind in (
         ObjectKind("identity", "Identity", "identities:identity_detail"),
         ObjectKind("grant", "Permission", "identities:grant_detail"),
+        ObjectKind("finding", "Finding", "identities:finding_detail"),
+        ObjectKind("findings", "Findings, pass by pass"),
         ObjectKind("source", "Source", "identities:source_detail", by_label=True),
         ObjectKind("connection", "Connection that was tried"),
         ObjectKind("view", "Saved view", "identities:saved_view_edit"),

@@ -31,6 +31,7 @@ PLACES = (
     Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/",)),
     Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
     Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/",)),
+    Place("Findings", "identities:finding_list", "/findings/", "alert-triangle", "f"),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),

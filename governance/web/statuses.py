@@ -42,6 +42,10 @@ STATUSES = {
     "used": Look("success", "activity", "Used"),
     "unused": Look("warn", "zzz", "Unused"),
     "not_observable": Look("unknown", "eye-off", "Not observable"),
+    # findings
+    "assigned": Look("info", "user-check", "Assigned"),
+    "accepted": Look("neutral", "calendar-check", "Accepted"),
+    "fixed": Look("success", "shield-check", "Fixed"),
     # identities and credentials
     "active": Look("success", "circle-check", "Active"),
     "enabled": Look("success", "circle-check", "Enabled"),

@@ -7,9 +7,11 @@ from django import forms
 
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
-from identities.models import Environment, IdentityKind, IdentityStatus, PostureBox
+from identities.models import Environment, FindingState, IdentityKind, IdentityStatus, PostureBox
 from identities.models.identity import MAX_TAG
+from identities.posture.rules import BY_ID
 from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
+from identities.selectors.findings import rule_order
 from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
 from identities.services.saved_views import LONGEST_NAME
 
@@ -79,6 +81,9 @@ EXPOSURE_LABELS = {
     "unmeasured": "Exposure not measured",
 }
 EXCESS_LABELS = {"yes": "Holds too much", "no": "Holds what it uses", "unknown": "Excess not measured"}
+_RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
+_SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
+_NOT_FIXED = ("accepted,assigned,open", "Not fixed")
 _SPOKEN: dict[str, Any] = {
     "q": "“{}”",
     "access": "Access “{}”",
@@ -100,6 +105,10 @@ _SPOKEN: dict[str, Any] = {
     "assurance": ASSURANCE_LABELS,
     "exposure": EXPOSURE_LABELS,
     "excess": EXCESS_LABELS,
+    "finding": _RULES,
+    "finding_severity": _SEVERITIES,
+    "finding_state": dict(FindingState.choices),
+    "finding_assignee": {"none": "Nobody assigned", "me": "Assigned to me"},
     "retired": {"yes": "Retired"},
 }
 
@@ -147,6 +156,10 @@ class FilterForm(forms.Form):
     exposure = forms.ChoiceField(required=False, label="Exposure")
     excess = forms.ChoiceField(required=False, label="Excess")
     status = forms.ChoiceField(required=False, label="Status")
+    finding = forms.ChoiceField(required=False, label="Finding")
+    finding_severity = forms.ChoiceField(required=False, label="Severity")
+    finding_state = forms.ChoiceField(required=False, label="Finding's state")
+    finding_assignee = forms.ChoiceField(required=False, label="Assigned to")
     retired = forms.ChoiceField(required=False, label="Retired")
 
     def __init__(self, data: Mapping[str, str], *, sources: list[tuple[str, str]]) -> None:
@@ -167,10 +180,18 @@ class FilterForm(forms.Form):
             "exposure": list(EXPOSURE_LABELS.items()),
             "excess": list(EXCESS_LABELS.items()),
             "status": list(IdentityStatus.choices),
+            "finding": list(_RULES.items()),
+            "finding_severity": list(_SEVERITIES.items()),
+            "finding_state": [*FindingState.choices, _NOT_FIXED],
+            "finding_assignee": [("me", "Assigned to me"), ("none", "Nobody")],
             "retired": [("yes", "Retired ones")],
         }
         empty = {
             "retired": "Present ones",
+            "finding": "Any finding",
+            "finding_severity": "Any severity",
+            "finding_state": "To be done",
+            "finding_assignee": "Anybody",
             "segment": "Reaches anything",
             "path": "In any way",
             "standing": "With or without",

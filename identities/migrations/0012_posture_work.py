@@ -1,3 +1,5 @@
+import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
 import django.db.models.deletion
 from django.db import migrations, models
 
@@ -13,11 +15,11 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ("feed_number", models.BigIntegerField(default=0)),
-                ("people_seen_at", models.DateTimeField(blank=True, null=True)),
+                ("people", models.CharField(blank=True, default="", max_length=32)),
                 ("sources", models.JSONField(default=dict)),
                 ("pass_key", models.CharField(blank=True, default="", max_length=80)),
                 ("pass_after", models.UUIDField(blank=True, null=True)),
-                ("is_passing", models.BooleanField(default=True)),
+                ("is_passing", models.BooleanField(default=False)),
             ],
             options={
                 "constraints": [
@@ -77,9 +79,42 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="AnalysedPermission",
             fields=[
-                ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
+                ("digest", models.BinaryField(editable=False, max_length=32, primary_key=True, serialize=False)),
                 ("catalogue", models.CharField(max_length=60)),
                 ("facts", models.JSONField()),
             ],
+        ),
+        migrations.AddField(
+            model_name="identityposture",
+            name="hops",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.UUIDField(), default=list, size=None
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="identityposture",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["hops"], name="identities_posture_hops"),
+        ),
+        migrations.AddIndex(
+            model_name="credential",
+            index=models.Index(
+                condition=models.Q(("retired_at", None), models.Q(("fingerprint", ""), _negated=True)),
+                fields=["fingerprint"],
+                name="identities_credential_same",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="trustrelation",
+            index=models.Index(
+                condition=models.Q(("retired_at", None)), fields=["issuer"], name="identities_trust_issuer"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="grant",
+            index=models.Index(
+                condition=models.Q(("removal_expected_at__isnull", False)),
+                fields=["identity"],
+                name="identities_grant_removing",
+            ),
         ),
     ]

@@ -1,5 +1,16 @@
 """The inventory: one file per concept."""
 
+from identities.models.finding import (
+    AcceptanceEnd,
+    Finding,
+    FindingAcceptance,
+    FindingEvent,
+    FindingObject,
+    FindingSeverity,
+    FindingState,
+    FindingStep,
+    FixedHow,
+)
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -28,6 +39,7 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "AcceptanceEnd",
     "AnalysedPermission",
     "Change",
     "ChangeAction",
@@ -35,6 +47,14 @@ __all__ = [
     "CredentialKind",
     "Custody",
     "Environment",
+    "Finding",
+    "FindingAcceptance",
+    "FindingEvent",
+    "FindingObject",
+    "FindingSeverity",
+    "FindingState",
+    "FindingStep",
+    "FixedHow",
     "Grant",
     "GrantVersion",
     "Identity",

@@ -89,6 +89,10 @@ class Grant(models.Model):
                 fields=["label", "id"], name="identities_grant_retired", condition=Q(retired_at__isnull=False)
             ),
             models.Index(fields=["created_by"], name="identities_grant_creator", condition=Q(created_by__isnull=False)),
+            # The few that Remit took away and that no later reading has confirmed to be gone.
+            models.Index(
+                fields=["identity"], name="identities_grant_removing", condition=Q(removal_expected_at__isnull=False)
+            ),
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="identities_grant_search"),
         ]
 

@@ -253,6 +253,14 @@ class Credential(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_credential_once_per_source"),
         ]
+        indexes = [
+            # Where else the same secret is used. Few sources tell fingerprints.
+            models.Index(
+                fields=["fingerprint"],
+                name="identities_credential_same",
+                condition=Q(retired_at=None) & ~Q(fingerprint=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.identity_id}"
@@ -284,6 +292,7 @@ class TrustRelation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_trust_once_per_source"),
         ]
+        indexes = [models.Index(fields=["issuer"], name="identities_trust_issuer", condition=Q(retired_at=None))]
 
     def __str__(self) -> str:
         return f"{self.issuer} → {self.identity_id}"

@@ -10,9 +10,9 @@ from identities.models.source import Source
 class PostureCursor(models.Model):
     """Up to where the inventory's changes were noted; one row.
 
-    `feed_number` is the last run of the change feed that was taken in whole. `people_seen_at` is up to when departures
-    were looked for. `sources` is what was last known of each source as a whole, `{"<id>": "<digest>"}`: freshness,
-    coverage and common observation windows concern everything in it.
+    `feed_number` is the last run of the change feed that was taken in whole. `people` stands for who has left and
+    which teams have nobody, `sources` for what was last known of each source as a whole, `{"<id>": "<digest>"}`:
+    freshness, coverage and common observation windows concern everything in it.
 
     A pass over everything, after a new policy or catalogue, goes by identity id: `pass_key` says by what everything is
     to be judged, `pass_after` how far it has come, null = through.
@@ -20,11 +20,11 @@ class PostureCursor(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     feed_number = models.BigIntegerField(default=0)
-    people_seen_at = models.DateTimeField(null=True, blank=True)
+    people = models.CharField(max_length=32, blank=True, default="")
     sources = models.JSONField(default=dict)
     pass_key = models.CharField(max_length=80, blank=True, default="")
     pass_after = models.UUIDField(null=True, blank=True)
-    is_passing = models.BooleanField(default=True)
+    is_passing = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(pk=1), name="identities_posture_one_cursor")]

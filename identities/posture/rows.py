@@ -40,7 +40,8 @@ SELECT g.identity_id, g.id, v.digest, g.source_id, left(g.label, {LONGEST_LABEL}
 FROM identities_grant g
 JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
 WHERE g.identity_id = ANY(%(ids)s::uuid[]) AND g.retired_at IS NULL
-"""
+ORDER BY g.id
+"""  # noqa: S608 - constants of this module
 CREDENTIALS = """
 SELECT c.identity_id, c.id, c.kind, c.status, c.created_at, c.expires_at, c.never_expires, c.last_rotated_at,
        c.last_used_at, c.fingerprint, c.storage, c.audience, c.attributes, c.holder_id, h.left_at

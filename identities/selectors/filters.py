@@ -4,6 +4,7 @@ docs/filters.md tells what each field means. This module reads and writes the te
 turns it into conditions.
 """
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 from governance.kernel.errors import DomainError
-from identities.models import Environment, IdentityKind, IdentityStatus, PostureBox
+from identities.models import Environment, FindingSeverity, FindingState, IdentityKind, IdentityStatus, PostureBox
 
 SEGMENTS = ("apis", "queues", "databases", "storage", "secrets", "admin", "ai_tools")
 PATHS = (
@@ -27,6 +28,9 @@ PATHS = (
 )
 YES_OR_NO = ("yes", "no")
 ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
+SEVERITIES = tuple(severity.word for severity in FindingSeverity)
+# One rule ("NHI5-A"), or all of a family ("NHI5").
+RULE = re.compile(r"[A-Z]{2,6}[0-9]{0,2}(-[A-Z0-9]{1,3})?")
 MAX_TEXT = 200
 MAX_DAYS = 3650
 EARLIEST_YEAR = 1970
@@ -60,11 +64,13 @@ class InventoryFilter:
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
     unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access
-    (text), segment, privileged, standing (without an end), path. Of whatever is listed: new_days, new_since (a day),
-    retired.
+    (text), segment, privileged, standing (without an end), path. Of a finding: finding (rules), finding_severity (that
+    or worse), finding_state (open and assigned where nothing is said), finding_assignee (as owner). Of whatever is
+    listed: new_days, new_since (a day), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
-    ones: does it hold none. Values are canonical: sorted, without repetition, and empty where the default is meant.
+    ones: does it hold none; and of those of a finding likewise. Values are canonical: sorted, without repetition, and
+    empty where the default is meant.
     """
 
     q: str = ""
@@ -80,6 +86,10 @@ class InventoryFilter:
     standing: str = ""
     segment: str = ""
     path: str = ""
+    finding: str = ""
+    finding_severity: str = ""
+    finding_state: str = ""
+    finding_assignee: str = ""
     new_days: str = ""
     new_since: str = ""
     unused_days: str = ""
@@ -134,8 +144,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "box": tuple(PostureBox.values),
     "assurance": ASSURANCES,
     "excess": (*YES_OR_NO, "unknown"),
+    "finding_state": tuple(FindingState.values),
 }
-LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure"})
+LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure", "finding", "finding_assignee"})
+_PEOPLE = frozenset({"owner", "finding_assignee"})
 _FLAGS = frozenset({"privileged", "standing", "retired"})
 _DAYS = frozenset({"new_days", "unused_days"})
 
@@ -155,6 +167,9 @@ def _checked(name: str, value: str) -> str:
         return _checked_list(name, value)
     if name in _FLAGS and value not in YES_OR_NO:
         raise InvalidFilter(f"“{value[:40]}” is not a known {name}. Known: yes, no.", field=name)
+    if name == "finding_severity" and value not in SEVERITIES:
+        known = ", ".join(SEVERITIES)
+        raise InvalidFilter(f"“{value[:40]}” is not a known severity. Known: {known}.", field=name)
     if name in _DAYS:
         return _checked_days(name, value)
     if name == "new_since":
@@ -192,7 +207,9 @@ def _checked_part(name: str, part: str) -> str:
         raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
     if name == "exposure":
         return _checked_exposure(part)
-    return part.lower() if name == "owner" else part
+    if name == "finding" and not RULE.fullmatch(part := part.upper()):
+        raise InvalidFilter(f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name)
+    return part.lower() if name in _PEOPLE else part
 
 
 def _checked_exposure(part: str) -> str:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Q
 
 from identities.models import Grant
+from identities.services.posture_marks import mark_holders
 
 _NOTE = """
     WITH given AS (
@@ -39,24 +40,33 @@ def note_review(
         return
     with connection.cursor() as cursor:
         cursor.execute(_NOTE, [ids, [digest_by_grant[pk] for pk in ids], now, approved_until])
+    mark_holders(ids)
 
 
 def clear_review(*, grant_ids: Iterable[UUID]) -> None:
     """The approval of these grants no longer stands: it was recalled, it ended, or the access changed."""
-    Grant.objects.filter(pk__in=list(grant_ids)).update(reviewed_at=None, reviewed_digest=None, approved_until=None)
+    ids = list(grant_ids)
+    Grant.objects.filter(pk__in=ids).update(reviewed_at=None, reviewed_digest=None, approved_until=None)
+    mark_holders(ids)
 
 
 def end_review_by(*, grant_ids: Iterable[UUID], until: datetime) -> None:
     """Let an approval that stands lapse by that date at the latest; where there is none, nothing changes."""
-    standing = Grant.objects.filter(pk__in=list(grant_ids), reviewed_digest__isnull=False)
+    ids = list(grant_ids)
+    standing = Grant.objects.filter(pk__in=ids, reviewed_digest__isnull=False)
     standing.filter(Q(approved_until=None) | Q(approved_until__gt=until)).update(approved_until=until)
+    mark_holders(ids)
 
 
 def expect_removal(*, grant_ids: Iterable[UUID], now: datetime) -> None:
     """These grants were just taken away at the source on an order of Remit: their absence is no broken export."""
-    Grant.objects.filter(pk__in=list(grant_ids)).update(removal_expected_at=now)
+    ids = list(grant_ids)
+    Grant.objects.filter(pk__in=ids).update(removal_expected_at=now)
+    mark_holders(ids)
 
 
 def forget_removal(*, grant_ids: Iterable[UUID]) -> None:
     """A later reading has confirmed it, or it was undone; from now on an absence counts again."""
-    Grant.objects.filter(pk__in=list(grant_ids)).update(removal_expected_at=None)
+    ids = list(grant_ids)
+    Grant.objects.filter(pk__in=ids).update(removal_expected_at=None)
+    mark_holders(ids)

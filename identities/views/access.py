@@ -42,7 +42,10 @@ LISTING = Listing(
         default_sort="access",
     ),
     bar=("source", "segment", "privileged", "environment", "kind"),
-    more=("q", "path", "standing", "new_days", "new_since", "owner", "unused_days", "tag", *POSTURE, "status", "retired"),
+    more=(
+        *("q", "path", "standing", "new_days", "new_since", "owner", "unused_days", "tag", *POSTURE, "status"),
+        *("finding", "finding_severity", "retired"),
+    ),
     # These stand together in an index of their own.
     walked=frozenset({InventoryFilter(privileged="yes")}),
 )

@@ -52,7 +52,10 @@ LISTING = Listing(
         default_sort="name",
     ),
     bar=("source", "kind", "environment", "owner", "privileged"),
-    more=("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", *POSTURE, "status", "retired"),
+    more=(
+        *("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", *POSTURE, "status"),
+        *("finding", "finding_severity", "retired"),
+    ),
 )
 
 

@@ -24,6 +24,7 @@ from identities.selectors.inventory import list_population_grants
 from reviews.campaigns.approved import approvals_of
 from reviews.campaigns.differences import difference_of_tools
 from reviews.campaigns.opening import campaign_subject
+from reviews.continuous.findings import standing_findings
 from reviews.continuous.pulling import WATCHER, get_cursor
 from reviews.decisions.items import UNDECIDED
 from reviews.models import Campaign, HitOutcome, ItemKind, ReviewItem, ReviewWatch, Trigger, WatchCursor, WatchHit
@@ -119,6 +120,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
     held = _held(grants)
     elsewhere = _asked_elsewhere(watch, grants)
     approvals = approvals_of(grants, now) if watch.trigger == Trigger.CHANGED else {}
+    findings = standing_findings([hit.facts["finding"] for hit in hits if "finding" in hit.facts])
     found: dict[int, str] = {}
     for hit in hits:
         version = population.get(hit.grant_id)
@@ -127,7 +129,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
         elif hit.grant_id in elsewhere:
             found[hit.pk] = HitOutcome.ASKED_ALREADY
         else:
-            is_so = _still_so(watch, hit, version, approvals)
+            is_so = _still_so(watch, hit, version, approvals, findings)
             found[hit.pk] = HitOutcome.WAITING if is_so else HitOutcome.MOOT
     return found
 
@@ -137,7 +139,9 @@ def _held(grants: Collection[UUID]) -> set[UUID]:
     return set(held.values_list("grant_id", flat=True))
 
 
-def _still_so(watch: ReviewWatch, hit: WatchHit, version: GrantVersion, approvals: dict[UUID, Any]) -> bool:
+def _still_so(
+    watch: ReviewWatch, hit: WatchHit, version: GrantVersion, approvals: dict[UUID, Any], findings: Collection[str]
+) -> bool:
     """Whether what was noticed is still true: changes are undone, owners replaced, answers given meanwhile."""
     match watch.trigger:
         case Trigger.CHANGED:
@@ -152,6 +156,8 @@ def _still_so(watch: ReviewWatch, hit: WatchHit, version: GrantVersion, approval
             return str(version.grant.identity.owner_id) == hit.facts.get("owner")
         case Trigger.WOKE_UP:
             return int(hit.facts.get("quiet_days", 0)) >= watch.quiet_days
+        case Trigger.FINDING:
+            return hit.facts.get("finding") in findings
     return True
 
 

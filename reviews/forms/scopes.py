@@ -16,11 +16,11 @@ from identities.selectors.filters import InvalidFilter, InventoryFilter
 BASICS = ("source", "privileged", "kind", "environment")
 POSTURE = ("box", "assurance", "exposure", "excess")
 MORE = (
-    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
-    *(*POSTURE, "status", "q", "access"),
+    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag", "status", "q", "access"),
+    *(*POSTURE, "finding", "finding_severity"),
 )
 # What has no field on the page and must not be lost.
-KEPT = ("team",)
+KEPT = ("team", "finding_state", "finding_assignee")
 LABELS = {"privileged": "Privilege", "q": "Name of the identity", "access": "Name of the access"}
 NAMES = (*BASICS, *MORE, *KEPT)
 
@@ -36,7 +36,8 @@ class ScopeForm(FilterForm):
         except InvalidFilter as problem:
             filters, self.problem = InventoryFilter(), problem.message
         super().__init__({name: getattr(filters, name) for name in NAMES}, sources=sources)
-        del self.fields["retired"]
+        for name in ("retired", *KEPT[1:]):
+            del self.fields[name]
         for name, label in LABELS.items():
             self.fields[name].label = label
         for name in ("q", "access", "tag"):

@@ -42,6 +42,7 @@ def trigger_of(item: ReviewItem) -> dict[str, Any] | None:
         "approved_at": parse_datetime(approved["at"]) if approved else None,
         "approved_url": reverse("reviews:item_detail", args=[approved["item"]]) if approved else "",
         "order_url": _order_url(reason.get("facts") or {}),
+        "finding_url": _finding_url(reason.get("facts") or {}),
     }
 
 
@@ -84,6 +85,10 @@ def _order_url(facts: dict[str, Any]) -> str:
     return reverse("reviews:order_detail", args=[facts["order"]]) if facts.get("order") else ""
 
 
+def _finding_url(facts: dict[str, Any]) -> str:
+    return reverse("identities:finding_detail", args=[facts["finding"]]) if facts.get("finding") else ""
+
+
 def _sentence(kind: str, facts: dict[str, Any]) -> str:
     match kind:
         case Trigger.PRIVILEGED:
@@ -98,6 +103,11 @@ def _sentence(kind: str, facts: dict[str, Any]) -> str:
             return "The source no longer names the person who is the owner here."
         case Trigger.OWNER_LEFT:
             return f"The owner left on {_day(facts.get('left_at'))}, and nobody else answers for this identity."
+        case Trigger.FINDING:
+            return (
+                f"The rule {facts.get('rule', '')} fails since {_day(facts.get('opened_at'))}, with severity "
+                f"{facts.get('severity', 'unknown')}."
+            )
         case Trigger.WOKE_UP:
             return (
                 f"No use was seen on {facts.get('quiet_days')} observable days, from {_day(facts.get('quiet_from'))}"

@@ -30,9 +30,11 @@ from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
+    Finding,
     Grant,
     GrantVersion,
     Identity,
+    PosturePolicy,
     SavedView,
     Source,
     SyncMode,
@@ -96,6 +98,7 @@ class Belongings:
     window: ChangeWindow
     freeze: Freeze
     pack: EvidencePack
+    finding: Finding
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -125,6 +128,7 @@ class Belongings:
             "window_id": self.window.pk,
             "freeze_id": self.freeze.pk,
             "pack_id": self.pack.pk,
+            "finding_id": self.finding.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
             "framework_id": "csf_2_0",
@@ -327,8 +331,19 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         ChangeWindow.objects.create(source=source, **_window(), created_by=user),
         Freeze.objects.create(source=source, **_freeze(), created_by=user),
         _pack(campaign),
+        _finding(identity),
         absence,
     )
+
+
+def _finding(identity: Identity) -> Finding:
+    """One that has to be done, for which nobody asked for an exception yet."""
+    policy, _ = PosturePolicy.objects.get_or_create(number=1, defaults={"document": {}})
+    now = timezone.now()
+    return Finding.objects.create(
+        rule="NHI5-A", object_kind="identity", object_id=identity.pk, source=identity.source, identity=identity,
+        severity=3, digest=b"", policy=policy, found_at=now, opened_at=now, changed_at=now,
+    )  # fmt: skip
 
 
 def _pack(campaign: Campaign) -> EvidencePack:
@@ -463,6 +478,14 @@ def bodies() -> Callable[..., dict[str, Any]]:
     return body
 
 
+def _exception() -> dict[str, Any]:
+    return {
+        "reason": "The vendor ships the fix in March.",
+        "compensating_control": "Only one host may reach it.",
+        "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%dT00:00:00Z}",
+    }
+
+
 def _window() -> dict[str, Any]:
     times = {"starts_at": "2027-01-03T02:00Z", "time_zone": "UTC", "duration_minutes": 60}
     return {"name": "Sundays", "rrule": "FREQ=WEEKLY;BYDAY=SU"} | times
@@ -540,6 +563,12 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "step": "preview",
     },
     "identities:identity_take_source": lambda my: {"name": "purpose", "version": my.identity.version},
+    "identities:finding_assign": lambda my: {"version": 1, "assignee": ""},
+    "identities:finding_request": lambda my: _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"},
+    "identities:finding_approve": lambda my: {"version": 1},
+    "identities:finding_refuse": lambda my: {"version": 1, "reason": "It has to be fixed this week."},
+    "identities:finding_withdraw": lambda my: {"version": 1},
+    "identities:finding_bulk": lambda my: {"id": [str(my.finding.pk)], "do": "assign", "step": "preview"},
     "identities:saved_view_list": lambda my: {"page": "identities", "name": "New", "filter": "privileged=yes"},
     "identities:saved_view_edit": lambda my: {"name": "Renamed"},
     "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
@@ -637,6 +666,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "api_webhook": lambda my: {"name": "Renamed"},
     "api_order_ticket": lambda my: {"reference": "OPS-1"},
     "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
+    "api_finding_assign": lambda my: {"assignee": None},
+    "api_finding_exception": lambda my: _exception(),
+    "api_finding_bulk": lambda my: {"ids": [str(my.finding.pk)], "assign": {"assignee": None}, "dry_run": True},
     "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
     "api_saved_view_detail": lambda my: {"name": "Renamed"},
     "api_items_decide": lambda my: {"items": [{"id": str(my.item.pk)}], "answer": "approve"},
