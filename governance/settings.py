@@ -168,6 +168,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     for name, seconds in {
         "console.tick": 5,
         "identities.read_due_sources": 10,
+        "identities.evaluate_posture": 10,
         "identities.settle_findings": 60,
         "identities.close_gone_findings": 3600,
         "reviews.open_due_campaigns": 10,

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.posture.evaluate import Busy, evaluate_changes
 from identities.posture.findings.settling import close_gone_findings as close_gone
 from identities.posture.findings.settling import settle_findings as settle
 from identities.services.sources import NotReadable
@@ -70,3 +71,12 @@ def settle_findings(**kwargs: Any) -> None:
 def close_gone_findings(**kwargs: Any) -> None:
     """End the findings of what no source holds any more."""
     close_gone(now=timezone.now())
+
+
+@shared_task(name="identities.evaluate_posture", soft_time_limit=1800, time_limit=1860)
+def evaluate_posture(**kwargs: Any) -> None:
+    """Judge what changed, what time has changed, and everything after a new policy. One worker at a time is enough."""
+    try:
+        evaluate_changes(now=timezone.now(), patience=False)
+    except Busy:
+        logger.debug("posture.busy")

@@ -80,6 +80,12 @@ class Verb(StrEnum):
         "The time of an exception for a finding ran out; the finding is open again.",
     )
 
+    # posture
+    POSTURE_POLICY_CHANGED = (
+        "posture_policy.changed",
+        "The numbers by which posture is judged changed; everything is judged by the new ones.",
+    )
+
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."
     SCHEDULE_CHANGED = "schedule.changed", "A review schedule changed."

@@ -25,6 +25,7 @@ KINDS = {
         ObjectKind("grant", "Permission", "identities:grant_detail"),
         ObjectKind("finding", "Finding", "identities:finding_detail"),
         ObjectKind("findings", "Findings, pass by pass"),
+        ObjectKind("posture_policy", "Policy of posture"),
         ObjectKind("source", "Source", "identities:source_detail", by_label=True),
         ObjectKind("connection", "Connection that was tried"),
         ObjectKind("view", "Saved view", "identities:saved_view_edit"),

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -24,9 +25,12 @@ from identities.posture.results import ObjectKind
 from identities.posture.rules import ALL
 from identities.posture.writing import write
 
-_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('identities.posture', 0))"
-# Under one lock the table of marks is read from its beginning; what is deleted there is vacuumed away.
+_TURN = "hashtextextended('identities.posture', 0)"
 MARKS_AT_ONCE = 20_000
+
+
+class Busy(Exception):
+    """Another evaluator is at work, and will come to what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +58,24 @@ def evaluate(identity_ids: Collection[UUID], *, now: datetime) -> Evaluated:
     return done
 
 
-def evaluate_changes(*, now: datetime) -> Evaluated:
+def evaluate_changes(*, now: datetime, patience: bool = True) -> Evaluated:
     """Judge what changed since last time, what time alone may have changed, and, after a new policy or catalogue,
     everything; then the sources that were read. What it costs follows the change.
 
-    It goes on until nothing is left, and may be stopped and repeated at any moment.
+    It goes on until nothing is left, and may be stopped and repeated at any moment. patience: whether it waits for
+    another evaluator's chunk; otherwise it raises `Busy`.
     """
+    take_turn = partial(_take_turn, patience=patience)
     policy, done = policy_in_force(), Evaluated()
     sources: set[UUID] = set()
     while True:
         noted = note_changes(policy=policy, now=now)
         sources |= noted.sources
-        done += _until_none(lambda: _marked(policy, now))
+        done += _until_none(lambda: _marked(policy, now, take_turn))
         if not noted.has_more:
             break
-    done += _until_none(lambda: _due(policy, now))
-    done += _until_none(lambda: _passing(policy, now))
+    done += _until_none(lambda: _due(policy, now, take_turn))
+    done += _until_none(lambda: _passing(policy, now, take_turn))
     _evaluate_sources(sources, policy, now)
     return done
 
@@ -94,10 +100,10 @@ def _until_none(take: Callable[[], Evaluated | None]) -> Evaluated:
 # --- chunks -----------------------------------------------------------------------------------------------------------
 
 
-def _marked(policy: Policy, now: datetime) -> Evaluated | None:
+def _marked(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
     """The identities with the oldest marks. Only the marks that were seen go: a later change left one of its own."""
     with transaction.atomic(durable=True):
-        _take_turn()
+        take_turn()
         marks = list(PostureMark.objects.order_by("pk").values_list("pk", "identity_id")[:MARKS_AT_ONCE])
         if not marks:
             return None
@@ -110,18 +116,18 @@ def _marked(policy: Policy, now: datetime) -> Evaluated | None:
     return done
 
 
-def _due(policy: Policy, now: datetime) -> Evaluated | None:
+def _due(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
     with transaction.atomic(durable=True):
-        _take_turn()
+        take_turn()
         due = IdentityPosture.objects.filter(due_at__lte=now).order_by("due_at")
         ids = list(due.values_list("identity_id", flat=True)[:CHUNK])
         return _evaluate(ids, policy, now) if ids else None
 
 
-def _passing(policy: Policy, now: datetime) -> Evaluated | None:
+def _passing(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
     """The next identities of a pass over everything; its place moves with what was written."""
     with transaction.atomic(durable=True):
-        _take_turn()
+        take_turn()
         cursor = PostureCursor.objects.filter(pk=1, is_passing=True).first()
         if cursor is None:
             return None
@@ -134,9 +140,14 @@ def _passing(policy: Policy, now: datetime) -> Evaluated | None:
         return _evaluate(ids, policy, now) if ids else None
 
 
-def _take_turn() -> None:
+def _take_turn(*, patience: bool = True) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_TURN)
+        if patience:
+            cursor.execute(f"SELECT pg_advisory_xact_lock({_TURN})")
+            return
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({_TURN})")
+        if not cursor.fetchone()[0]:
+            raise Busy
 
 
 # --- one chunk --------------------------------------------------------------------------------------------------------

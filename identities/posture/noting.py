@@ -82,12 +82,18 @@ def note_changes(*, policy: Policy, now: datetime) -> Noted:
     """Mark what changed since last time, in one transaction. Whoever comes second waits, and finds it done."""
     with transaction.atomic(durable=True):
         cursor = locked_cursor()
+        before = _values(cursor)
         read, has_more = _note_feed(cursor)
         _note_people(cursor)
         changed = _note_sources(cursor, states_of(None, now=now))
         _begin_pass(cursor, policy)
-        cursor.save()
+        if _values(cursor) != before:
+            cursor.save()
     return Noted(has_more, read | changed)
+
+
+def _values(cursor: PostureCursor) -> tuple[object, ...]:
+    return cursor.feed_number, cursor.people, dict(cursor.sources), cursor.pass_key
 
 
 def locked_cursor() -> PostureCursor:

@@ -136,7 +136,7 @@ def _parsed(number: int, document: Mapping[str, Any]) -> Policy:
     a policy that was written before a number existed stays readable."""
     known = _remembered.get(number)
     if known is None or known[0] != document:
-        known = document, parse_policy(_completed(document), number=number)
+        known = document, parse_policy(completed(document), number=number)
         _remembered[number] = known
     return known[1]
 
@@ -159,13 +159,15 @@ def first_policy() -> Policy:
     return parse_policy(first_document(), number=FIRST)
 
 
-def _completed(document: Mapping[str, Any]) -> dict[str, Any]:
-    whole = first_document()
-    for section, given in document.items():
-        if isinstance(whole.get(section), dict) and isinstance(given, Mapping):
-            whole[section] = {**whole[section], **given}
-        else:
-            whole[section] = given
+def completed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with what it lacks taken from version 1."""
+    return _laid_over(first_document(), document)
+
+
+def _laid_over(whole: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in given.items():
+        below = whole.get(name)
+        whole[name] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
     return whole
 
 

@@ -43,6 +43,7 @@ from identities.sync.records import MOST_ERRORS, RecordReader, RowError, TooMany
 from identities.sync.refused import MOST_SKIPPED, Refused
 
 logger = structlog.get_logger(__name__)
+POSTURE_TASK = "identities.evaluate_posture"
 VERIFY_TASK = "reviews.verify_orders"
 
 
@@ -372,6 +373,8 @@ def _finish(run: SyncRun, intake: Intake, staged: Staged, counts: dict[str, Any]
     _check_references()
     runs.record_outcome(intake.verb, run, actor=intake.actor, now=intake.now)
     feed.take_feed_number(run)
+    if POSTURE_TASK in current_app.tasks:
+        dispatch.after_commit(POSTURE_TASK)
     if VERIFY_TASK in current_app.tasks:
         dispatch.after_commit(VERIFY_TASK, source_id=str(run.source_id), run_id=str(run.pk))
 
