@@ -152,9 +152,7 @@ class PostureSummary(APIView):
             "policy": policy_in_force().number,
             "identities": now.identities,
             "unassessed": spread.unassessed,
-            "boxes": [
-                {"box": box, "identities": count, "moved": movement.of(box)} for box, count in now.boxes.items()
-            ],
+            "boxes": [{"box": box, "identities": count, "moved": movement.of(box)} for box, count in now.boxes.items()],
             "assurance_known": now.assurance_known,
             "exposure_known": now.exposure_known,
             "exposure_exact": now.exposure_exact,

@@ -47,7 +47,7 @@ class FactorLine:
 class ScoreLines:
     """How one identity stands, or stood, as the page prints it.
 
-    upper: the level that may be reached too, empty where assurance is certain. upper_if: what has to be confirmed first.
+    upper: the level that may be reached too, empty where assurance is certain. upper_if: what it hangs on.
     """
 
     box: str

@@ -83,14 +83,19 @@ def _sources_fresh(ground: Ground) -> Measure:
     fresh = sum(freshness_of(source, ground.now) == "fresh" for source in ground.sources)
     late = len(ground.sources) - fresh
     return _share(
-        "Sources read in time", fresh, len(ground.sources), f"{plural(late, 'source is,sources are')} late" if late else ""
+        "Sources read in time",
+        fresh,
+        len(ground.sources),
+        f"{plural(late, 'source is,sources are')} late" if late else "",
     )
 
 
 def _owned(ground: Ground) -> Measure:
     present = Identity.objects.filter(retired_at=None)
     return _without(
-        "Identities that somebody answers for", bounded_count(present.filter(owner=None), MOST_COUNTED), ground.identities
+        "Identities that somebody answers for",
+        bounded_count(present.filter(owner=None), MOST_COUNTED),
+        ground.identities,
     )
 
 
@@ -188,7 +193,9 @@ def _policy(ground: Ground) -> Measure:
     policy = ground.policy
     if policy is None:
         return Measure("Policy in force", "version 1, as delivered")
-    return Measure("Policy in force", f"version {policy.number}, since {policy.created_at:%-d %B %Y}", part=policy.number)
+    return Measure(
+        "Policy in force", f"version {policy.number}, since {policy.created_at:%-d %B %Y}", part=policy.number
+    )
 
 
 def _trail(ground: Ground) -> Measure:

@@ -114,7 +114,7 @@ def test_before_the_first_assessment_the_page_says_so(reader: Client) -> None:
 
     page = reader.get("/posture/").content.decode()
 
-    assert "Nothing is assessed yet" in page and "<svg class=\"quadrant" not in page
+    assert "Nothing is assessed yet" in page and '<svg class="quadrant' not in page
 
 
 def test_a_large_estate_is_drawn_as_fields_and_counted_once_a_minute(
