@@ -218,7 +218,7 @@ def _quadrant_of_many() -> Quadrant:
             assurance=level,
             exposure=low,
             count=count,
-            label=f"{count} identities, {'not measured' if level is None else f'A{level}'}, exposure {low} to {low + 9}",
+            label=f"{count} identities, {'not measured' if level is None else f'A{level}'}, from {low} on",
             url="/identities/",
         )
         for (level, low), count in counts.items()

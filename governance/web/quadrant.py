@@ -1,9 +1,9 @@
 """The two-axis picture: how well identities prove themselves (rightwards) against what they could do (upwards).
 
-Proven means A3 or better, broad an exposure of 50 or more; the corner that a good sign-in never cures, proven but broad,
-is top right. What is not measured stands in a lane of its own, at the worst it could be, hatched, and never at zero.
-A small estate is drawn identity by identity; a large one as fields of ten points of exposure with their number in it, so
-that nothing hangs on a colour. It is drawn twice, for a desk and for a phone: shrinking would make its words unreadable.
+The corner that a good sign-in never cures, proven but broad, is top right. What is not measured stands in a lane of its
+own, at the worst that it could be, hatched, and never at zero. A small estate is drawn one by one, a large one as
+fields of ten points of exposure with their number in them, so that nothing hangs on a colour. It is drawn twice, for
+a desk and for a phone: shrinking would make its words unreadable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,23 +166,24 @@ def _axes(picture: Quadrant, frame: _Frame) -> SafeString:
     across = format_html_join(
         "",
         '<text class="quadrant-tick" x="{}" y="{}" text-anchor="end">{}</text>',
-        (
-            (frame.left - 6, frame.y(value) + 4, f"{value:g}")
-            for value in sorted({0, 25, 75, 100, picture.broad_from})
-        ),
+        ((frame.left - 6, frame.y(value) + 4, f"{value:g}") for value in sorted({0, 25, 75, 100, picture.broad_from})),
     )
     below = format_html_join(
         "",
         '<text class="quadrant-tick" x="{}" y="{}" text-anchor="middle">{}</text>',
         (
-            (_middle(frame, level), frame.top + frame.height + 16, f"A{level} {words}" if _is_wide(frame) else f"A{level}")
+            (
+                _middle(frame, level),
+                frame.top + frame.height + 16,
+                f"A{level} {words}" if _is_wide(frame) else f"A{level}",
+            )
             for level, words in enumerate(LEVELS)
         ),
     )
     title = format_html(
         '<text class="quadrant-axis" x="{}" y="{}" text-anchor="middle" transform="rotate(-90 {} {})">exposure</text>',
         14, frame.y(50), 14, frame.y(50),
-    ) if _is_wide(frame) else format_html("")  # fmt: skip
+    ) if _is_wide(frame) else ""  # fmt: skip
     return across + below + title
 
 
@@ -218,9 +219,9 @@ def _field(each: Field, most: int, frame: _Frame) -> SafeString:
     top = frame.y(each.exposure + STEP)
     shade = max(1, min(SHADES, round((each.count / most) ** 0.5 * SHADES)))
     drawing = format_html(
-        '<rect class="quadrant-field{lane}" data-shade="{shade}" x="{x}" y="{y}" width="{width}" height="{height}" rx="4">'
-        '<title>{label}</title></rect><text class="quadrant-number" data-shade="{shade}" x="{middle}" y="{base}" '
-        'text-anchor="middle">{number}</text>',
+        '<rect class="quadrant-field{lane}" data-shade="{shade}" x="{x}" y="{y}" width="{width}" height="{height}" '
+        'rx="4"><title>{label}</title></rect>'
+        '<text class="quadrant-number" data-shade="{shade}" x="{middle}" y="{base}" text-anchor="middle">{number}</text>',
         lane=" is-unmeasured" if each.assurance is None else "",
         shade=shade,
         x=left + 3,

@@ -17,12 +17,7 @@ from identities.models import IdentityPosture, PostureBox, PostureVersion
 from identities.posture.policy import policy_in_force
 from identities.selectors.inventory import access_identity
 from identities.selectors.posture_picture import get_spread
-from identities.selectors.posture_scores import (
-    get_posture,
-    list_versions_of,
-    movement_since,
-    unmeasured_reasons,
-)
+from identities.selectors.posture_scores import get_posture, list_versions_of, movement_since
 from identities.views.picture import end_of_last_quarter
 
 MOST_HISTORY = 100
@@ -44,7 +39,7 @@ class BoxOut(serializers.Serializer[Any]):
 
 
 class CellOut(serializers.Serializer[Any]):
-    """Identities of one level and ten points of exposure, by its upper end; unmeasured ones at the worst it could be."""
+    """Identities of one level and ten points of exposure, by its upper end, or the worst that it could be."""
 
     assurance = serializers.IntegerField()
     exposure = serializers.IntegerField()
@@ -157,9 +152,7 @@ class PostureSummary(APIView):
             "policy": policy_in_force().number,
             "identities": now.identities,
             "unassessed": spread.unassessed,
-            "boxes": [
-                {"box": box, "identities": count, "moved": movement.of(box)} for box, count in now.boxes.items()
-            ],
+            "boxes": [{"box": box, "identities": count, "moved": movement.of(box)} for box, count in now.boxes.items()],
             "assurance_known": now.assurance_known,
             "exposure_known": now.exposure_known,
             "exposure_exact": now.exposure_exact,
@@ -168,7 +161,7 @@ class PostureSummary(APIView):
                 "of_measured": now.excess + now.no_excess,
                 "not_measured": now.excess_unknown,
             },
-            "unmeasured_for_want_of": [_count(*pair) for pair in unmeasured_reasons(actor=actor)],
+            "unmeasured_for_want_of": [_count(*pair) for pair in spread.reasons],
             "cells": spread.cells,
         }
         return Response(PostureOut(told).data)

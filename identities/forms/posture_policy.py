@@ -105,7 +105,9 @@ GROUPS: Sequence[Group] = (
             _days("dormant_vendor_days", "Dormant after, third parties"),
             _days("log_lag_days", "Logs arrive late by"),
             _days("unused_watched_days", "Unused rights count after"),
-            Entry("thresholds/unused_percent", "Too much is", "Percent of privileged and writing rights.", is_whole=True),
+            Entry(
+                "thresholds/unused_percent", "Too much is", "Percent of privileged and writing rights.", is_whole=True
+            ),
             _days("callers_watched_days", "Callers are counted over"),
             _days("interactive_days", "Sessions of people are looked for over"),
             Entry("thresholds/human_hours_percent", "Office hours suspicious from", "Percent of use.", is_whole=True),
@@ -211,11 +213,26 @@ GROUPS: Sequence[Group] = (
         "Words that stand for good and bad",
         "One per line.",
         [
-            Entry("lists/sanctioned_stores", "Sanctioned stores", "How a source's word about storage begins.", is_list=True),
+            Entry(
+                "lists/sanctioned_stores",
+                "Sanctioned stores",
+                "How a source's word about storage begins.",
+                is_list=True,
+            ),
             Entry("lists/unsanctioned_stores", "Unsanctioned stores", is_list=True),
-            Entry("lists/public_issuers", "Public issuers", "Anybody with an account there can be vouched for.", is_list=True),
+            Entry(
+                "lists/public_issuers",
+                "Public issuers",
+                "Anybody with an account there can be vouched for.",
+                is_list=True,
+            ),
             Entry("lists/deprecated_methods", "Deprecated ways to sign in", is_list=True),
-            Entry("lists/bulk_read_breadths", "Reading is in bulk from", "Breadths: service, account, organisation.", is_list=True),
+            Entry(
+                "lists/bulk_read_breadths",
+                "Reading is in bulk from",
+                "Breadths: service, account, organisation.",
+                is_list=True,
+            ),
         ],
         is_closed=True,
     ),

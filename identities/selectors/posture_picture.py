@@ -7,7 +7,7 @@ minute for those who see all of it.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +17,16 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Floor, Least
 
 from governance.kernel.actors import Actor
-from identities.models import Grant, Identity, IdentityPosture
+from identities.models import Grant, Identity, IdentityPosture, PostureBox
 from identities.selectors.inventory import sees_everything, visible_identities
+from identities.selectors.posture_scores import unmeasured_reasons
 
 # From so many identities on, counting is shared for so long.
 MANY = 5_000
 KEPT_SECONDS = 60
 # Segments are counted over about so many identities.
 SAMPLED = 10_000
+MOST_REASONS = 5
 STEP, LAST_STEP = 10, 9
 _SPREAD, _BY = "posture.spread", "posture.by."
 # Always the same blocks, so that the numbers stand still while nothing changes.
@@ -49,10 +51,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """All cells, and how many identities were never assessed."""
+    """All cells, how many identities were never assessed, and why some are unmeasured: (factor, identities)."""
 
     cells: tuple[Cell, ...] = ()
     unassessed: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
 
     @property
     def assessed(self) -> int:
@@ -80,17 +83,17 @@ def with_scores(identities: QuerySet[Identity]) -> QuerySet[Identity]:
 
 
 def get_spread(*, actor: Actor) -> Spread:
-    """The cells of what the actor may see. Two queries, or one from the cache for a large estate."""
+    """How what the actor may see is spread. Three queries, or one from the cache for a large estate."""
     if not sees_everything(actor):
-        return _spread(visible_identities(actor))
+        return _spread(visible_identities(actor), actor)
     kept = cache.get(_SPREAD)
     if kept is None:
-        spread = _spread(None)
+        spread = _spread(None, actor)
         if spread.assessed + spread.unassessed >= MANY:
-            cache.set(_SPREAD, (spread.unassessed, [_tuple(cell) for cell in spread.cells]), KEPT_SECONDS)
+            cache.set(_SPREAD, (list(map(astuple, spread.cells)), spread.unassessed, spread.reasons), KEPT_SECONDS)
         return spread
-    unassessed, cells = kept
-    return Spread(tuple(Cell(*cell) for cell in cells), unassessed)
+    cells, unassessed, reasons = kept
+    return Spread(tuple(Cell(*cell) for cell in cells), unassessed, reasons)
 
 
 def list_points(*, actor: Actor, limit: int) -> list[Point]:
@@ -141,8 +144,8 @@ def _present(identities: QuerySet[Identity] | None) -> QuerySet[IdentityPosture]
     return scores if identities is None else scores.filter(identity__in=identities.values("pk"))
 
 
-def _spread(identities: QuerySet[Identity] | None) -> Spread:
-    """One pass over the scores, and one over identities that have none."""
+def _spread(identities: QuerySet[Identity] | None, actor: Actor) -> Spread:
+    """One pass over the scores, one over identities that have none, and the worst of what is unmeasured."""
     worst: Any = Coalesce("exposure_high", "worst_case")
     rows = (
         _present(identities)
@@ -152,9 +155,12 @@ def _spread(identities: QuerySet[Identity] | None) -> Spread:
         .annotate(Count("pk"))
     )
     present = Identity.objects.all() if identities is None else identities
+    cells = tuple(Cell(assurance, step * STEP, box, count) for assurance, step, box, count in rows)
+    is_open = any(cell.box == PostureBox.UNMEASURED for cell in cells)
     return Spread(
-        tuple(Cell(assurance, step * STEP, box, count) for assurance, step, box, count in rows),
+        cells,
         present.filter(retired_at=None, posture=None).count(),
+        tuple(unmeasured_reasons(actor=actor)[:MOST_REASONS]) if is_open else (),
     )
 
 
@@ -175,7 +181,3 @@ def _grouped(rows: Iterable[Row]) -> list[tuple[str, Mapping[str, int]]]:
     for value, box, count in rows:
         groups.setdefault(str(value), Counter())[box] += count
     return sorted(groups.items(), key=lambda pair: (-sum(pair[1].values()), pair[0]))
-
-
-def _tuple(cell: Cell) -> tuple[int, int, str, int]:
-    return cell.assurance, cell.exposure, cell.box, cell.count

@@ -1,4 +1,4 @@
-"""The picture of both axes as pages print it: the drawing, the boxes in words with what moved, coverage, and the table."""
+"""The picture of both axes as pages print it: drawing, boxes in words with what moved, coverage, and the table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,20 +15,19 @@ from governance.web.templatetags.remit import number, percent, plural
 from identities.models import PostureBox
 from identities.posture.policy import Policy, policy_in_force
 from identities.selectors.posture_picture import LAST_STEP, STEP, Spread, get_spread, list_points
-from identities.selectors.posture_scores import Movement, Picture, movement_since, unmeasured_reasons
+from identities.selectors.posture_scores import Movement, Picture, movement_since
 from identities.views.identity_rows import identity_url
 
 # Up to so many are drawn one by one.
 MOST_DOTS = 120
-MOST_REASONS = 5
 UNMEASURED = PostureBox.UNMEASURED.value
 # Worst first: box, tone, icon, and what follows from it.
 BOXES = (
     ("unproven_broad", "danger", "alert-octagon", "First in line: mend the sign-in and cut what they hold."),
-    ("proven_broad", "warn", "alert-triangle", "They sign in well and may do too much: narrow, add conditions, give in time."),
+    ("proven_broad", "warn", "alert-triangle", "They sign in well and may do too much: narrow, add conditions."),
     ("unproven_contained", "info", "info-circle", "They hold little: mend how they prove themselves."),
     ("proven_contained", "success", "circle-check", "Review them at the usual interval."),
-    ("unmeasured", "unknown", "help-hexagon", "Too much is unknown to place them; drawn at the worst that they could be."),
+    ("unmeasured", "unknown", "help-hexagon", "Too much is unknown to place them; drawn at their worst."),
 )
 NAMES = dict(PostureBox.choices)
 FACTOR_NAMES = {
@@ -96,7 +95,6 @@ def picture_context(*, actor: Actor, now: datetime) -> dict[str, Any]:
     spread = get_spread(actor=actor)
     since = end_of_last_quarter(now)
     movement = movement_since(since, actor=actor)
-    reasons = unmeasured_reasons(actor=actor)[:MOST_REASONS] if movement.now.boxes[UNMEASURED] else []
     return {
         "picture": movement.now,
         "has_scores": movement.now.measured_on is not None,
@@ -106,7 +104,7 @@ def picture_context(*, actor: Actor, now: datetime) -> dict[str, Any]:
         "moved_since": since,
         "has_moves": movement.then.measured_on is not None,
         "coverage": _coverage(movement.now, spread.unassessed, policy),
-        "reasons": [(count, FACTOR_GAPS.get(name, name)) for name, count in reasons],
+        "reasons": [(count, FACTOR_GAPS.get(name, name)) for name, count in spread.reasons],
         "quadrant_table": _table(spread),
         "policy": policy,
     }

@@ -17,9 +17,11 @@ from governance.web.htmx import render_page
 from governance.web.templatetags.remit import plural
 from identities.forms.posture_policy import ENTRIES, GROUPS, Group, PolicyForm, flat, label_of
 from identities.models import PosturePolicy
+from identities.posture.changing import set_policy
+from identities.posture.moving import preview_policy
 from identities.posture.policy import policy_in_force
-from identities.posture.settings import preview_policy, set_policy
 from identities.selectors.posture_scores import list_policies
+from identities.views.identity_rows import identity_url
 from identities.views.picture import BOXES, NAMES
 from identities.views.requests import PageRequest
 
@@ -92,7 +94,7 @@ def posture_policy_edit(request: PageRequest) -> HttpResponse:
             else:
                 made = set_policy(
                     document=wanted,
-                    based_on=form.cleaned_data["number"],
+                    version=form.cleaned_data["number"],
                     reason=form.cleaned_data["reason"],
                     actor=request.actor,
                     now=timezone.now(),
@@ -118,7 +120,7 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 def _previewed(document: Mapping[str, Any], wanted: Mapping[str, Any], request: PageRequest) -> dict[str, Any]:
     changes = changes_between(document, wanted)
-    found = preview_policy(document=wanted, now=timezone.now())
+    found = preview_policy(document=wanted, actor=request.actor, now=timezone.now())
     moves = [
         {
             "before": str(NAMES[before]),
@@ -128,8 +130,21 @@ def _previewed(document: Mapping[str, Any], wanted: Mapping[str, Any], request: 
             "count": count,
         }
         for (before, after), count in sorted(found.moves.items(), key=lambda move: -move[1])
+        if before != after
     ]
-    return {"changes": changes, "moves": moves, "preview": found, "is_previewed": True}
+    movers = [
+        {
+            "name": mover.name,
+            "url": identity_url(mover.identity_id),
+            "before": str(NAMES[mover.before]),
+            "after": str(NAMES[mover.after]),
+            "after_tone": TONES[mover.after],
+            "exposure_before": f"{mover.exposure_before:g}",
+            "exposure_after": f"{mover.exposure_after:g}",
+        }
+        for mover in found.movers
+    ]
+    return {"changes": changes, "moves": moves, "movers": movers, "preview": found, "is_previewed": True}
 
 
 def _shown(document: Mapping[str, Any]) -> list[tuple[Group, Sequence[tuple[str, str, str]]]]:

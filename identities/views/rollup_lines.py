@@ -89,7 +89,7 @@ def rollup_lines(*, actor: Actor, now: datetime) -> list[RollupLine]:
 def findings_url(rule_id: str) -> str:
     """The list of what fails a rule; its own page where this installation keeps no findings."""
     try:
-        return f"{reverse('identities:finding_list')}?{urlencode({'rule': rule_id})}"
+        return f"{reverse('identities:finding_list')}?{urlencode({'finding': rule_id})}"
     except NoReverseMatch:
         return reverse("identities:posture_rule", args=[rule_id])
 

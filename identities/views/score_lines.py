@@ -47,7 +47,7 @@ class FactorLine:
 class ScoreLines:
     """How one identity stands, or stood, as the page prints it.
 
-    upper: the level that may be reached too, empty where assurance is certain; upper_if: what has to be confirmed for it.
+    upper: the level that may be reached too, empty where assurance is certain. upper_if: what it hangs on.
     """
 
     box: str
@@ -199,7 +199,8 @@ def sparkline_of(versions: Sequence[PostureVersion]) -> tuple[list[float], str]:
     if len(values) < 2:
         return [], ""
     words = "unchanged" if values[0] == values[-1] else "rising" if values[-1] > values[0] else "falling"
-    return values, f"Exposure over {plural(len(values), 'assessment,assessments')}: {values[0]:.0f} to {values[-1]:.0f}, {words}"
+    assessments = plural(len(values), "assessment,assessments")
+    return values, f"Exposure over {assessments}: {values[0]:.0f} to {values[-1]:.0f}, {words}"
 
 
 def _by_weight(moves: Iterable[FactorMove]) -> list[FactorMove]:

@@ -46,7 +46,9 @@ def test_every_control_says_what_it_shows_and_what_it_cannot() -> None:
 def test_the_split_of_authentication_and_authorization_is_the_framework_s_own() -> None:
     csf = get_framework("csf_2_0")
 
-    assert [control.id for control in csf.of_section("authentication")] == [f"PR.AA-0{number}" for number in range(1, 5)]
+    assert [control.id for control in csf.of_section("authentication")] == [
+        f"PR.AA-0{number}" for number in range(1, 5)
+    ]
     assert [control.id for control in csf.of_section("authorization")] == ["PR.AA-05"]
     assert next(iter(csf.sections)) == "authentication"
 

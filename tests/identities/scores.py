@@ -1,7 +1,7 @@
 """Scores as rows, for tests that look at them: what writes them in earnest is tested beside it."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from identities.models import Identity, IdentityPosture, PostureMeasure, PosturePolicy, PostureVersion
@@ -88,8 +88,8 @@ def make_stand(
 
 
 def measure_now(*, day: date | None = None) -> None:
-    """The daily counts of every source, from its scores."""
-    day = day or (THEN + timedelta(hours=1)).date()
+    """The counts of every source on a day, today unless said otherwise, from its scores as they are."""
+    day = day or datetime.now(UTC).date()
     scores = list(IdentityPosture.objects.select_related("identity"))
     for source_id in {each.identity.source_id for each in scores}:
         own = [each for each in scores if each.identity.source_id == source_id]

@@ -120,7 +120,9 @@ def figures_of(line: ControlLine) -> list[tuple[str, str, int | None, int | None
 
 def _rule_line(rule: str, rollup: RollupLine | None) -> RuleLine:
     if rollup is None or not rollup.is_put:
-        return RuleLine(rule, rollup.title if rollup else "", rollup.url if rollup else "", "has judged nothing yet", "")
+        return RuleLine(
+            rule, rollup.title if rollup else "", rollup.url if rollup else "", "has judged nothing yet", ""
+        )
     text = f"{number(rollup.passed)} of {number(rollup.assessed)} pass" if rollup.assessed else "nothing assessed"
     missing = f"{number(rollup.not_assessable)} not assessable" if rollup.not_assessable else ""
     return RuleLine(rule, rollup.title, rollup.url, text, missing)

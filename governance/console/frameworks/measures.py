@@ -50,6 +50,7 @@ class Ground:
     picture: Picture
     programme: Mapping[str, Any]
     policy: PosturePolicy | None
+    owners_of_agents: list[Any]
     now: datetime
 
     @property
@@ -61,11 +62,13 @@ def take_measures(*, actor: Actor, now: datetime) -> dict[str, Measure]:
     """Every measure by its key, for whoever sees everything. A fixed number of queries."""
     zone = zone_for("")
     last = now.astimezone(zone).date()
+    agents = Identity.objects.filter(retired_at=None, kind=IdentityKind.AI_AGENT)
     ground = Ground(
         sources=list(Source.objects.annotate(is_watched=Exists(UsageWindow.objects.filter(source=OuterRef("pk"))))),
         picture=picture(actor=actor),
         programme=programme(Period(last - timedelta(days=PERIOD_DAYS - 1), last, zone), actor=actor, now=now),
         policy=list_policies().first(),
+        owners_of_agents=list(agents.values_list("owner", flat=True)[: MOST_COUNTED + 1]),
         now=now,
     )
     return {key: take(ground) for key, take in MEASURES.items()}
@@ -83,31 +86,31 @@ def _sources_fresh(ground: Ground) -> Measure:
     fresh = sum(freshness_of(source, ground.now) == "fresh" for source in ground.sources)
     late = len(ground.sources) - fresh
     return _share(
-        "Sources read in time", fresh, len(ground.sources), f"{plural(late, 'source is,sources are')} late" if late else ""
+        "Sources read in time",
+        fresh,
+        len(ground.sources),
+        f"{plural(late, 'source is,sources are')} late" if late else "",
     )
 
 
 def _owned(ground: Ground) -> Measure:
     present = Identity.objects.filter(retired_at=None)
     return _without(
-        "Identities that somebody answers for", bounded_count(present.filter(owner=None), MOST_COUNTED), ground.identities
+        "Identities that somebody answers for",
+        bounded_count(present.filter(owner=None), MOST_COUNTED),
+        ground.identities,
     )
 
 
 def _agents(ground: Ground) -> Measure:
-    count = bounded_count(_present_agents(), MOST_COUNTED)
-    text = "" if count is None else f"{number(MOST_COUNTED)}+" if count > MOST_COUNTED else number(count)
+    count = len(ground.owners_of_agents)
+    text = f"{number(MOST_COUNTED)}+" if count > MOST_COUNTED else number(count)
     return Measure("AI agents in the inventory", text, part=count)
 
 
 def _agents_owned(ground: Ground) -> Measure:
-    agents = bounded_count(_present_agents(), MOST_COUNTED)
-    unowned = bounded_count(_present_agents().filter(owner=None), MOST_COUNTED)
-    return _without("Agents that somebody answers for", unowned, agents or 0)
-
-
-def _present_agents() -> Any:
-    return Identity.objects.filter(retired_at=None, kind=IdentityKind.AI_AGENT)
+    owners = ground.owners_of_agents
+    return _without("Agents that somebody answers for", owners.count(None), len(owners))
 
 
 def _watched(ground: Ground) -> Measure:
@@ -188,7 +191,9 @@ def _policy(ground: Ground) -> Measure:
     policy = ground.policy
     if policy is None:
         return Measure("Policy in force", "version 1, as delivered")
-    return Measure("Policy in force", f"version {policy.number}, since {policy.created_at:%-d %B %Y}", part=policy.number)
+    return Measure(
+        "Policy in force", f"version {policy.number}, since {policy.created_at:%-d %B %Y}", part=policy.number
+    )
 
 
 def _trail(ground: Ground) -> Measure:

@@ -17,9 +17,7 @@ class Place:
     @property
     def url(self) -> str:
         address = reverse(self.url_name)
-        return "".join(
-            (address, f"?{self.query}" if self.query else "", f"#{self.fragment}" if self.fragment else "")
-        )
+        return "".join((address, f"?{self.query}" if self.query else "", f"#{self.fragment}" if self.fragment else ""))
 
 
 PLACES: dict[str, Place] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identities.selectors.filters import LISTS, PATHS, SEGMENTS, InvalidFilter, InventoryFilter
+from identities.selectors.filters import ASSURANCES, LISTS, PATHS, SEGMENTS, InvalidFilter, InventoryFilter
 
 TEXTS = st.text(alphabet=st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"]), max_size=12)
 CHOICES = {
@@ -16,7 +16,14 @@ CHOICES = {
     "kind": ("bot", "workload", "ai_agent"),
     "environment": ("production", "unknown"),
     "status": ("active", "disabled"),
+    "box": ("proven_broad", "unmeasured"),
+    "assurance": ASSURANCES,
+    "excess": ("yes", "no", "unknown"),
+    "exposure": ("0-24", "50-74", "007-9", "unmeasured"),
+    "finding_state": ("open", "accepted"),
 }
+# Lists whose values have a form of their own.
+WRITTEN = {"exposure", "finding", "team"}
 
 
 @st.composite
@@ -103,7 +110,7 @@ def test_a_flood_of_fields_is_refused() -> None:
         InventoryFilter.parse("&".join(f"q{n}=x" for n in range(1000)))
 
 
-@pytest.mark.parametrize("name", sorted(LISTS - set(CHOICES) - {"exposure", "team"}))
+@pytest.mark.parametrize("name", sorted(LISTS - set(CHOICES) - WRITTEN))
 def test_names_that_only_the_inventory_knows_may_be_anything(name: str) -> None:
     picked = InventoryFilter.parse({name: "-b@x,-a y"}).picked(name)
 
