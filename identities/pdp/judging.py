@@ -8,7 +8,7 @@ from uuid import UUID
 from governance.kernel.attributes import AttributeContext
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
-from identities.pdp.gathering import AGENT, Gathered, delegator_of, is_sound
+from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound
 from identities.pdp.guards import cut_off
 from identities.pdp.index import Principal, Terms
 from identities.pdp.programs import FastRule, Program
@@ -265,10 +265,10 @@ class Judge:
 
     def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
         """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both have to be permitted."""
-        named = request.context.get(AGENT)
+        named = agent_of(request)
         if named is None:
             return verdict
-        agent = self.gathered.find(domain.source_ids, named) if isinstance(named, str) else Reason.UNKNOWN_AGENT
+        agent = self.gathered.find(domain.source_ids, named)
         if isinstance(agent, Reason):
             return verdict._replace(reason=Reason.UNKNOWN_AGENT)
         refusal = self._refuse_subject(agent, request)

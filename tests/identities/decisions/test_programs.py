@@ -1,5 +1,6 @@
 """The fast form of a permission says what the kernel says, on generated permissions and requests."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.decisions import Answer, Stand, matches, together
 from governance.kernel.permissions import Permission
+from identities.models.note_triggers import WATCHED
+from identities.pdp.index import _READ
 from identities.pdp.programs import Program
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -78,3 +81,18 @@ def fast(permission: Permission, action: str, resource: str, context: PartlyKnow
         return True if True in answers else None if None in answers else False
 
     return together([Stand(allows=some(said[False]), denies=some(said[True]))])
+
+
+def test_every_column_that_decisions_read_wakes_them_when_it_changes() -> None:
+    """Whoever lets a decision read another column has to let a change of it be noted."""
+    tables = {
+        "i": "identities_identity", "g": "identities_grant", "v": "identities_grantversion",
+        "c": "identities_credential", "t": "identities_trustrelation",
+    }  # fmt: skip
+    watched = {table: set(columns.split(", ")) for table, columns in WATCHED}
+    fixed = {"id"}
+    generated = {"effective_environment": "environment_edited"}
+    read = re.findall(r"\b([igvct])\.([a-z_]+)", _READ)
+    assert len(read) > 20
+    for letter, column in read:
+        assert column in fixed or generated.get(column, column) in watched[tables[letter]], (letter, column)
