@@ -53,7 +53,10 @@ class GatewayServerForm(forms.Form):
         except InvalidServer as problem:
             lines = []
             self.fields["command"].help_text = problem.message
-        self.fields["command"].choices = [("", "none" if lines else "none is allowed"), *((each, each) for each in lines)]
+        self.fields["command"].choices = [
+            ("", "none" if lines else "none is allowed"),
+            *((each, each) for each in lines),
+        ]
 
     def clean_environment(self) -> dict[str, str]:
         pairs = [line.partition("=") for line in self.cleaned_data["environment"].splitlines() if line.strip()]

@@ -180,7 +180,9 @@ class Application:
                 if waiting.done() and message is None:
                     break
                 waiting.cancel()
-                text = b": still here\n\n" if message is None else b"event: message\ndata: " + written(message) + b"\n\n"
+                text = (
+                    b": still here\n\n" if message is None else b"event: message\ndata: " + written(message) + b"\n\n"
+                )
                 await call.send({"type": "http.response.body", "body": text, "more_body": True})
         finally:
             gone.cancel()

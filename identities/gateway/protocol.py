@@ -142,7 +142,9 @@ class Gateway:
             case "initialize":
                 raise Refused(INVALID_REQUEST, "The session has begun already.")
             case method if method.startswith(NOT_PASSED_ON):
-                raise Refused(DENIED, f"Not allowed: the gateway passes on tools, not {method[:60]}.", reason="no_grant")
+                raise Refused(
+                    DENIED, f"Not allowed: the gateway passes on tools, not {method[:60]}.", reason="no_grant"
+                )
         raise Refused(NO_SUCH_METHOD, f"There is no method {message.method[:60]} here.")
 
     async def _list(self, session: Session, admission: Admission, params: Mapping[str, Any]) -> dict[str, Any]:

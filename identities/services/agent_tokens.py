@@ -47,9 +47,7 @@ def link_agent_token(*, identity: Identity, token_id: UUID, actor: Actor, now: d
             raise NoAgentToken(f"The token must have the scope {SCOPE} and no other.", field="token")
         if AgentToken.objects.filter(pk=token.pk).exists():
             raise LinkedAlready("This token speaks for an agent already.", field="token")
-        link = AgentToken.objects.create(
-            token=token, identity=identity, linked_at=now, linked_by_id=actor.person_id
-        )
+        link = AgentToken.objects.create(token=token, identity=identity, linked_at=now, linked_by_id=actor.person_id)
         log.record(
             verb=Verb.AGENT_TOKEN_LINKED,
             actor=actor,
