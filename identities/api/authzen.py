@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from governance.kernel.errors import DomainError, NotFound
 from governance.people.models import ApiToken
 from governance.web.authentication import SCHEME, ApiClient, ApiTokenAuthentication
-from identities.api import authzen_schema as schema
+from identities.api import authzen_schema as shapes
 from identities.pdp.authzen import evaluation, search
 from identities.pdp.authzen.metadata import metadata
 from identities.pdp.authzen.wire import MOST_BYTES, Malformed, read_object
@@ -52,7 +52,7 @@ class DecisionView(APIView):
 
     required_scope = "pdp:decide"
     authentication_classes = (DecisionTokenAuthentication,)
-    schema = schema.DecisionSchema()
+    schema = shapes.DecisionSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -132,7 +132,7 @@ def _domain(slug: str) -> Domain:
 class Evaluation(DecisionView):
     """`/access/v1/evaluation`"""
 
-    @extend_schema(operation_id="access_evaluate", request=schema.EVALUATION, responses=schema.DECISION)
+    @extend_schema(operation_id="access_evaluate", request=shapes.EVALUATION, responses=shapes.DECISION)
     def post(self, request: Request, domain: str = "") -> Response:
         """May this subject do this action on this resource?"""
         return Response(evaluation.evaluate(self.body(request), domain=domain, now=timezone.now()))
@@ -141,7 +141,7 @@ class Evaluation(DecisionView):
 class Evaluations(DecisionView):
     """`/access/v1/evaluations`"""
 
-    @extend_schema(operation_id="access_evaluate_many", request=schema.EVALUATIONS, responses=schema.DECISIONS)
+    @extend_schema(operation_id="access_evaluate_many", request=shapes.EVALUATIONS, responses=shapes.DECISIONS)
     def post(self, request: Request, domain: str = "") -> Response:
         """Many questions at once, with defaults for what they share."""
         return Response(evaluation.evaluate_many(self.body(request), domain=domain, now=timezone.now()))
@@ -150,7 +150,7 @@ class Evaluations(DecisionView):
 class SearchSubjects(DecisionView):
     """`/access/v1/search/subject`"""
 
-    @extend_schema(operation_id="access_search_subjects", request=schema.SEARCH, responses=schema.RESULTS)
+    @extend_schema(operation_id="access_search_subjects", request=shapes.SEARCH, responses=shapes.RESULTS)
     def post(self, request: Request, domain: str = "") -> Response:
         """Which subjects of a type may do this?"""
         body = self.body(request)
@@ -160,7 +160,7 @@ class SearchSubjects(DecisionView):
 class SearchResources(DecisionView):
     """`/access/v1/search/resource`"""
 
-    @extend_schema(operation_id="access_search_resources", request=schema.SEARCH, responses=schema.RESULTS)
+    @extend_schema(operation_id="access_search_resources", request=shapes.SEARCH, responses=shapes.RESULTS)
     def post(self, request: Request, domain: str = "") -> Response:
         """On which resources of a type may this subject do this?"""
         body = self.body(request)
@@ -170,7 +170,7 @@ class SearchResources(DecisionView):
 class SearchActions(DecisionView):
     """`/access/v1/search/action`"""
 
-    @extend_schema(operation_id="access_search_actions", request=schema.SEARCH, responses=schema.RESULTS)
+    @extend_schema(operation_id="access_search_actions", request=shapes.SEARCH, responses=shapes.RESULTS)
     def post(self, request: Request, domain: str = "") -> Response:
         """What may this subject do on this resource?"""
         body = self.body(request)

@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         condition=models.Q(("retired_at", None)),
-                        fields=["resource_type", "id"],
+                        fields=["resource_type", "external_id"],
                         name="identities_resource_by_type",
                     )
                 ],

@@ -3,7 +3,7 @@
 import uuid
 
 from django.db import models
-from django.db.models import Func, Q, Value
+from django.db.models import F, Func, Q, Value
 
 from identities.models.source import Source
 
@@ -41,7 +41,11 @@ class Resource(models.Model):
         ]
         indexes = [
             # A search goes through the resources of one type in this order.
-            models.Index(fields=["resource_type", "id"], name="identities_resource_by_type", condition=Q(retired_at=None)),
+            models.Index(
+                fields=["resource_type", "external_id"],
+                name="identities_resource_by_type",
+                condition=Q(retired_at=None),
+            ),
         ]
 
     def __str__(self) -> str:

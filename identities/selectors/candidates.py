@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from uuid import UUID
 
+from django.db.models import Q
+
 from governance.kernel import dialects
 from governance.kernel.dialects.authzen import resource_parts
 from governance.kernel.permissions import Permission
@@ -24,17 +26,24 @@ def subjects_after(domain: Domain, subject_type: str, after: UUID | None, limit:
 
 
 def named_resources(domain: Domain, subject_id: str, resource_type: str) -> list[str]:
-    """Ids of resources of a type that the subject's grants for the decision point name whole, sorted."""
-    found = set()
-    for permission in _held(domain, subject_id):
-        if permission.dialect != AUTHZEN:
-            continue
-        for statement in permission.statements:
-            for text in statement.resources.include:
-                kind, identifier = resource_parts(text)
-                if kind == resource_type and not _is_pattern(text):
-                    found.add(identifier)
-    return sorted(found)
+    """Ids of resources that the subject's grants name whole, as far as they may be of this type, sorted."""
+    return sorted(
+        {
+            identifier
+            for permission in _held(domain, subject_id)
+            for statement in permission.statements
+            for text in statement.resources.include
+            if not _is_pattern(text) and (identifier := _identifier(permission.dialect, text, resource_type))
+        }
+    )
+
+
+def _identifier(dialect: str, text: str, resource_type: str) -> str:
+    """What a request for this resource calls it; sources that write no type before a name leave it as it is."""
+    if dialect == AUTHZEN:
+        kind, identifier = resource_parts(text)
+        return identifier if kind == resource_type else ""
+    return text.removeprefix(f"{resource_type}:")
 
 
 def actions_named(domain: Domain, subject_id: str) -> list[str]:
@@ -58,12 +67,15 @@ def actions_named(domain: Domain, subject_id: str) -> list[str]:
 
 def _held(domain: Domain, subject_id: str) -> Iterator[Permission]:
     """What the identities of this name hold now. One query."""
+    called = Q(grant__identity__external_id=subject_id)
+    if (row := _as_id(subject_id)) is not None:
+        called |= Q(grant__identity=row)
     versions = GrantVersion.objects.filter(
+        called,
         seen_until=None,
         grant__retired_at=None,
         grant__identity__retired_at=None,
         grant__identity__source__in=domain.source_ids,
-        grant__identity__external_id=subject_id,
     )
     return _read(versions.values_list("permission", flat=True).iterator(chunk_size=500))
 
@@ -88,6 +100,13 @@ def _actions(permission: Permission) -> Iterator[str]:
     for statement in permission.statements:
         if statement.effect == "allow":
             yield from statement.actions.include
+
+
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _is_pattern(text: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from governance.kernel.dialects.authzen import resource_parts, resource_text
+from governance.kernel.dialects.authzen import resource_text
 from identities.models import Resource
 
 Named = tuple[str, str]
@@ -26,15 +26,13 @@ def stored_resources(source_ids: Collection[UUID], names: Collection[Named]) -> 
     return found
 
 
-def resources_after(
-    source_ids: Collection[UUID], resource_type: str, after: UUID | None, limit: int
-) -> list[tuple[UUID, Named]]:
-    """The next registered resources of one type, in the order of their rows."""
+def resources_after(source_ids: Collection[UUID], resource_type: str, after: str, limit: int) -> list[str]:
+    """The next registered resources of one type, as their texts, each once. after: a text, empty at the start."""
     kind = resource_text(resource_type, "").removesuffix(":")
-    rows = Resource.objects.filter(source__in=source_ids, resource_type=kind, retired_at=None)
-    if after is not None:
-        rows = rows.filter(pk__gt=after)
-    return [(pk, resource_parts(text)) for pk, text in rows.order_by("pk").values_list("pk", "external_id")[:limit]]
+    rows = Resource.objects.filter(
+        source__in=source_ids, resource_type=kind, external_id__gt=after, retired_at=None
+    ).order_by("external_id")
+    return list(rows.values_list("external_id", flat=True).distinct()[:limit])
 
 
 def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from identities.models import (
     Change,
     CutOff,
     GatewayServer,
+    DecisionDomain,
     Grant,
     GrantVersion,
     Identity,
@@ -69,6 +70,8 @@ from reviews.packs.places import file_of
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+# A decision domain that is nobody's, of a source that nothing else is about.
+DOMAIN = "payments"
 PEOPLE_CSV = b"email,name\nnew@example.org,New Person\n"
 
 
@@ -106,6 +109,7 @@ class Belongings:
             "identity_id": self.identity.pk,
             "grant_id": self.grant.pk,
             "slug": self.source.slug,
+            "domain": DOMAIN,
             "run_id": self.run.pk,
             "campaign_id": self.campaign.pk,
             "schedule_id": self.schedule.pk,
@@ -404,6 +408,8 @@ def build_world() -> World:
         for name, user in people.items()
     }
     theirs = _belongings(stranger, second, asked=stranger)
+    apart = DecisionDomain.objects.create(slug=DOMAIN, name="Payments", subject_types={"user": []})
+    apart.sources.add(make.make_source(kind="push"))
     _remember()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals what was recorded

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from governance.kernel.documents import format_moment
-from governance.kernel.errors import DomainError
+from governance.kernel.errors import DomainError, NotFound
 from identities.pdp.authzen.entities import read_request
 from identities.pdp.authzen.wire import Malformed
 from identities.pdp.deciding import decide, decide_many
@@ -31,13 +31,13 @@ class Unavailable(DomainError):
 
 
 def evaluate(body: Mapping[str, Any], *, domain: str, now: datetime) -> Document:
-    """The answer to one evaluation. Raises `Malformed`, `Unavailable`."""
+    """The answer to one evaluation. Raises `Malformed`, `Unavailable`, `NotFound`."""
     request = read_request(body, domain=domain)
-    return answer(_available(decide(request, now=now)), request, now)
+    return answer(_answerable(decide(request, now=now)), request, now)
 
 
 def evaluate_many(body: Mapping[str, Any], *, domain: str, now: datetime) -> Document:
-    """The answers to a batch; to a body without evaluations, that of one. Raises `Malformed`, `Unavailable`."""
+    """The answers to a batch; to a body without evaluations, that of one. Raises `Malformed`, `Unavailable`, `NotFound`."""
     stop = _STOPS[_semantic(body)]
     items = body.get("evaluations")
     if items is None or items == []:
@@ -57,7 +57,9 @@ def _semantic(body: Mapping[str, Any]) -> str:
         return EXECUTE_ALL
     if not isinstance(options, dict):
         raise Malformed("options must be an object.")
-    semantic = options.get("evaluations_semantic", EXECUTE_ALL)
+    semantic = options.get("evaluations_semantic")
+    if semantic is None:
+        return EXECUTE_ALL
     if not isinstance(semantic, str) or semantic not in _STOPS:
         raise Malformed(f"options.evaluations_semantic must be one of {', '.join(_STOPS)}.")
     return semantic
@@ -76,7 +78,7 @@ def _item(defaults: Mapping[str, Any], item: Any, domain: str) -> Item:
 def _all(items: Sequence[Item], now: datetime) -> list[Document]:
     decisions = iter(decide_many([item for item in items if isinstance(item, Request)], now=now))
     return [
-        answer(_available(next(decisions)), item, now) if isinstance(item, Request) else _refused(item) for item in items
+        answer(_answerable(next(decisions)), item, now) if isinstance(item, Request) else _refused(item) for item in items
     ]
 
 
@@ -84,7 +86,7 @@ def _until(items: Sequence[Item], stop: bool, now: datetime) -> list[Document]:
     """One by one, so that what is not answered is not decided either; an error counts as a denial."""
     answers: list[Document] = []
     for item in items:
-        found = answer(_available(decide(item, now=now)), item, now) if isinstance(item, Request) else _refused(item)
+        found = answer(_answerable(decide(item, now=now)), item, now) if isinstance(item, Request) else _refused(item)
         answers.append(found)
         if found["decision"] is stop:
             break
@@ -95,9 +97,12 @@ def _refused(error: Malformed) -> Document:
     return {"decision": False, "context": {"error": {"status": error.status, "message": error.message}}}
 
 
-def _available(decision: Decision) -> Decision:
+def _answerable(decision: Decision) -> Decision:
+    """The decision, unless nothing could be asked, or of nobody. Raises `Unavailable`, `NotFound`."""
     if decision.reason == Reason.UNAVAILABLE:
         raise Unavailable(SENTENCES[Reason.UNAVAILABLE])
+    if decision.reason == Reason.UNKNOWN_DOMAIN:
+        raise NotFound(SENTENCES[Reason.UNKNOWN_DOMAIN])
     return decision
 
 
@@ -110,7 +115,7 @@ def answer(decision: Decision, request: Request, now: datetime) -> Document:
 
 def _explained(decision: Decision, now: datetime) -> Document:
     review = decision.review
-    return {
+    told = {
         "evaluation_id": str(decision.evaluation_id),
         "evaluated_at": format_moment(now),
         "reason": decision.reason,
@@ -139,3 +144,4 @@ def _explained(decision: Decision, now: datetime) -> Document:
         else None,
         "not_assessed": list(decision.not_assessed),
     }
+    return {name: value for name, value in told.items() if value is not None}

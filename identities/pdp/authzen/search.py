@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from governance.kernel.dialects.authzen import resource_parts
 from identities.pdp.authzen.entities import entity, read_context
 from identities.pdp.authzen.evaluation import Unavailable
 from identities.pdp.authzen.paging import Page, read_page
@@ -21,10 +22,12 @@ from identities.pdp.reasons import SENTENCES, Reason
 from identities.pdp.requests import Request
 from identities.selectors.candidates import actions_named, named_resources, subjects_after
 from identities.selectors.domains import Domain
-from identities.selectors.resources import resources_after
+from identities.selectors.resources import resources_after, stored_resources
 
 BATCH = 200
 NAMELESS = "x"
+# Where a place in the order of resources lies: among those that are registered, or behind them.
+REGISTERED, NAMED = "r", "n"
 
 Document = dict[str, Any]
 
@@ -59,16 +62,16 @@ def search_resources(body: Mapping[str, Any], *, domain: Domain, now: datetime) 
     asked = _request(body, domain, resource={**resource, "id": NAMELESS})
 
     def candidates(after: str) -> Iterator[Candidate]:
-        known, _, name_after = after.partition("/")
-        place = UUID(known) if known else None
-        while not name_after and (found := resources_after(domain.source_ids, asked.resource_type, place, BATCH)):
-            for place, (_, identifier) in found:
-                yield _on(asked, identifier, str(place))
-        if domain.is_registered_type(asked.resource_type):
-            return
-        for identifier in named_resources(domain, asked.subject_id, asked.resource_type):
-            if identifier > name_after:
-                yield _on(asked, identifier, f"/{identifier}")
+        kind, place = after[:1], after[1:]
+        if kind != NAMED:
+            while texts := resources_after(domain.source_ids, asked.resource_type, place, BATCH):
+                for place in texts:
+                    yield _on(asked, resource_parts(place)[1], REGISTERED + place)
+            place = ""
+        if not domain.is_registered_type(asked.resource_type):
+            for identifier in _named_only(domain, asked):
+                if identifier > place:
+                    yield _on(asked, identifier, NAMED + identifier)
 
     return _results(candidates, read_page(body, kind="resource", domain=domain.slug), now)
 
@@ -101,6 +104,14 @@ def _request(body: Mapping[str, Any], domain: Domain, **given: Document) -> Requ
         context=read_context(body),
         domain=domain.slug,
     )
+
+
+def _named_only(domain: Domain, asked: Request) -> list[str]:
+    """Ids of resources that the subject's grants name, without those that are registered and were gone through."""
+    kind = asked.resource_type
+    names = [(kind, identifier) for identifier in named_resources(domain, asked.subject_id, kind)]
+    registered = stored_resources(domain.source_ids, names) if names else {}
+    return [name[1] for name in names if name not in registered]
 
 
 def _on(asked: Request, identifier: str, place: str) -> Candidate:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from identities.models import Source
@@ -21,6 +22,7 @@ DOMAINS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def manager(make_token: Callable[..., Any]) -> Client:
     """A program that may load inventories and write domains down."""
+    call_command("createcachetable", verbosity=0)
     _, plain = make_token(["sync:write", "inventory:read", "inventory:write"])
     return Client(headers={"Authorization": f"Bearer {plain}"})
 

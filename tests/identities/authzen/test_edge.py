@@ -63,7 +63,7 @@ def test_so_many_evaluations_are_refused_and_no_answer_is_a_permit(pep: Client) 
 
 
 @pytest.mark.parametrize(
-    "options", ["x", 7, [], {"evaluations_semantic": "first"}, {"evaluations_semantic": 7}, {"evaluations_semantic": None}]
+    "options", ["x", 7, [], {"evaluations_semantic": "first"}, {"evaluations_semantic": 7}, {"evaluations_semantic": []}]
 )
 def test_options_that_mean_nothing_are_refused(pep: Client, options: Any) -> None:
     refused(post(pep, url("evaluations"), {"evaluations": [READ], "options": options}), 400)

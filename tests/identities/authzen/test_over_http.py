@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
@@ -166,6 +167,7 @@ def misanswered_by_policy(caller: Caller) -> list[str]:
 def misanswered_cases(caller: Caller) -> Iterator[str]:
     cases = json.loads((VECTORS / "certification" / "cases.json").read_text())["cases"]
     assert len(cases) == 62
+    schema = json.loads((VECTORS / "api" / "schemas" / "evaluation-response.schema.json").read_text())
     answers: dict[str, Any] = {}
     for case in cases:
         path = _place(case["path"])
@@ -178,6 +180,8 @@ def misanswered_cases(caller: Caller) -> Iterator[str]:
         body = None if case["method"] == "GET" else raw.encode() if raw is not None else json.dumps(case["request"]).encode()
         status, found, headers = caller.send(path, body, **case.get("headers", {}), **{"X-Request-ID": case["id"]})
         answers[case["id"]] = found
+        if case["path"].endswith("/evaluation") and status == 200:
+            jsonschema.validate(found, schema)
         problems = list(_problems(case["expect"], status, found, headers, answers))
         if headers.get("X-Request-ID", headers.get("x-request-id")) != case["id"]:
             problems.append("another request id")
