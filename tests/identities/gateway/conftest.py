@@ -187,7 +187,7 @@ def _start(port: int, url: str, commands: Path, folder: Path) -> subprocess.Pope
         "MCP_GATEWAY_PORT": str(port),
         "MCP_GATEWAY_COMMANDS_FILE": str(commands),
         "MCP_GATEWAY_WATCH_SECONDS": "0.2",
-        "DECISION_LOG_SECONDS": "0.2",
+        "DECISION_LOG_SECONDS": "1",
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
