@@ -6,8 +6,8 @@ from identities.api import authzen as api_authzen
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
-from identities.api import gateway as api_gateway
 from identities.api import domains as api_domains
+from identities.api import gateway as api_gateway
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -19,9 +19,9 @@ from identities.api import syncs as api_syncs
 from identities.views import (
     access,
     bulk,
+    domains,
     gateway,
     gateway_switches,
-    domains,
     grants,
     history,
     history_export,

@@ -37,7 +37,7 @@ class GatewayServerForm(forms.Form):
     command = forms.ChoiceField(
         label="Or a command",
         required=False,
-        help_text="Of a server that the gateway starts. The operator lists whole command lines; nothing else is started.",
+        help_text="Of a server that the gateway starts. The operator lists whole command lines, and no others run.",
     )
     environment = forms.CharField(
         label="Variables for the command",

@@ -1,8 +1,8 @@
 """The inventory: one file per concept."""
 
-from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
 from identities.models.domain import DecisionDomain
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
@@ -39,11 +39,11 @@ __all__ = [
     "Custody",
     "CutKind",
     "CutOff",
+    "DecisionDomain",
     "DecisionMark",
     "DecisionNote",
     "DecisionPolicy",
     "DecisionTally",
-    "DecisionDomain",
     "Environment",
     "GatewayServer",
     "GatewaySession",

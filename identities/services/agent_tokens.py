@@ -34,7 +34,8 @@ def link_agent_token(*, identity: Identity, token_id: UUID, actor: Actor, now: d
     """Let a token speak for this agent at the gateway, from now on and for good; ending the token ends it.
 
     The token has the scope `mcp:call` and no other: what an agent presents to the gateway must open nothing else, and
-    what opens something else must not open the gateway. Raises `NoAgentToken`, `LinkedAlready`, `NotFound`, `Forbidden`.
+    what opens something else must not open the gateway. Raises `NoAgentToken`, `LinkedAlready`, `NotFound`,
+    `Forbidden`.
     """
     require_role(actor, Role.ADMINISTRATOR)
     if identity.kind != IdentityKind.AI_AGENT or identity.retired_at is not None:

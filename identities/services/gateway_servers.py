@@ -1,4 +1,4 @@
-"""The servers behind the gateway: put one there, change how it is reached, and accept what its tools say of themselves."""
+"""The servers behind the gateway: put one there, change how it is reached, accept what its tools say of themselves."""
 
 import json
 import re

@@ -31,8 +31,8 @@ from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
     CutOff,
-    GatewayServer,
     DecisionDomain,
+    GatewayServer,
     Grant,
     GrantVersion,
     Identity,
