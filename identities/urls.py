@@ -11,6 +11,7 @@ from identities.api import connections as api_connections
 from identities.api import findings as api_findings
 from identities.api import gateway as api_gateway
 from identities.api import domains as api_domains
+from identities.api import gateway as api_gateway
 from identities.api import grants as api_grants
 from identities.api import history as api_history
 from identities.api import imports as api_imports
@@ -33,9 +34,9 @@ from identities.views import (
     finding_page,
     findings,
     catalogues,
+    domains,
     gateway,
     gateway_switches,
-    domains,
     grants,
     history,
     history_export,

@@ -104,7 +104,10 @@ class Verb(StrEnum):
     )
     # the gateway of agents
     GATEWAY_SERVER_REGISTERED = "gateway_server.registered", "An MCP server was put behind the gateway."
-    GATEWAY_SERVER_CHANGED = "gateway_server.changed", "How the gateway reaches an MCP server changed, or whether it does."
+    GATEWAY_SERVER_CHANGED = (
+        "gateway_server.changed",
+        "How the gateway reaches an MCP server changed, or whether it does.",
+    )
     GATEWAY_TOOLS_SEEN = (
         "gateway_tools.seen",
         "An MCP server told new or changed tools; what is not accepted yet waits for a person.",

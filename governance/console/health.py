@@ -1,9 +1,9 @@
 """Health for operators: is the process alive, and could it do its work now?
 
-`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat, the gateway of agents, the
-migrations and the guards of the trail, and answers within about two seconds per question even when they do not: an orchestrator must get
-an answer, not a time-out. Neither shows more than an age or a sentence, because both are open to everybody who can
-reach the port.
+`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat, the gateway of agents,
+the migrations and the guards of the trail, and answers within about two seconds per question even when they do not: an
+orchestrator must get an answer, not a time-out. Neither shows more than an age or a sentence, because both are open to
+everybody who can reach the port.
 """
 
 import threading

@@ -92,7 +92,7 @@ class CutOffList(APIView):
 
     @extend_schema(operation_id="gateway_cut_offs_create", request=CutOffIn, responses={201: CutOffOut})
     def post(self, request: Request) -> Response:
-        """Cut an agent, a server or a tool off, with effect on the next call. A review is opened on what stood behind it."""
+        """Cut an agent, a server or a tool off, from the next call on. A review of what stood behind it opens."""
         data, actor = checked(CutOffIn, request), actor_of(request)
         row = cut_off(target=_target(data), reason=data["reason"], actor=actor, now=timezone.now())
         return Response(CutOffOut(row).data, status=201)

@@ -37,7 +37,7 @@ class GatewayServerForm(forms.Form):
     command = forms.ChoiceField(
         label="Or a command",
         required=False,
-        help_text="Of a server that the gateway starts. The operator lists whole command lines; nothing else is started.",
+        help_text="Of a server that the gateway starts. The operator lists whole command lines, and no others run.",
     )
     environment = forms.CharField(
         label="Variables for the command",
@@ -53,7 +53,10 @@ class GatewayServerForm(forms.Form):
         except InvalidServer as problem:
             lines = []
             self.fields["command"].help_text = problem.message
-        self.fields["command"].choices = [("", "none" if lines else "none is allowed"), *((each, each) for each in lines)]
+        self.fields["command"].choices = [
+            ("", "none" if lines else "none is allowed"),
+            *((each, each) for each in lines),
+        ]
 
     def clean_environment(self) -> dict[str, str]:
         pairs = [line.partition("=") for line in self.cleaned_data["environment"].splitlines() if line.strip()]

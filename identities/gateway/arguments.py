@@ -1,12 +1,12 @@
 """A call's arguments as conditions of grants can compare them. Pure.
 
 A path is compared as a server would understand its text: control characters gone, `.`, `..` and doubled slashes
-resolved, in addresses also what is written by its code. So `/srv/app/../../etc` does not lie under `/srv/app/`, whatever a
-pattern over the raw text would say. What is forwarded is what the agent sent. Links inside a file system are not seen
-here; a server's own root is for that.
+resolved, in addresses also what is written by its code. So `/srv/app/../../etc` does not lie under `/srv/app/`,
+whatever a pattern over the raw text would say. What is forwarded is what the agent sent. Links inside a file system are
+not seen here; a server's own root is for that.
 
-Conditions ask whether *one* of several values fits, and know no case in names. So a list is taken apart into one reading
-per value, all of which must be allowed, and a name that could be taken for another one is refused.
+Conditions compare one value at a time, and know no case in names. So a list is taken apart into one reading per value,
+all of which must be allowed, and a name that could be taken for another one is refused.
 """
 
 import posixpath

@@ -198,7 +198,7 @@ def _request(
 
 
 def _is_callable(decision: Decision) -> bool:
-    """Whether there may be arguments with which the call is allowed: then the tool is listed, and asked about per call."""
+    """Whether there may be arguments with which the call is allowed: then the tool is listed, and judged per call."""
     if decision.reason != Reason.MISSING_INPUT:
         return decision.permit
     missing = decision.not_assessed

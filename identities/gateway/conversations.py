@@ -1,7 +1,7 @@
 """One conversation with a real MCP server, over a process's pipes or over HTTP, within limits.
 
-Plain JSON-RPC, as the `mcp` connector speaks it, but asynchronous: many calls of one agent are under way at once. A server
-that asks something back (sampling, elicitation, roots) is told that there is no such method here.
+Plain JSON-RPC, as the `mcp` connector speaks it, but asynchronous: many calls of one agent are under way at once. A
+server that asks something back (sampling, elicitation, roots) is told that there is no such method here.
 """
 
 import asyncio
@@ -106,6 +106,7 @@ class Conversation(ABC):
     @abstractmethod
     async def _connect(self) -> None: ...
 
+    @abstractmethod
     def _agreed(self, version: str) -> None:
         """The version of the protocol that the server chose."""
 
@@ -159,6 +160,9 @@ class Process(Conversation):
         except (OSError, ValueError) as error:
             raise Unreachable(f"{self.who} could not be started ({type(error).__name__}).") from error
         self._reader = asyncio.create_task(self._read())
+
+    def _agreed(self, version: str) -> None:
+        """Over pipes nothing names it again."""
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Any:
         number = next(self._numbers)

@@ -37,6 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 METADATA = "/.well-known/oauth-protected-resource"
 BODY_SECONDS = 15.0
+MOST_FORGOTTEN = 16 * MOST_BYTES
 KEEP_ALIVE_SECONDS = 15.0
 QUEUE = 100
 _SERVER = re.compile(r"/mcp/([a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?)")
@@ -144,7 +145,7 @@ class Application:
         raise Answer(200, said, {"Mcp-Session-Id": session.id})
 
     def _check_version(self, call: Call, found: list[Message] | Message) -> None:
-        """Newer revisions have no sessions: say what is spoken here, so that a client that can begins with initialize."""
+        """Newer revisions have no sessions: say what is spoken here, so that who can begins with initialize."""
         version = call.headers.get("mcp-protocol-version", SPOKEN[0])
         id = found.id if isinstance(found, Message) else None
         if isinstance(found, Message) and found.method == "server/discover":
@@ -180,7 +181,9 @@ class Application:
                 if waiting.done() and message is None:
                     break
                 waiting.cancel()
-                text = b": still here\n\n" if message is None else b"event: message\ndata: " + written(message) + b"\n\n"
+                text = (
+                    b": still here\n\n" if message is None else b"event: message\ndata: " + written(message) + b"\n\n"
+                )
                 await call.send({"type": "http.response.body", "body": text, "more_body": True})
         finally:
             gone.cancel()
@@ -243,19 +246,25 @@ def _accepts(call: Call, what: str) -> bool:
 
 
 async def _body(call: Call) -> bytes:
-    """The whole body, within its limits of size and time."""
-    body = b""
+    """The whole body, within its limits of size and time.
+
+    What is too large is read on for a while and forgotten: whoever still sends when the connection closes hears nothing.
+    """
+    body, total = b"", 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while True:
                 event = await call.receive()
                 if event["type"] != "http.request":
                     raise Answer(400)
-                body += event.get("body", b"")
-                if len(body) > MOST_BYTES:
+                part = event.get("body", b"")
+                total += len(part)
+                body = body + part if total <= MOST_BYTES else b""
+                if event.get("more_body") and total <= MOST_FORGOTTEN:
+                    continue
+                if total > MOST_BYTES:
                     raise Answer(413, error(None, INVALID_REQUEST, f"A message has at most {MOST_BYTES // 1024} kB."))
-                if not event.get("more_body"):
-                    return body
+                return body
     except TimeoutError:
         raise Answer(408) from None
 

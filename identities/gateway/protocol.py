@@ -1,7 +1,7 @@
 """The methods of MCP as an agent finds them at the gateway: tools are listed as far as they are granted, and called.
 
-Every call is decided on right before it is passed on. Resources, prompts and everything else of a server stay behind the
-gateway: nothing that is not a tool can be granted, so it is refused.
+Every call is decided on right before it is passed on. Resources, prompts and everything else of a server stay behind
+the gateway: nothing that is not a tool can be granted, so it is refused.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from identities.gateway.messages import (
     INVALID_REQUEST,
     NO_SUCH_METHOD,
     UNREACHABLE,
+    Id,
     Message,
     Refused,
     answer,
@@ -76,28 +77,33 @@ class Gateway:
             return None
         if not message.method:
             return None  # an answer, and nothing was asked
-        if message.id in session.running:
-            return error(message.id, INVALID_REQUEST, "A request with this id is under way.")
-        if len(session.running) >= MOST_RUNNING:
-            return error(message.id, UNREACHABLE, f"At most {MOST_RUNNING} calls are made at once.")
-        task = asyncio.ensure_future(self._result(session, admission, message))
-        session.running[message.id] = task
         try:
-            return answer(message.id, await task)
-        except Refused as refusal:
-            return error(message.id, refusal.code, refusal.sentence, refusal.data)
-        except ServerRefused as refusal:
-            return error(message.id, refusal.code, refusal.sentence)
+            return answer(message.id, await self._run(session, admission, message, message.id))
+        except ServerRefused as said:
+            return error(message.id, said.code, said.sentence)
+        except Refused as said:
+            refusal = said
         except Unavailable:
             refusal = unavailable()
-            return error(message.id, refusal.code, refusal.sentence, refusal.data)
+        return error(message.id, refusal.code, refusal.sentence, refusal.data)
+
+    async def _run(self, session: Session, admission: Admission, message: Message, id: Id) -> Any:
+        """The result of a request, which may be cancelled by its id while it is under way. Raises Refused."""
+        if id in session.running:
+            raise Refused(INVALID_REQUEST, "A request with this id is under way.")
+        if len(session.running) >= MOST_RUNNING:
+            raise Refused(UNREACHABLE, f"At most {MOST_RUNNING} calls are made at once.", reason="busy")
+        task = asyncio.ensure_future(self._result(session, admission, message))
+        session.running[id] = task
+        try:
+            return await task
         except asyncio.CancelledError:
             if not task.cancelled():
                 task.cancel()
                 raise  # the process ends, not the request
-            return error(message.id, CANCELLED, "The request was cancelled.")
+            raise Refused(CANCELLED, "The request was cancelled.") from None
         finally:
-            session.running.pop(message.id, None)
+            session.running.pop(id, None)
 
     async def tell_changes(self) -> None:
         """Tell agents that listen when what they may call is other than what they were told; stop what is cut off."""
@@ -142,7 +148,9 @@ class Gateway:
             case "initialize":
                 raise Refused(INVALID_REQUEST, "The session has begun already.")
             case method if method.startswith(NOT_PASSED_ON):
-                raise Refused(DENIED, f"Not allowed: the gateway passes on tools, not {method[:60]}.", reason="no_grant")
+                raise Refused(
+                    DENIED, f"Not allowed: the gateway passes on tools, not {method[:60]}.", reason="no_grant"
+                )
         raise Refused(NO_SUCH_METHOD, f"There is no method {message.method[:60]} here.")
 
     async def _list(self, session: Session, admission: Admission, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sessions of agents at the gateway: who opened them, what is under way, and the stream on which they are told of changes.
+"""Sessions of agents at the gateway: who opened them, what is under way, and where they are told of changes.
 
 A session belongs to the token and the server that it was opened with; its id alone opens nothing. Sessions live in this
 process: after a restart an agent is told 404 and begins anew, as the protocol wants it.

@@ -1,4 +1,4 @@
-"""The database from the gateway's event loop: a few threads, each call with a limit, so that silence is an answer too."""
+"""The database from the gateway's event loop: a few threads, each call with a limit, so that silence is an answer."""
 
 import asyncio
 from collections.abc import Callable

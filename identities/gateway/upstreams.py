@@ -13,13 +13,13 @@ from uuid import UUID
 
 import structlog
 
+from governance.kernel.errors import DomainError
 from identities.connectors.mcp.records import definition_hash
 from identities.gateway import asking
 from identities.gateway.asking import Agent, Upstream
 from identities.gateway.conversations import Address, Conversation, Process, ServerRefused, SessionLost, Unreachable
 from identities.gateway.messages import UNREACHABLE, Refused
 from identities.gateway.threads import ask
-from governance.kernel.errors import DomainError
 
 # How old a list of tools may be when a call is judged by it.
 LIST_SECONDS = 30.0
@@ -96,9 +96,7 @@ class Upstreams:
 
     async def close(self, *, agent_id: UUID | None = None, server_id: UUID | None = None) -> None:
         """End the conversations of an agent, of a server, or all."""
-        meant = [
-            key for key in self._lines if agent_id in (None, key[1]) and server_id in (None, key[0])
-        ]
+        meant = [key for key in self._lines if agent_id in (None, key[1]) and server_id in (None, key[0])]
         await asyncio.gather(*(self._close(key) for key in meant))
 
     async def close_idle(self) -> None:

@@ -16,6 +16,7 @@ from identities.models.grant import Grant, GrantVersion, KnownPermission, Revoca
 from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
 from identities.models.domain import DecisionDomain
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,

@@ -137,12 +137,8 @@ class CutOff(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=10, choices=CutKind.choices)
-    identity = models.ForeignKey(
-        Identity, null=True, blank=True, on_delete=models.RESTRICT, related_name="cut_offs"
-    )
-    server = models.ForeignKey(
-        GatewayServer, null=True, blank=True, on_delete=models.RESTRICT, related_name="cut_offs"
-    )
+    identity = models.ForeignKey(Identity, null=True, blank=True, on_delete=models.RESTRICT, related_name="cut_offs")
+    server = models.ForeignKey(GatewayServer, null=True, blank=True, on_delete=models.RESTRICT, related_name="cut_offs")
     tool = models.CharField(max_length=256, blank=True, default="")
     reason = models.TextField()
     cut_at = models.DateTimeField()

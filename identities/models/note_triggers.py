@@ -70,7 +70,7 @@ def note_trigger(table: str, columns: str = "", *, function: str = "identities_n
     """SQL of a trigger that notes every change of a table, or of these columns of it."""
     update = f"UPDATE OF {columns}" if columns else "UPDATE"
     return (
-        f"CREATE TRIGGER {table}_noted AFTER INSERT OR DELETE OR {update} ON {table}"
+        f"CREATE OR REPLACE TRIGGER {table}_noted AFTER INSERT OR DELETE OR {update} ON {table}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
     )
 

@@ -28,22 +28,20 @@ class Switches:
         self.pins = pins
 
     def __call__(self, principal: Principal, request: Request) -> Reason | None:
-        if principal.id in self.cuts.agents:
-            return Reason.KILLED
         server = server_of(request)
-        if server is None:
-            return None
-        if self.cuts.hits(principal.id, server, request.action):
+        if principal.id in self.cuts.agents or (server and self.cuts.hits(principal.id, server, request.action)):
             return Reason.KILLED
+        return self._definition(server, request) if server else None
+
+    def _definition(self, server: str, request: Request) -> Reason | None:
+        """Why the tool is not the one that was accepted; None where it is, or where nobody knows of it."""
         pin = self.pins.get((server, request.action))
+        shown = request.resource_properties.get(DEFINITION)
         if isinstance(pin, Reason):
             return pin
-        shown = request.resource_properties.get(DEFINITION)
-        if shown is None:
+        if shown is None or shown == pin:
             return None
-        if pin is None:
-            return Reason.TOOL_NOT_PINNED
-        return None if shown == pin else Reason.TOOL_DRIFTED
+        return Reason.TOOL_DRIFTED if pin else Reason.TOOL_NOT_PINNED
 
 
 def server_of(request: Request) -> str | None:

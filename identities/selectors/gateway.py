@@ -10,7 +10,16 @@ from django.db.models import F, Q, QuerySet
 
 from governance.kernel.actors import Actor
 from governance.kernel.errors import NotFound
-from identities.models import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool, Identity, IdentityKind
+from identities.models import (
+    AgentToken,
+    CutKind,
+    CutOff,
+    GatewayServer,
+    GatewaySession,
+    GatewayTool,
+    Identity,
+    IdentityKind,
+)
 from identities.selectors.inventory import sees_everything, visible_identities
 
 LIFE_KEY = "heartbeat.gateway"
@@ -34,9 +43,7 @@ class Cuts:
 
 def standing_cuts() -> Cuts:
     """Read anew on every call: a kill switch holds from the next one on. One query over the few that stand."""
-    rows = list(
-        CutOff.objects.filter(restored_at=None).values_list("kind", "identity_id", "server__name", "tool")
-    )
+    rows = list(CutOff.objects.filter(restored_at=None).values_list("kind", "identity_id", "server__name", "tool"))
     return Cuts(
         frozenset(identity for kind, identity, _, _ in rows if kind == CutKind.AGENT),
         frozenset(server for kind, _, server, _ in rows if kind == CutKind.SERVER),

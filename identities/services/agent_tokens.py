@@ -34,7 +34,8 @@ def link_agent_token(*, identity: Identity, token_id: UUID, actor: Actor, now: d
     """Let a token speak for this agent at the gateway, from now on and for good; ending the token ends it.
 
     The token has the scope `mcp:call` and no other: what an agent presents to the gateway must open nothing else, and
-    what opens something else must not open the gateway. Raises `NoAgentToken`, `LinkedAlready`, `NotFound`, `Forbidden`.
+    what opens something else must not open the gateway. Raises `NoAgentToken`, `LinkedAlready`, `NotFound`,
+    `Forbidden`.
     """
     require_role(actor, Role.ADMINISTRATOR)
     if identity.kind != IdentityKind.AI_AGENT or identity.retired_at is not None:
@@ -47,9 +48,7 @@ def link_agent_token(*, identity: Identity, token_id: UUID, actor: Actor, now: d
             raise NoAgentToken(f"The token must have the scope {SCOPE} and no other.", field="token")
         if AgentToken.objects.filter(pk=token.pk).exists():
             raise LinkedAlready("This token speaks for an agent already.", field="token")
-        link = AgentToken.objects.create(
-            token=token, identity=identity, linked_at=now, linked_by_id=actor.person_id
-        )
+        link = AgentToken.objects.create(token=token, identity=identity, linked_at=now, linked_by_id=actor.person_id)
         log.record(
             verb=Verb.AGENT_TOKEN_LINKED,
             actor=actor,

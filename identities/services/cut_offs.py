@@ -170,9 +170,9 @@ def subject_of(row: CutOff) -> log.Subject:
 
 def _require_may_cut(target: Target, actor: Actor) -> None:
     identity = target.identity
-    if identity is not None and actor.kind is ActorKind.PERSON and actor.auth_method != MAIL_LINK:
-        if _answers_for(identity.pk, actor.person_id):
-            return
+    is_signed_in = actor.kind is ActorKind.PERSON and actor.auth_method != MAIL_LINK
+    if identity is not None and is_signed_in and _answers_for(identity.pk, actor.person_id):
+        return
     require_role(actor, Role.ADMINISTRATOR, scope="clients:narrow")
 
 

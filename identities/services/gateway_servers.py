@@ -1,4 +1,4 @@
-"""The servers behind the gateway: put one there, change how it is reached, and accept what its tools say of themselves."""
+"""The servers behind the gateway: put one there, change how it is reached, accept what its tools say of themselves."""
 
 import json
 import re
@@ -90,7 +90,11 @@ def register_server(
         except IntegrityError as error:
             raise ServerNameTaken(f"There is already a server called {name}.", field="name") from error
         log.record(
-            verb=Verb.GATEWAY_SERVER_REGISTERED, actor=actor, subject=server_subject(server), now=now, new=_facts(server)
+            verb=Verb.GATEWAY_SERVER_REGISTERED,
+            actor=actor,
+            subject=server_subject(server),
+            now=now,
+            new=_facts(server),
         )
     return server
 
@@ -162,9 +166,7 @@ def note_tools(*, server: GatewayServer, told: Sequence[Told], actor: Actor, now
         )
 
 
-def accept_tools(
-    *, server: GatewayServer, hashes: Mapping[str, str], actor: Actor, now: datetime
-) -> list[GatewayTool]:
+def accept_tools(*, server: GatewayServer, hashes: Mapping[str, str], actor: Actor, now: datetime) -> list[GatewayTool]:
     """Let tools be called as they are defined now. hashes: by tool, the definition that the person looked at.
 
     Only people may. Raises `ServerChanged` where a tool says something else by now, `NotFound`, `Forbidden`.

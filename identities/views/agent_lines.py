@@ -44,7 +44,10 @@ def agent_context(identity: Identity, versions: Iterable[GrantVersion], actor: A
         "agent_tools_more": max(0, len(tools) - MOST_TOOLS),
         "agent_cut": cut_row(standing, actor) if standing else None,
         "agent_tokens": [
-            (link.token, "revoked" if link.token.revoked_at else "expired" if link.token.expires_at <= now else "active")
+            (
+                link.token,
+                "revoked" if link.token.revoked_at else "expired" if link.token.expires_at <= now else "active",
+            )
             for link in links
         ],
         "agent_free_tokens": list(free.order_by("-created_at", "pk")[:50]) if may_link else [],
@@ -82,5 +85,3 @@ def _included(patterns: Any) -> list[str]:
     if isinstance(patterns, dict):
         patterns = patterns.get("include", [])
     return [str(each) for each in patterns or ()]
-
-

@@ -47,9 +47,7 @@ def cut_off_restore(request: PageRequest, cut_off_id: UUID) -> HttpResponse:
     row = list_cut_offs(actor=request.actor).filter(pk=cut_off_id).first()
     if row is None:
         raise NotFound("There is no such kill switch.")
-    restore_access(
-        cut_off_id=cut_off_id, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now()
-    )
+    restore_access(cut_off_id=cut_off_id, reason=form.cleaned_data["reason"], actor=request.actor, now=timezone.now())
     messages.success(request, "It can be used again, as far as its grants allow.")
     return _back(Target(identity=row.identity, server=row.server, tool=row.tool))
 

@@ -1,7 +1,7 @@
-"""After a kill switch: the access that stood behind it is looked at by people, before and whether or not it is given back.
+"""After a kill switch people look at the access that stood behind it, whether or not it is given back.
 
-The switch itself works at once (`identities.services.cut_offs`). What follows is found in the rows, so that a lost message
-or a dead worker costs time and no question.
+The switch itself works at once (`identities.services.cut_offs`). What follows is found in the rows, so that a lost
+message or a dead worker costs time and no question.
 """
 
 from collections.abc import Iterator, Sequence

@@ -78,7 +78,11 @@ def give_token(identity: Identity, admin: Actor, scopes: tuple[str, ...] = (SCOP
 @pytest.fixture
 def agents(db: None) -> dict[str, Identity]:
     """`coder` may look into git, `clock` may tell the time, `idle` may nothing."""
-    grants = {"coder": [tools("git_log", "git_status")], "clock": [tools("get_current_time", server="time")], "idle": []}
+    grants = {
+        "coder": [tools("git_log", "git_status")],
+        "clock": [tools("get_current_time", server="time")],
+        "idle": [],
+    }
     return push_agents(make_source(), grants)
 
 
@@ -90,7 +94,9 @@ class Talk:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
         self.http = httpx.Client(headers=headers, timeout=30)
         self._number = 0
-        response = self.post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO | {"protocolVersion": protocol}})
+        response = self.post(
+            {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO | {"protocolVersion": protocol}}
+        )
         self.hello = response.json()
         self.http.headers["Mcp-Session-Id"] = response.headers["mcp-session-id"]
         self.http.headers["MCP-Protocol-Version"] = protocol
@@ -181,7 +187,7 @@ def _start(port: int, url: str, commands: Path, folder: Path) -> subprocess.Pope
         "MCP_GATEWAY_PORT": str(port),
         "MCP_GATEWAY_COMMANDS_FILE": str(commands),
         "MCP_GATEWAY_WATCH_SECONDS": "0.2",
-        "DECISION_LOG_SECONDS": "0.2",
+        "DECISION_LOG_SECONDS": "1",
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

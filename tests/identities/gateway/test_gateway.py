@@ -161,7 +161,9 @@ def test_without_its_database_the_gateway_lets_nothing_through_and_recovers_by_i
 
     _allow_connections(gateway.database, "false")
     try:
-        response = talk.post({"jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": {"name": "get_current_time"}})
+        response = talk.post(
+            {"jsonrpc": "2.0", "id": 99, "method": "tools/call", "params": {"name": "get_current_time"}}
+        )
     finally:
         _allow_connections(gateway.database, "true")
 
@@ -199,12 +201,19 @@ def test_a_call_is_cancelled_and_the_server_serves_on(gateway: Any) -> None:
     assert talk.tools() == {"get_current_time"}
     stopped = _kill_servers(gateway.process.pid, "mcp-server-time", hold=True)
     answers: list[Any] = []
-    message = {"jsonrpc": "2.0", "id": "slow", "method": "tools/call", "params": {"name": "get_current_time", "arguments": {"timezone": "UTC"}}}
+    message = {
+        "jsonrpc": "2.0",
+        "id": "slow",
+        "method": "tools/call",
+        "params": {"name": "get_current_time", "arguments": {"timezone": "UTC"}},
+    }
     caller = threading.Thread(target=lambda: answers.append(talk.post(message).json()))
     caller.start()
     time.sleep(0.3)
     other = httpx.Client(headers=dict(talk.http.headers))
-    other.post(talk.address, json={"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "slow"}})
+    other.post(
+        talk.address, json={"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "slow"}}
+    )
     caller.join(10)
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
@@ -279,13 +288,26 @@ def test_hostile_messages_are_refused_quickly_and_the_gateway_serves_on(gateway:
         return talk.http.post(talk.address, content=body, headers={"Content-Type": "application/json"} | headers)
 
     began = time.monotonic()
-    bodies = (b"", b"{", b"[" * 500_000, b"\xff", b"[]", b'{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}')
+    bodies = (
+        b"",
+        b"{",
+        b"[" * 500_000,
+        b"\xff",
+        b"[]",
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}',
+    )
     assert [send(body).status_code for body in bodies] == [400] * len(bodies)
     assert send(b'{"a":"' + b"x" * (2 * 1024 * 1024) + b'"}').status_code == 413
     assert send(b"{}", **{"Content-Type": "text/plain"}).status_code == 415
     assert send(b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]').status_code == 400
-    assert send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}', **{"MCP-Protocol-Version": "1999-01-01"}).status_code == 400
-    headers = [("Authorization", talk.http.headers["authorization"]), ("Authorization", "Bearer x"), ("Content-Type", "application/json")]
+    assert (
+        send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}', **{"MCP-Protocol-Version": "1999-01-01"}).status_code == 400
+    )
+    headers = [
+        ("Authorization", talk.http.headers["authorization"]),
+        ("Authorization", "Bearer x"),
+        ("Content-Type", "application/json"),
+    ]
     assert httpx.post(talk.address, content=b"{}", headers=headers).status_code == 400
     discover = send(b'{"jsonrpc":"2.0","id":1,"method":"server/discover"}', **{"MCP-Protocol-Version": "2026-07-28"})
     assert (discover.status_code, discover.json()["error"]["data"]["supported"]) == (400, ["2025-03-26", "2025-06-18"])
@@ -307,7 +329,9 @@ def _allow_connections(name: str, value: str) -> None:
     connections.close_all()
     database._execute(f"ALTER DATABASE {{name}} ALLOW_CONNECTIONS {value}", name=sql.Identifier(name))
     if value == "false":
-        database._execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name}", name=sql.Literal(name))
+        database._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name}", name=sql.Literal(name)
+        )
 
 
 def _kill_servers(gateway_pid: int, name: str, *, hold: bool = False) -> list[int]:

@@ -36,12 +36,8 @@ def cases(agents: dict[str, Identity], admin_actor: Actor, make_token: Any) -> d
         "gateway_tools.seen": lambda: gateway_servers.note_tools(
             server=unseen, told=TOLD, actor=system_actor("gateway"), now=NOW
         ),
-        "gateway_tools.accepted": lambda: gateway_servers.accept_tools(
-            server=seen, hashes={"git_log": "a" * 64}, **at
-        ),
-        "agent.token_linked": lambda: agent_tokens.link_agent_token(
-            identity=agents["coder"], token_id=token.pk, **at
-        ),
+        "gateway_tools.accepted": lambda: gateway_servers.accept_tools(server=seen, hashes={"git_log": "a" * 64}, **at),
+        "agent.token_linked": lambda: agent_tokens.link_agent_token(identity=agents["coder"], token_id=token.pk, **at),
         "access.cut_off": lambda: cut_offs.cut_off(target=coder, reason="Ada said so.", **at),
         "access.given_back": lambda: cut_offs.restore_access(
             cut_off_id=other.pk, reason="Ada said so.", actor=second, now=NOW

@@ -20,7 +20,10 @@ GATEWAY_QUERIES = 10
 
 def tell(server: GatewayServer, **hashes: str) -> None:
     server.refresh_from_db()
-    told = [Told(name, hash * 64, {"description": f"It says {hash}.", "input_schema": "{}"}) for name, hash in hashes.items()]
+    told = [
+        Told(name, hash * 64, {"description": f"It says {hash}.", "input_schema": "{}"})
+        for name, hash in hashes.items()
+    ]
     note_tools(server=server, told=told, actor=system_actor("gateway"), now=NOW)
 
 
@@ -52,7 +55,13 @@ def test_the_page_shows_servers_what_waits_who_is_connected_and_what_is_cut_off(
 
     shown = text(admin, "/gateway/")
 
-    for words in ("https://git.example.org/mcp", "Some Client 3", "Tools that wait", "It went wild.", "The gateway is silent"):
+    for words in (
+        "https://git.example.org/mcp",
+        "Some Client 3",
+        "Tools that wait",
+        "It went wild.",
+        "The gateway is silent",
+    ):
         assert words in shown, words
 
 
@@ -100,7 +109,9 @@ def test_a_changed_definition_is_read_and_accepted_on_the_servers_page(git: Gate
 
 def test_a_server_is_added_by_form_and_a_refusal_keeps_what_was_typed(admin: Client) -> None:
     wrong = admin.post("/gateway/servers/new/", {"name": "api", "url": "ftp://x", "token": "env:API_TOKEN"})
-    right = admin.post("/gateway/servers/new/", {"name": "api", "url": "https://x.example.org", "token": "env:API_TOKEN"})
+    right = admin.post(
+        "/gateway/servers/new/", {"name": "api", "url": "https://x.example.org", "token": "env:API_TOKEN"}
+    )
 
     assert (wrong.status_code, right.status_code) == (422, 302)
     assert "ftp://x" in wrong.content.decode()
@@ -120,7 +131,14 @@ def test_an_agents_page_shows_its_tools_with_what_they_do_its_token_and_its_swit
     shown = text(admin, f"/identities/{agent.pk}/")
 
     assert linked.status_code == 302
-    for words in ("git_log", "under conditions", "Any tool, also later ones", "sends outside", token.prefix, "Cut this agent off"):
+    for words in (
+        "git_log",
+        "under conditions",
+        "Any tool, also later ones",
+        "sends outside",
+        token.prefix,
+        "Cut this agent off",
+    ):
         assert words in shown, words
 
 
@@ -129,14 +147,22 @@ def test_programs_add_servers_and_throw_switches_by_scope(
 ) -> None:
     def post(path: str, body: dict[str, Any], *scopes: str) -> Any:
         _, plain = make_token(scopes)
-        return client.post(f"/api/v1/gateway/{path}/", body, content_type="application/json", headers={"Authorization": f"Bearer {plain}"})
+        return client.post(
+            f"/api/v1/gateway/{path}/",
+            body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {plain}"},
+        )
 
     server = {"name": "git", "url": "https://git.example.org/mcp"}
     cut = {"identity": str(agents["coder"].pk), "reason": "An alarm rang."}
 
     assert post("servers", server, "inventory:read").status_code == 403
     assert post("servers", server, "inventory:write").status_code == 201
-    assert post("servers", {"name": "x", "command": ["/bin/sh"]}, "inventory:write").json()["code"] == "invalid-gateway-server"
+    assert (
+        post("servers", {"name": "x", "command": ["/bin/sh"]}, "inventory:write").json()["code"]
+        == "invalid-gateway-server"
+    )
     assert post("cut-offs", cut, "inventory:write").status_code == 403
     assert post("cut-offs", cut, "clients:narrow").status_code == 201
     assert post("cut-offs", cut, "clients:narrow").json()["code"] == "cut-off-already"

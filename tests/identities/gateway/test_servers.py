@@ -133,9 +133,7 @@ def test_a_tool_that_goes_back_to_its_accepted_definition_is_accepted(git: Gatew
 
 def test_a_drifted_and_a_new_tool_are_denied_for_whoever_asks(agents: dict[str, Identity], git: GatewayServer) -> None:
     def reason(tool: str, **properties: str) -> str:
-        request = Request(
-            "identity", str(agents["coder"].pk), tool, "server", "git", resource_properties=properties
-        )
+        request = Request("identity", str(agents["coder"].pk), tool, "server", "git", resource_properties=properties)
         return str(decide(request, now=timezone.now()).reason)
 
     tell(git, git_log="a")
