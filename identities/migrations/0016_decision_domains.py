@@ -29,7 +29,7 @@ DROP FUNCTION IF EXISTS identities_note_domains();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("identities", "0011_posture"),
+        ("identities", "0015_trust_boundaries"),
     ]
 
     operations = [
