@@ -30,6 +30,7 @@ from identities.models import (
     SyncRun,
     SyncState,
 )
+from identities.services.decision_notes import note_identities, own_notes
 from identities.sync.feed import take_feed_number
 from identities.sync.known import find_unknown, known_row, write_known_permissions
 
@@ -52,6 +53,27 @@ def issue_grant(
     source = _own_source(now)
     content = _content(identity, permission, label, until, now)
     run = _begin_run(source, actor, now, added=1)
+    with own_notes():
+        grant = _write(source, identity, permission, until, label, reference, issued_by, content, now)
+        note_identities([identity.pk])
+    _remember(permission)
+    _note(run, grant, ChangeAction.ADDED, now, new=content)
+    _count(identity, 1, grant.is_privileged)
+    take_feed_number(run)
+    return grant
+
+
+def _write(
+    source: Source,
+    identity: Identity,
+    permission: Permission,
+    until: datetime,
+    label: str,
+    reference: UUID,
+    issued_by: UUID | None,
+    content: Mapping[str, Any],
+    now: datetime,
+) -> Grant:
     facts: dict[str, Any] = {"segment": segment_of(permission), "is_privileged": is_privileged(permission)}
     grant = Grant.objects.create(
         source=source,
@@ -79,10 +101,6 @@ def issue_grant(
         seen_from=now,
         **facts,
     )
-    _remember(permission)
-    _note(run, grant, ChangeAction.ADDED, now, new=content)
-    _count(identity, 1, facts["is_privileged"])
-    take_feed_number(run)
     return grant
 
 
@@ -92,9 +110,11 @@ def end_grant(*, grant: Grant, actor: Actor, now: datetime) -> bool:
         return False
     version = grant.versions.get(seen_until=None)
     run = _begin_run(grant.source, actor, now, retired=1)
-    GrantVersion.objects.filter(pk=version.pk).update(seen_until=Greatest(F("seen_from"), now))
-    grant.retired_at = grant.last_changed_at = now
-    grant.save(update_fields=["retired_at", "last_changed_at"])
+    with own_notes():
+        GrantVersion.objects.filter(pk=version.pk).update(seen_until=Greatest(F("seen_from"), now))
+        grant.retired_at = grant.last_changed_at = now
+        grant.save(update_fields=["retired_at", "last_changed_at"])
+        note_identities([grant.identity_id])
     old = _content(grant.identity, Permission.from_json(version.permission), grant.label, version.valid_until, now)
     _note(run, grant, ChangeAction.RETIRED, now, old=old)
     _count(grant.identity, -1, grant.is_privileged)
