@@ -6,10 +6,11 @@ its audit record.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Max
 from django.db.models.functions import Greatest
 
@@ -36,6 +37,7 @@ from identities.sync.known import find_unknown, known_row, write_known_permissio
 
 SLUG = "granted-on-request"
 NAME = "Granted on request"
+LOOKED_AT_EVERY = timedelta(minutes=1)
 
 
 def issue_grant(
@@ -123,8 +125,13 @@ def end_grant(*, grant: Grant, actor: Actor, now: datetime) -> bool:
 
 
 def look_at_own_source(*, now: datetime) -> None:
-    """What stands there is what Remit decides by, so looking is reading: the source is as fresh as the last look."""
-    Source.objects.filter(slug=SLUG).update(last_success_at=now, last_complete_at=now)
+    """What stands there is what Remit decides by, so looking is reading: the source is as fresh as the last look.
+
+    No identity belongs to it, so no decision asks how fresh it is, and nothing has to be noted.
+    """
+    with transaction.atomic(), own_notes():
+        due = Source.objects.filter(slug=SLUG, last_success_at__lte=now - LOOKED_AT_EVERY)
+        due.update(last_success_at=now, last_complete_at=now)
 
 
 def _own_source(now: datetime) -> Source:
