@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db
 def source() -> Source:
     """A source that was read twice, whole, with three identities."""
     (one, *_) = fill(3)
-    Source.objects.filter(pk=one.source_id).update(last_success_at=NOW, last_complete_at=NOW)
+    told = {"last_success_at": NOW, "last_complete_at": NOW, "totals": {"identities": 3}}
+    Source.objects.filter(pk=one.source_id).update(**told)
     for hours in (2, 1):
         read(one.source, hours=hours)
     return one.source
@@ -32,6 +33,7 @@ def source() -> Source:
 def read(source: Source, *, hours: float, **fields: Any) -> SyncRun:
     at = NOW - timedelta(hours=hours)
     values = {"mode": SyncMode.SNAPSHOT, "origin": SyncOrigin.FILE, "state": SyncState.APPLIED, "is_complete": True}
+    values["counts"] = {"identity": {"added": 0, "changed": 0, "retired": 0, "unchanged": 3}}
     return SyncRun.objects.create(source=source, actor_id="test", started_at=at, observed_at=at, **(values | fields))
 
 
