@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error, connection
-from django.http import Http404, HttpResponse, UnreadablePostError
+from django.http import Http404, UnreadablePostError
 from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -49,8 +49,8 @@ class DecisionView(APIView):
     """What the endpoints share: strict bodies, errors as JSON strings, the caller's request id."""
 
     required_scope = "pdp:decide"
-    authentication_classes = (DecisionTokenAuthentication,)
-    schema = shapes.DecisionSchema()
+    authentication_classes: Any = (DecisionTokenAuthentication,)
+    schema: Any = shapes.DecisionSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -73,7 +73,7 @@ class DecisionView(APIView):
         """There is one form of answer, whatever is accepted."""
         return JSONRenderer(), MEDIA_TYPE
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:
+    def handle_exception(self, exc: Exception) -> Response:
         """Whatever went wrong, as the standard wants it said; the unexpected is logged and says nothing."""
         if isinstance(exc, Error):
             logger.warning("decision.database_away", error=str(exc).partition("\n")[0])
