@@ -63,8 +63,6 @@ WATCHED = (
 SHARED = (
     ("identities_source", "slug, is_enabled, freshness_limit_seconds, last_success_at"),
     ("identities_decisionpolicy", "number, document"),
-    ("identities_decisiondomain", ""),
-    ("identities_decisiondomain_sources", ""),
 )
 
 

@@ -42,9 +42,7 @@ class Resource(models.Model):
         indexes = [
             # A search goes through the resources of one type in this order.
             models.Index(
-                fields=["resource_type", "external_id"],
-                name="identities_resource_by_type",
-                condition=Q(retired_at=None),
+                fields=["resource_type", "id"], name="identities_resource_by_type", condition=Q(retired_at=None)
             ),
         ]
 

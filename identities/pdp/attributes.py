@@ -47,9 +47,7 @@ def _added(part: str, offered: Mapping[str, Any], stored: Mapping[str, Any], dom
     """Stored members, and those of the request that are accepted and not stored in whatever case."""
     said = {name.lower() for name, value in stored.items() if value is not None} | {"type", "id"}
     accepted = {
-        name: value
-        for name, value in offered.items()
-        if name.lower() not in said and domain.accepts(f"{part}.{name}")
+        name: value for name, value in offered.items() if name.lower() not in said and domain.accepts(f"{part}.{name}")
     }
     return {**_without(stored, {"type", "id"}), **accepted}
 

@@ -87,7 +87,9 @@ class Judge:
         if domain.registered_types and domain.is_registered_type(request.resource_type):
             if not self.gathered.is_registered(request):
                 return Verdict(Reason.UNKNOWN_RESOURCE, principal)
-        refusal = self._refuse_subject(principal, request) or refuse_proof(principal, request, self.policy, self.seconds)
+        refusal = self._refuse_subject(principal, request) or refuse_proof(
+            principal, request, self.policy, self.seconds
+        )
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
@@ -185,9 +187,7 @@ class Judge:
                 return Reason.LOW_ASSURANCE
         return Reason.GRANTED
 
-    def applies(
-        self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings
-    ) -> bool | None:
+    def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
         """Whether a rule that contains both names applies; None where that hangs on what is not known."""
         if rule.is_plain:
             return True

@@ -134,9 +134,7 @@ def hold(identities: int) -> dict[str, Any]:
         cursor.execute("UPDATE identities_source SET last_success_at = now() + interval '1 hour' WHERE slug = 'estate'")
         cursor.execute("SELECT id FROM identities_source WHERE slug = 'estate'")
         source = cursor.fetchone()[0]
-        cursor.execute(
-            "CREATE TEMPORARY TABLE holding (number int, place int, digest bytea, permission jsonb)"
-        )
+        cursor.execute("CREATE TEMPORARY TABLE holding (number int, place int, digest bytea, permission jsonb)")
         known: dict[Rule, tuple[bytes, str]] = {}
         with cursor.copy("COPY holding (number, place, digest, permission) FROM STDIN") as copy:
             for number in range(identities):
@@ -222,7 +220,11 @@ def ask(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any
             said = [peer.decide(batch) for batch in prepared[:50]]
             if peer.name == "cedarpy":
                 said = [peer.decide(batch) for batch in prepared]
-                flat = [(a, b) for mine, theirs in zip(answers, said, strict=True) for a, b in zip(mine, theirs, strict=True)]
+                flat = [
+                    (a, b)
+                    for mine, theirs in zip(answers, said, strict=True)
+                    for a, b in zip(mine, theirs, strict=True)
+                ]
                 compared, agreement = len(flat), 100.0 * sum(a == b for a, b in flat) / len(flat)
             elif said != answers[:50]:
                 raise RuntimeError(f"{peer.name} answers otherwise")
@@ -251,4 +253,3 @@ def ask(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any
         "remembered": len(MEMORY),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-

@@ -33,9 +33,7 @@ class Rule:
         """As a permission of Remit."""
         statement: dict[str, Any] = {"actions": list(self.actions), "resources": [self.resource]}
         if self.environment:
-            statement["conditions"] = [
-                {"operator": "StringEquals", "key": "context.env", "values": [self.environment]}
-            ]
+            statement["conditions"] = [{"operator": "StringEquals", "key": "context.env", "values": [self.environment]}]
         if self.is_deny:
             statement["effect"] = "deny"
         return {"dialect": "authzen", "statements": [statement]}

@@ -33,4 +33,6 @@ class Command(BaseCommand):
         except DomainError as error:
             raise CommandError(f"{error.title}: {error.message}") from error
         since = source.enforced_since
-        self.stdout.write(f"{source.name}: " + (f"enforced since {since:%Y-%m-%d %H:%M} UTC" if since else "not enforced"))
+        self.stdout.write(
+            f"{source.name}: " + (f"enforced since {since:%Y-%m-%d %H:%M} UTC" if since else "not enforced")
+        )

@@ -274,7 +274,9 @@ def test_a_request_cannot_say_what_is_governed(name: str, world: World, ask: Any
 def test_a_kill_switch_cuts_what_is_granted(held: Any, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask().permit
     monkeypatch.setattr(
-        guards, "LOADERS", (lambda: lambda principal, request: Reason.KILLED if request.action == "read_file" else None,)
+        guards,
+        "LOADERS",
+        (lambda: lambda principal, request: Reason.KILLED if request.action == "read_file" else None,),
     )
     assert ask().reason == "killed"
 
@@ -339,7 +341,9 @@ def test_one_grant_that_stands_is_enough_beside_others_that_do_not(world: World,
 
 def test_what_a_narrowing_left_is_still_permitted(world: World, ask: Any) -> None:
     agent = world.identity("agent")
-    world.grant(agent, permission("read_file", "write_file"), withheld_why="withheld", narrowed_to=permission("read_file"))
+    world.grant(
+        agent, permission("read_file", "write_file"), withheld_why="withheld", narrowed_to=permission("read_file")
+    )
     assert ask().permit
     assert ask(action="write_file").reason == "narrowed"
 

@@ -140,7 +140,9 @@ def test_a_search_leaves_no_trace(busy: World) -> None:
     assert lines() == []
 
 
-def test_a_decision_inside_a_transaction_that_has_written_is_written_with_it(world: World, ask: Callable[..., Any]) -> None:
+def test_a_decision_inside_a_transaction_that_has_written_is_written_with_it(
+    world: World, ask: Callable[..., Any]
+) -> None:
     world.grant(world.identity("agent"))
     answer = ask()
     with connection.cursor() as cursor:

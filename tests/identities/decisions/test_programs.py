@@ -74,7 +74,7 @@ def fast(permission: Permission, action: str, resource: str, context: PartlyKnow
     for rule in program.rules:
         if action in rule.actions and resource in rule.resources:
             found: bool | None = rule.is_certain(program.dialect, action, resource, context)
-            tests = [found, rule.until is None or NOW < rule.until, *(t.holds(context, context) for t in rule.tests)]
+            tests = [found, rule.until is None or rule.until > NOW, *(t.holds(context, context) for t in rule.tests)]
             said[rule.is_deny].append(False if False in tests else None if None in tests else True)
 
     def some(answers: list[bool | None]) -> bool | None:

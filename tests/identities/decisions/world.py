@@ -33,7 +33,11 @@ class World:
         return Identity.objects.create(external_id=name, content_hash=b"", **(facts | more))
 
     def grant(
-        self, identity: Identity, held: dict[str, Any] = READ_FILES, *, version: dict[str, Any] | None = None,
+        self,
+        identity: Identity,
+        held: dict[str, Any] = READ_FILES,
+        *,
+        version: dict[str, Any] | None = None,
         **more: Any,
     ) -> Grant:
         digest = Permission.from_json(held).digest()
