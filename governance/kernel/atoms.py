@@ -85,7 +85,7 @@ def implies(first: Condition, second: Condition) -> bool:
 
 
 def _at_least(second: bool | None, first: bool | None) -> bool:
-    """Whether the second answer is no weaker. What is left open counts as no where it allows and as yes where it denies."""
+    """Whether the second answer is no weaker. What is left open is no where something is allowed, yes where denied."""
     return first is False or second is True or (first is None and second is None)
 
 

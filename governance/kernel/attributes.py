@@ -1,7 +1,7 @@
 """Attributes of a request at the decision point: who asks, what for, on what, in which circumstances.
 
-A condition names one as `subject.department`, `resource.status`, `action.soft` or `context.ip`, and a value names one as
-`${subject.email}`, which compares two attributes with each other. Such conditions are strict, because a decision hangs
+A condition names one as `subject.department`, `resource.status`, `action.soft` or `context.ip`. A value that names one
+(`${subject.email}`) compares two attributes with each other. Such conditions are strict, because a decision hangs
 on them at once and nobody looks at it first: what is absent fulfils no condition of an allowing statement and every one
 of a denying statement, whatever the operator (`IfExists` and `Null` excepted, which speak of absence themselves). A
 plain operator on several values, a value that cannot be read as what it is compared with, and a variable that is not

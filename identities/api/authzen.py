@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error, connection
-from django.http import Http404, HttpResponse, UnreadablePostError
+from django.http import Http404, UnreadablePostError
 from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -22,8 +22,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.kernel.errors import DomainError, NotFound
-from governance.people.models import ApiToken
-from governance.web.authentication import SCHEME, ApiClient, ApiTokenAuthentication
+from governance.web.authentication import SCHEME, ApiTokenAuthentication
 from identities.api import authzen_schema as shapes
 from identities.pdp.authzen import evaluation, search
 from identities.pdp.authzen.metadata import metadata
@@ -40,19 +39,18 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 class DecisionTokenAuthentication(ApiTokenAuthentication):
     """A bearer token, or the bare token as the whole header: some enforcement points can only send a fixed value."""
 
-    def authenticate(self, request: Request) -> tuple[ApiClient, ApiToken] | None:
+    def credentials(self, request: Request) -> str | None:
         header = request.headers.get("Authorization", "").strip()
-        if header and " " not in header:
-            request._request.META["HTTP_AUTHORIZATION"] = f"{SCHEME} {header}"
-        return super().authenticate(request)
+        is_bare = header and " " not in header and header.lower() != SCHEME.lower()
+        return header if is_bare else super().credentials(request)
 
 
 class DecisionView(APIView):
     """What the endpoints share: strict bodies, errors as JSON strings, the caller's request id."""
 
     required_scope = "pdp:decide"
-    authentication_classes = (DecisionTokenAuthentication,)
-    schema = shapes.DecisionSchema()
+    authentication_classes: Any = (DecisionTokenAuthentication,)
+    schema: Any = shapes.DecisionSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -75,11 +73,12 @@ class DecisionView(APIView):
         """There is one form of answer, whatever is accepted."""
         return JSONRenderer(), MEDIA_TYPE
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:
+    def handle_exception(self, exc: Exception) -> Response:
         """Whatever went wrong, as the standard wants it said; the unexpected is logged and says nothing."""
         if isinstance(exc, Error):
             logger.warning("decision.database_away", error=str(exc).partition("\n")[0])
-            connection.close_if_unusable_or_obsolete()
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
             exc = evaluation.Unavailable("The inventory can't be asked at the moment.")
         elif not isinstance(exc, DomainError | exceptions.APIException | Http404):
             logger.exception("decision.failed")
@@ -95,9 +94,8 @@ class DecisionView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         found = super().finalize_response(request, response, *args, **kwargs)
-        if sent := request.headers.get("X-Request-ID", ""):
-            if _REQUEST_ID.fullmatch(sent):
-                found["X-Request-ID"] = sent
+        if (sent := request.headers.get("X-Request-ID", "")) and _REQUEST_ID.fullmatch(sent):
+            found["X-Request-ID"] = sent
         return found
 
 
@@ -188,8 +186,6 @@ class Configuration(DecisionView):
         if domain:
             _domain(domain)
         return Response(metadata(settings.PUBLIC_URL, domain), headers={"Cache-Control": "public, max-age=300"})
-
-
 
 
 _ENDPOINTS = (

@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.plumbing import ComponentRegistry
 
+from governance.web.authentication import ApiTokenScheme
 from governance.web.openapi import ApiSchema
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -11,7 +12,7 @@ _PROPERTIES = {"type": "object", "additionalProperties": True}
 
 
 def _entity(*names: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    members = {name: _TEXT for name in (*names, *optional)} | {"properties": _PROPERTIES}
+    members = dict.fromkeys((*names, *optional), _TEXT) | {"properties": _PROPERTIES}
     return {"type": "object", "required": list(names), "properties": members}
 
 
@@ -122,6 +123,10 @@ _WHERE = "A decision domain has the same endpoint under `/d/{domain}`."
 
 class DecisionSchema(ApiSchema):
     """Says of each operation what all of them share."""
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        """The token of the rest of the API; that it may also stand alone in its header, no scheme can say."""
+        return [{ApiTokenScheme.name: []}]
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry

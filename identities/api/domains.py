@@ -42,7 +42,7 @@ class DomainPatch(serializers.Serializer):
     name = serializers.CharField(max_length=120, required=False)
     sources = serializers.ListField(child=serializers.CharField(), required=False, help_text="Their short names.")
     is_apart = serializers.BooleanField(required=False)
-    is_enabled = serializers.BooleanField(required=False)
+    is_enabled: Any = serializers.BooleanField(required=False)
     subject_types = serializers.DictField(
         child=serializers.ListField(child=serializers.ChoiceField(IdentityKind.choices)),
         required=False,
@@ -64,7 +64,7 @@ class DomainIn(DomainPatch):
     slug = serializers.CharField(max_length=40)
     name = serializers.CharField(max_length=120)
     sources = serializers.ListField(child=serializers.CharField(), help_text="Short names of sources.")
-    is_enabled = None
+    is_enabled: Any = None
     subject_types = serializers.DictField(
         child=serializers.ListField(child=serializers.ChoiceField(IdentityKind.choices)),
         help_text="What callers may call subjects, and the kinds of identities that are meant; an empty list is all.",

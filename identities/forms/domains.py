@@ -1,7 +1,7 @@
 """The form of a decision domain: lists are written line by line, as people read them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -51,9 +51,7 @@ class DomainForm(forms.Form):
 
     def __init__(self, data: Any = None, *, domain: DecisionDomain | None = None) -> None:
         super().__init__(data, initial=_initial(domain) if domain else None)
-        sources = self.fields["sources"]
-        assert isinstance(sources, forms.ModelMultipleChoiceField)
-        sources.queryset = Source.objects.order_by("name", "pk")
+        cast(forms.ModelMultipleChoiceField, self.fields["sources"]).queryset = Source.objects.order_by("name", "pk")
         for name in ("slug",) if domain else ("is_enabled", "version"):
             del self.fields[name]
 

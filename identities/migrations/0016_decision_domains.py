@@ -1,7 +1,8 @@
+import uuid
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import uuid
 from django.db import migrations, models
 
 # Processes remember how domains answer until a note says that something changed (identities/models/note_triggers.py,
@@ -24,6 +25,7 @@ DROP TRIGGER IF EXISTS identities_decisiondomain_noted ON identities_decisiondom
 DROP TRIGGER IF EXISTS identities_decisiondomain_sources_noted ON identities_decisiondomain_sources;
 DROP FUNCTION IF EXISTS identities_note_domains();
 """
+
 
 class Migration(migrations.Migration):
     dependencies = [

@@ -11,7 +11,7 @@ Named = tuple[str, str]
 """Type and id of a resource."""
 
 
-def stored_resources(source_ids: Collection[UUID], names: Collection[Named]) -> dict[Named, Mapping[str, Any]]:
+def stored_resources(source_ids: Collection[UUID], names: Collection[Named]) -> dict[Named, dict[str, Any]]:
     """The properties of those of these resources that are registered. One query.
 
     Where several sources register one name, a property that they disagree on has all of their values: no plain

@@ -122,7 +122,9 @@ def change_domain(
 
 
 def _current(domain: DecisionDomain, field: str) -> Any:
-    return sorted(domain.sources.all(), key=lambda source: source.slug) if field == "sources" else getattr(domain, field)
+    return (
+        sorted(domain.sources.all(), key=lambda source: source.slug) if field == "sources" else getattr(domain, field)
+    )
 
 
 def _subject(domain: DecisionDomain) -> log.Subject:

@@ -80,6 +80,6 @@ def _shortened(resource: str) -> Iterable[str]:
     if "*" in resource or "?" in resource:
         return
     shorter = _LAST_PART.sub("*", identifier)
-    if shorter != identifier and shorter != "*":
+    if shorter not in (identifier, "*"):
         yield f"{kind}:{shorter}"
     yield f"{kind}:*"

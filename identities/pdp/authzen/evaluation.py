@@ -78,7 +78,8 @@ def _item(defaults: Mapping[str, Any], item: Any, domain: str) -> Item:
 def _all(items: Sequence[Item], now: datetime) -> list[Document]:
     decisions = iter(decide_many([item for item in items if isinstance(item, Request)], now=now))
     return [
-        answer(_answerable(next(decisions)), item, now) if isinstance(item, Request) else _refused(item) for item in items
+        answer(_answerable(next(decisions)), item, now) if isinstance(item, Request) else _refused(item)
+        for item in items
     ]
 
 

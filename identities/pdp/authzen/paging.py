@@ -45,7 +45,9 @@ def read_page(body: Mapping[str, Any], *, kind: str, domain: str) -> Page:
         return Page(limit or MOST_RESULTS, "", is_asked=limit is not None, question=question)
     held = _opened(token)
     if held.get("q") != question or (limit is not None and limit != held.get("l")):
-        raise Malformed("page.token belongs to another request; repeat that request with nothing but the token changed.")
+        raise Malformed(
+            "page.token belongs to another request; repeat that request with nothing but the token changed."
+        )
     return Page(held["l"], held["a"], is_asked=True, question=question)
 
 

@@ -77,7 +77,9 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant, parse_float=_fraction, parse_int=_whole)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_constant=_constant, parse_float=_fraction, parse_int=_whole
+)
 
 
 def _check_depth(found: Any) -> None:

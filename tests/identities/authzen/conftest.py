@@ -78,7 +78,7 @@ def as_lines(records: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, json.dumps({"type": "end", "records": len(lines)})]) + "\n"
 
 
-def question(subject: str, action: str, resource: str, **more: Any) -> dict[str, Any]:
+def question(subject: str, action: str, resource: str, /, **more: Any) -> dict[str, Any]:
     """`question("user:alice", "read", "record:record-1", resource={"status": "x"})`; keywords are properties."""
     (kind, who), (of, what) = subject.split(":", 1), resource.split(":", 1)
     parts: dict[str, Any] = {

@@ -30,7 +30,9 @@ def test_a_domain_is_written_down_changed_and_read(manager: Client, source: Sour
     wish = WISH | {"request_properties": ["resource.ownerID", "subject.*"], "registered_types": ["record", "record"]}
 
     created = post(manager, "/api/v1/domains/", wish)
-    changed = change(manager, {"sources": ["other", "files"], "subject_types": {"agent": ["ai_agent"]}}, created["ETag"])
+    changed = change(
+        manager, {"sources": ["other", "files"], "subject_types": {"agent": ["ai_agent"]}}, created["ETag"]
+    )
 
     assert (created.status_code, created["ETag"], changed["ETag"]) == (201, '"v1"', '"v2"')
     found = manager.get("/api/v1/domains/files/").json()

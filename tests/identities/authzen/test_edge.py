@@ -40,14 +40,20 @@ def test_hostile_bodies_are_refused_everywhere(pep: Client, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ENDPOINTS)
-@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/problem+json", ""])
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/problem+json", ""]
+)
 def test_another_media_type_is_a_bad_request(pep: Client, place: str, media_type: str) -> None:
     refused(post(pep, url(place), READ, content_type=media_type), 400)
 
 
 def test_parameters_of_the_media_type_and_what_is_accepted_do_not_matter(pep: Client) -> None:
     asked = post(
-        pep, url() + "?format=xml", READ, content_type="application/json; charset=utf-8", headers={"Accept": "text/html"}
+        pep,
+        url() + "?format=xml",
+        READ,
+        content_type="application/json; charset=utf-8",
+        headers={"Accept": "text/html"},
     )
 
     assert (asked.status_code, asked.json()) == (200, {"decision": True})
@@ -63,7 +69,8 @@ def test_so_many_evaluations_are_refused_and_no_answer_is_a_permit(pep: Client) 
 
 
 @pytest.mark.parametrize(
-    "options", ["x", 7, [], {"evaluations_semantic": "first"}, {"evaluations_semantic": 7}, {"evaluations_semantic": []}]
+    "options",
+    ["x", 7, [], {"evaluations_semantic": "first"}, {"evaluations_semantic": 7}, {"evaluations_semantic": []}],
 )
 def test_options_that_mean_nothing_are_refused(pep: Client, options: Any) -> None:
     refused(post(pep, url("evaluations"), {"evaluations": [READ], "options": options}), 400)
@@ -105,7 +112,9 @@ def test_who_may_ask(make_token: Any) -> None:
         refused(response, 401)
         assert response["WWW-Authenticate"].startswith("Bearer")
     for place in ENDPOINTS:
-        assert "pdp:decide" in refused(post(Client(headers={"Authorization": f"Bearer {other}"}), url(place), READ), 403)
+        assert "pdp:decide" in refused(
+            post(Client(headers={"Authorization": f"Bearer {other}"}), url(place), READ), 403
+        )
 
 
 def test_a_browser_may_not_ask_and_needs_no_token_against_forgery(pep: Client, make_user: Any, sign_in: Any) -> None:
@@ -127,9 +136,7 @@ def test_other_methods_and_other_addresses_are_none(pep: Client, place: str) -> 
 def test_a_switched_off_domain_is_none(pep: Client, manager: Client) -> None:
     etag = manager.get("/api/v1/domains/certification/")["ETag"]
     body = json.dumps({"is_enabled": False})
-    manager.patch(
-        "/api/v1/domains/certification/", body, content_type="application/json", headers={"If-Match": etag}
-    )
+    manager.patch("/api/v1/domains/certification/", body, content_type="application/json", headers={"If-Match": etag})
 
     refused(post(pep, url(), READ), 404)
     refused(Client().get("/.well-known/authzen-configuration/d/certification"), 404)
@@ -137,7 +144,10 @@ def test_a_switched_off_domain_is_none(pep: Client, manager: Client) -> None:
 
 def test_the_metadata_names_what_there_is(settings: Any) -> None:
     settings.PUBLIC_URL = "https://pdp.example.com"
-    for domain, base in (("", "https://pdp.example.com"), ("/d/certification", "https://pdp.example.com/d/certification")):
+    for domain, base in (
+        ("", "https://pdp.example.com"),
+        ("/d/certification", "https://pdp.example.com/d/certification"),
+    ):
         response = Client().get(f"/.well-known/authzen-configuration{domain}")
 
         assert response.status_code == 200
@@ -172,7 +182,11 @@ def test_a_mistake_of_our_own_is_no_permit_and_tells_nothing(pep: Client, monkey
     assert "secret" not in refused(post(pep, url(), READ), 500)
 
 
-RESPONSE = {"type": "object", "required": ["decision"], "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}}}
+RESPONSE = {
+    "type": "object",
+    "required": ["decision"],
+    "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}},
+}
 
 
 @pytest.mark.parametrize("context", [{}, {"explain": True}])

@@ -14,7 +14,12 @@ BOB_WRITES = question("user:bob", "write", "record:record-2")
 
 def grant(name: str, who: str, *conditions: dict[str, Any], actions: Any = ("read",), **more: Any) -> dict[str, Any]:
     statement = {"actions": list(actions), "resources": ["record:*"], "conditions": list(conditions)} | more
-    return {"type": "grant", "id": name, "identity": who, "permission": {"dialect": "authzen", "statements": [statement]}}
+    return {
+        "type": "grant",
+        "id": name,
+        "identity": who,
+        "permission": {"dialect": "authzen", "statements": [statement]},
+    }
 
 
 def condition(operator: str, key: str, *values: str) -> dict[str, Any]:
@@ -79,7 +84,9 @@ def test_reasons_are_given_to_who_asks_for_them(load: Any, ask: Any) -> None:
     assert "context" not in ask("evaluation", READ)
     assert "context" not in ask("evaluation", READ | {"context": {"explain": "true"}})
     told = ask("evaluation", READ | {"context": {"explain": True}})["context"]
-    denied = ask("evaluation", question("user:alice", "delete", "record:record-1", context={"explain": True}))["context"]
+    denied = ask("evaluation", question("user:alice", "delete", "record:record-1", context={"explain": True}))[
+        "context"
+    ]
 
     assert told["reason"] == "granted"
     assert {"evaluation_id", "evaluated_at", "policy_version", "snapshot_at", "matched_grants"} <= told.keys()

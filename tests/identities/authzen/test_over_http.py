@@ -45,9 +45,9 @@ class Caller:
         request = urllib.request.Request(self.url + path, data=body, headers=sent)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, json.load(response), dict(response.headers)
+                return response.status, json.load(response), _lowered(response.headers)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error), dict(error.headers)
+            return error.code, json.load(error), _lowered(error.headers)
 
     def ask(self, path: str, body: Any) -> Any:
         status, found, _ = self.send(path, json.dumps(body).encode())
@@ -55,7 +55,9 @@ class Caller:
         return found
 
     def load(self, slug: str, records: list[dict[str, Any]], **domain: Any) -> None:
-        made = self.send("/api/v1/sources/", json.dumps({"slug": slug, "name": slug, "kind": "push"}).encode(), **self.bearer)
+        made = self.send(
+            "/api/v1/sources/", json.dumps({"slug": slug, "name": slug, "kind": "push"}).encode(), **self.bearer
+        )
         assert made[0] == 201, made
         lines = as_lines(records).encode()
         path = f"/api/v1/sources/{slug}/syncs/?complete=true"
@@ -68,6 +70,10 @@ class Caller:
     @property
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+
+def _lowered(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 @pytest.fixture
@@ -177,13 +183,21 @@ def misanswered_cases(caller: Caller) -> Iterator[str]:
                 continue
             case["request"]["page"]["token"] = token
         raw = case.get("raw_body")
-        body = None if case["method"] == "GET" else raw.encode() if raw is not None else json.dumps(case["request"]).encode()
-        status, found, headers = caller.send(path, body, **case.get("headers", {}), **{"X-Request-ID": case["id"]})
+        body = (
+            None
+            if case["method"] == "GET"
+            else raw.encode()
+            if raw is not None
+            else json.dumps(case["request"]).encode()
+        )
+        sent = {"X-Request-ID": case["id"]} | case.get("headers", {})
+        status, found, headers = caller.send(path, body, **sent)
         answers[case["id"]] = found
+        answers["again"] = [caller.send(path, body, **sent)[1] for _ in range(case.get("repeat", 1) - 1)]
         if case["path"].endswith("/evaluation") and status == 200:
             jsonschema.validate(found, schema)
         problems = list(_problems(case["expect"], status, found, headers, answers))
-        if headers.get("X-Request-ID", headers.get("x-request-id")) != case["id"]:
+        if headers.get("x-request-id") != sent["X-Request-ID"]:
             problems.append("another request id")
         if problems:
             yield f"{case['id']}: {problems} {status} {found}"
@@ -195,7 +209,9 @@ def _place(path: str) -> str:
     return f"/d/certification{path}"
 
 
-def _problems(expect: dict[str, Any], status: int, found: Any, headers: dict[str, str], answers: dict[str, Any]) -> Iterator[str]:
+def _problems(
+    expect: dict[str, Any], status: int, found: Any, headers: dict[str, str], answers: dict[str, Any]
+) -> Iterator[str]:
     known = {
         "status": lambda wanted: status == wanted,
         "decision": lambda wanted: found["decision"] is wanted,
@@ -208,7 +224,9 @@ def _problems(expect: dict[str, Any], status: int, found: Any, headers: dict[str
         "same_as": lambda other: found == answers[other],
         "page_optional": lambda _: "page" not in found or isinstance(found["page"]["next_token"], str),
         "page_next_token_is_string": lambda _: isinstance(found["page"]["next_token"], str),
-        "content_type": lambda wanted: {k.lower(): v for k, v in headers.items()}["content-type"] == wanted,
+        "content_type": lambda wanted: headers["content-type"] == wanted,
+        "response_headers": lambda wanted: all(headers.get(name.lower()) == value for name, value in wanted.items()),
+        "same_each_time": lambda _: all(again == found for again in answers.get("again", ())),
         "required": lambda names: set(names) <= found.keys(),
         "policy_decision_point_equals_base_url": lambda _: found["policy_decision_point"] == f"{PUBLIC_URL}/d/certification",
         "all_endpoints_https": lambda _: all(url.startswith("https://") for name, url in found.items()),

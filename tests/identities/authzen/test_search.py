@@ -36,11 +36,17 @@ class TestTheScenarioOfThePage:
 
     def test_actions(self, ask: Any) -> None:
         assert ask("search/action", ACTIONS) == {"results": [{"name": "read"}, {"name": "write"}]}
-        assert ask("search/action", ACTIONS | {"action": {"name": 7}}) == {"results": [{"name": "read"}, {"name": "write"}]}
+        assert ask("search/action", ACTIONS | {"action": {"name": 7}}) == {
+            "results": [{"name": "read"}, {"name": "write"}]
+        }
 
     def test_the_id_of_what_is_searched_is_ignored(self, ask: Any) -> None:
-        assert ask("search/subject", USERS | {"subject": {"type": "user", "id": "alice"}}) == ask("search/subject", USERS)
-        assert ask("search/resource", RECORDS | {"resource": {"type": "record", "id": 7}}) == ask("search/resource", RECORDS)
+        assert ask("search/subject", USERS | {"subject": {"type": "user", "id": "alice"}}) == ask(
+            "search/subject", USERS
+        )
+        assert ask("search/resource", RECORDS | {"resource": {"type": "record", "id": 7}}) == ask(
+            "search/resource", RECORDS
+        )
 
     @pytest.mark.parametrize(
         "place, body",
@@ -132,9 +138,7 @@ def directory(load: Any) -> dict[str, Any]:
                 grant(f"{name}/all", name, actions=["view"]),
                 grant(f"{name}/edit", name, near, actions=["edit"]),
             ]
-    records += [
-        {"type": "resource", "id": f"record:{name}", "properties": facts} for name, facts in documents.items()
-    ]
+    records += [{"type": "resource", "id": f"record:{name}", "properties": facts} for name, facts in documents.items()]
     load("directory", records, subject_types={"user": []}, registered_types=["record"])
     return {"people": people, "documents": documents}
 
@@ -189,7 +193,9 @@ def test_what_grants_name_is_found_without_being_registered(load: Any, ask: Any)
     )
     bot = {"type": "identity", "id": "bot"}
 
-    routes = ask("search/resource", {"subject": bot, "action": {"name": "GET"}, "resource": {"type": "route"}}, domain="tools")
+    routes = ask(
+        "search/resource", {"subject": bot, "action": {"name": "GET"}, "resource": {"type": "route"}}, domain="tools"
+    )
     actions = ask("search/action", {"subject": bot, "resource": {"type": "route", "id": "/health"}}, domain="tools")
 
     assert ids(routes) == ["/health", "/orders/*", "/users"]

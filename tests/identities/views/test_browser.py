@@ -54,6 +54,8 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
         f"/grants/{inventory.all_grant.pk}/",
         "/sources/",
         "/sources/payments/",
+        "/settings/domains/",
+        "/settings/domains/new/",
         "/sources/new/",
         "/sources/new/?kind=postgresql",
         "/sources/payments/import/",
