@@ -248,7 +248,7 @@ def _accepts(call: Call, what: str) -> bool:
 async def _body(call: Call) -> bytes:
     """The whole body, within its limits of size and time.
 
-    What is too large is read on for a while and forgotten: whoever still sends when the connection closes hears nothing.
+    What is too large is read on for a while and forgotten: whoever still sends while we hang up hears nothing.
     """
     body, total = b"", 0
     try:
