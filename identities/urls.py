@@ -2,6 +2,8 @@
 
 from django.urls import path
 
+from identities.api import authorization as api_authorization
+from identities.api import boundaries as api_boundaries
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
@@ -11,13 +13,17 @@ from identities.api import history as api_history
 from identities.api import imports as api_imports
 from identities.api import inventory as api_inventory
 from identities.api import posture as api_posture
+from identities.api import lifecycle as api_lifecycle
 from identities.api import posture_rules as api_posture_rules
+from identities.api import reach as api_reach
 from identities.api import runs as api_runs
 from identities.api import saved_views as api_saved_views
 from identities.api import sources as api_sources
 from identities.api import syncs as api_syncs
 from identities.views import (
     access,
+    authorization,
+    boundaries,
     bulk,
     catalogues,
     finding_bulk,
@@ -28,10 +34,12 @@ from identities.views import (
     history_export,
     identities,
     identity_edit,
+    identity_life,
     identity_page,
     posture,
     posture_policy,
     rules,
+    reach,
     runs,
     saved_views,
     source_actions,
@@ -63,12 +71,30 @@ urlpatterns = [
     path("identities/bulk/", bulk.identity_bulk, name="identity_bulk"),
     path("identities/<uuid:identity_id>/", identity_page.identity_detail, name="identity_detail"),
     path("identities/<uuid:identity_id>/take-source/", identity_edit.identity_take_source, name="identity_take_source"),
+    path("identities/<uuid:identity_id>/life/", identity_life.identity_life, name="identity_life"),
+    path("identities/<uuid:identity_id>/life/register/", identity_life.identity_register, name="identity_register"),
+    path("identities/<uuid:identity_id>/life/cadence/", identity_life.identity_cadence, name="identity_cadence"),
     path("identities/<uuid:identity_id>/history/", history.identity_history, name="identity_history"),
     path("identities/<uuid:identity_id>/as-of/", history.identity_as_of, name="identity_as_of"),
     path("history/", history.history, name="history"),
     path("history/who-could/", history.history_who_could, name="history_who_could"),
     path("history/who-could.csv", history_export.who_could_csv, name="who_could_csv"),
     path("history/who-could.json", history_export.who_could_json, name="who_could_json"),
+    path("identities/<uuid:identity_id>/reach/", reach.identity_reach, name="identity_reach"),
+    path("identities/<uuid:identity_id>/reach/reach.csv", reach.identity_reach_csv, name="identity_reach_csv"),
+    path(
+        "identities/<uuid:identity_id>/authorization/",
+        authorization.identity_authorization,
+        name="identity_authorization",
+    ),
+    path("boundaries/", boundaries.boundary_list, name="boundary_list"),
+    path("boundaries.csv", boundaries.boundary_csv, name="boundary_csv"),
+    path("boundaries/of/<slug:slug>/", boundaries.boundary_of, name="boundary_of"),
+    path("boundaries/new/", boundaries.boundary_create, name="boundary_create"),
+    path("boundaries/<uuid:boundary_id>/", boundaries.boundary_detail, name="boundary_detail"),
+    path("boundaries/<uuid:boundary_id>/edit/", boundaries.boundary_edit, name="boundary_edit"),
+    path("boundaries/<uuid:boundary_id>/review/", boundaries.boundary_review, name="boundary_review"),
+    path("boundaries/<uuid:boundary_id>/withdraw/", boundaries.boundary_withdraw, name="boundary_withdraw"),
     path("identities/<uuid:identity_id>/edit/", identity_edit.identity_edit, name="identity_edit"),
     path("identities/<uuid:identity_id>/posture/", posture.identity_posture, name="identity_posture"),
     path("posture/", posture.posture, name="posture"),
@@ -93,6 +119,7 @@ urlpatterns = [
     path("sources/<slug:slug>/", sources.source_detail, name="source_detail"),
     path("sources/<slug:slug>/edit/", source_forms.source_edit, name="source_edit"),
     path("sources/<slug:slug>/edit/check/", source_forms.source_check_edit, name="source_check_edit"),
+    path("sources/<slug:slug>/authorization/", authorization.source_authorization, name="source_authorization"),
     path("sources/<slug:slug>/read/", sources.source_read, name="source_read"),
     path("sources/<slug:slug>/check/", source_actions.source_check, name="source_check"),
     path("sources/<slug:slug>/preview/", source_actions.source_preview, name="source_preview"),
@@ -121,4 +148,8 @@ api_urlpatterns = [
     *api_history.urlpatterns,
     *api_posture.urlpatterns,
     *api_posture_rules.urlpatterns,
+    *api_lifecycle.urlpatterns,
+    *api_reach.urlpatterns,
+    *api_boundaries.urlpatterns,
+    *api_authorization.urlpatterns,
 ]

@@ -60,6 +60,22 @@ class Verb(StrEnum):
         "identity.changed",
         "A person edited an identity's purpose, environment or other fields.",
     )
+    IDENTITY_REGISTERED = (
+        "identity.registered",
+        "A person took an identity on: who answers for it, and what it is for.",
+    )
+    IDENTITY_CADENCE_DECLARED = (
+        "identity.cadence_declared",
+        "A person said how rarely an identity is used without being dormant.",
+    )
+    AUTHORIZATION_DECLARED = (
+        "authorization.declared",
+        "Somebody said how the application behind an identity or a source decides.",
+    )
+    BOUNDARY_REGISTERED = "boundary.registered", "Somebody registered whose word a source may accept."
+    BOUNDARY_CHANGED = "boundary.changed", "The record of a trust boundary changed."
+    BOUNDARY_REVIEWED = "boundary.reviewed", "Somebody confirmed a trust boundary until its next review."
+    BOUNDARY_WITHDRAWN = "boundary.withdrawn", "The record of a trust boundary holds no longer."
     VIEW_SAVED = "view.saved", "Somebody kept a view of a list under a name."
     VIEW_CHANGED = "view.changed", "Somebody renamed, shared or changed a saved view."
     VIEW_DELETED = "view.deleted", "Somebody deleted a saved view."

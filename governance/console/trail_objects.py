@@ -28,6 +28,7 @@ KINDS = {
         ObjectKind("posture_policy", "Policy of posture"),
         ObjectKind("source", "Source", "identities:source_detail", by_label=True),
         ObjectKind("connection", "Connection that was tried"),
+        ObjectKind("boundary", "Trust boundary", "identities:boundary_detail"),
         ObjectKind("view", "Saved view", "identities:saved_view_edit"),
         ObjectKind("inventory", "Download of the inventory"),
         ObjectKind("schedule", "Review schedule", "reviews:schedule_detail"),

@@ -11,8 +11,8 @@ nobody knows how many it will stand for. What is more than that, each dialect sa
   one); anything that holds in every namespace, the *organisation* (the cluster).
 - postgresql: a database, or everything of one sort in it, is a *service*; several databases, and the server, the
   *account*. The right to connect or to look into a schema is a way in, and not counted beside what is reached.
-- rabbitmq: everything in a virtual host is a *service*, the broker the *account*. redis: every key or every channel, and
-  the server. tools: every tool of a server, and tools of every server.
+- rabbitmq: everything in a virtual host is a *service*, the broker the *account*. redis: every key or every channel,
+  and the server. tools: every tool of a server, and tools of every server.
 - scopes: every repository of an owner is a *service*, everything it is installed on the *account*, rights on the owner
   itself the *organisation*.
 
@@ -268,4 +268,3 @@ _READERS: Mapping[str, Callable[[Statement], Iterator[Part]]] = {
     "tools": _tools,
     "scopes": _scopes,
 }
-

@@ -111,7 +111,10 @@ def _read() -> _Catalogue:
 
 
 def _entry(found: Mapping[str, Any]) -> _Entry:
-    needs = tuple(_Need(found["dialect"], tuple(need["any"]), tuple(need["on"])) for need in found["needs"])
+    needs = tuple(
+        _Need(found["dialect"], tuple(need["any"]), tuple(each for text in need["on"] for each in _spelled(text)))
+        for need in found["needs"]
+    )
     primitive = Primitive(
         found["name"],
         is_direct=found["direct"] != "no",
@@ -124,6 +127,12 @@ def _entry(found: Mapping[str, Any]) -> _Entry:
     )
 
 
+def _spelled(text: str) -> Iterable[str]:
+    text = text.replace("ACCOUNT", "?" * 12)
+    return [text.replace("PARTITION", each) for each in PARTITIONS] if "PARTITION" in text else [text]
+
+
+PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 _CATALOGUE = _read()
 CATALOGUE_VERSION: str = _CATALOGUE.version
 """Which catalogue the answers come from; results that are kept are kept together with it."""

@@ -5,9 +5,12 @@ A trust names an issuer and a pattern of subjects. How loose a pattern is depend
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from governance.kernel.patterns import glob
 
 
 class IssuerSort(StrEnum):
@@ -119,7 +122,7 @@ def subject_looseness(issuer: str, subject: str) -> SubjectJudgement:
     return SubjectJudgement(found, sort, is_mutable, _words(sort, found, subject))
 
 
-def _looseness(sort: IssuerSort, subject: str) -> Looseness:
+def _looseness(sort: IssuerSort, subject: str) -> Looseness:  # noqa: PLR0911 - one per way of writing subjects
     if sort is IssuerSort.PLATFORM and not subject:
         return Looseness.EXACT
     if not subject.strip("*?"):
@@ -177,3 +180,15 @@ def _words(sort: IssuerSort, looseness: Looseness, subject: str) -> str:
 def audience_is_open(audience: str) -> bool:
     """Whether tokens made for others are taken too: no audience is named, or any fits."""
     return not audience.strip("* ?")
+
+
+def lies_within(subject: str, audience: str, *, subjects: Sequence[str], audiences: Sequence[str]) -> bool:
+    """Whether a trust accepts nothing that was not registered.
+
+    subject: its pattern, empty for everybody. audience: one or several, separated by commas, empty for any. subjects,
+    audiences: the registered patterns; no audience registered means that any is accepted.
+    """
+    if not any(glob(pattern).covers(glob(subject or "*")) for pattern in subjects):
+        return False
+    named = [each for part in audience.split(",") if (each := part.strip())]
+    return not audiences or all(any(glob(own).covers(glob(each)) for own in audiences) for each in named or ["*"])

@@ -36,7 +36,7 @@ PLACES = (
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),
-    Place("Sources", "identities:source_list", "/sources/", "database", "s"),
+    Place("Sources", "identities:source_list", "/sources/", "database", "s", owns=("/boundaries/",)),
     Place("Settings", "people:settings", "/settings/", "settings", "e", owns=("/accounts/",)),
 )
 

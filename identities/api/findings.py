@@ -206,9 +206,7 @@ class _Act(APIView):
         require_known_parameters(request, ())
         seen = access_finding(actor=actor_of(request), finding_id=finding_id)
         require_match(request, seen.version)
-        act_on_finding(
-            finding=seen, version=seen.version, wish=wish, actor=actor_of(request), now=timezone.now()
-        )
+        act_on_finding(finding=seen, version=seen.version, wish=wish, actor=actor_of(request), now=timezone.now())
         return _told(access_finding(actor=actor_of(request), finding_id=finding_id))
 
 

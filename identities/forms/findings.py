@@ -44,11 +44,12 @@ class AssignForm(_FindingForm):
 class RequestForm(_FindingForm):
     reason = _text("Why it may stay", "What would have to happen for it to be fixed, and why it does not happen now.")
     compensating_control = _text(
-        "What holds the risk meanwhile", "A network that only one host reaches, an alarm on each use, a second approval …"
+        "What holds the risk meanwhile",
+        "A network that only one host reaches, an alarm on each use, a second approval …",
     )
     until = forms.DateField(
         label="Until",
-        help_text=f"At most {LONGEST_ACCEPTANCE.days} days from now, {LONGEST_FOR_CRITICAL.days} for critical findings. "
+        help_text=f"At most {LONGEST_ACCEPTANCE.days} days from now, {LONGEST_FOR_CRITICAL.days} where it is critical. "
         "It ends as that day begins, UTC.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )

@@ -70,9 +70,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("source", "day"), name="identities_posture_measure_once_a_day"
-                    )
+                    models.UniqueConstraint(fields=("source", "day"), name="identities_posture_measure_once_a_day")
                 ],
             },
         ),
@@ -87,9 +85,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="identityposture",
             name="hops",
-            field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.UUIDField(), default=list, size=None
-            ),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, size=None),
         ),
         migrations.AddIndex(
             model_name="identityposture",

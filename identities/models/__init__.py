@@ -11,6 +11,7 @@ from identities.models.finding import (
     FindingStep,
     FixedHow,
 )
+from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
 from identities.models.identity import (
     Credential,
@@ -41,6 +42,8 @@ from identities.models.usage import Usage, UsageWindow
 __all__ = [
     "AcceptanceEnd",
     "AnalysedPermission",
+    "Authorization",
+    "AuthorizationModel",
     "Change",
     "ChangeAction",
     "Credential",
@@ -79,6 +82,7 @@ __all__ = [
     "SyncRowError",
     "SyncRun",
     "SyncState",
+    "TrustBoundary",
     "TrustRelation",
     "Usage",
     "UsageWindow",

@@ -94,9 +94,7 @@ class Finding(models.Model):
         constraints = [
             # A rule says one thing of one object; the object stands first, because judging asks by object.
             models.UniqueConstraint(fields=["object_id", "rule", "object_kind"], name="identities_finding_once"),
-            models.CheckConstraint(
-                condition=Q(severity__gte=1, severity__lte=4), name="identities_finding_severity"
-            ),
+            models.CheckConstraint(condition=Q(severity__gte=1, severity__lte=4), name="identities_finding_severity"),
             # A finding that is fixed without a word how, or that has an end and is open, would be counted twice.
             models.CheckConstraint(
                 condition=(Q(state="fixed", fixed_at__isnull=False) & ~Q(fixed_how=""))

@@ -292,7 +292,19 @@ class TrustRelation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_trust_once_per_source"),
         ]
-        indexes = [models.Index(fields=["issuer"], name="identities_trust_issuer", condition=Q(retired_at=None))]
+        indexes = [
+            models.Index(fields=["issuer"], name="identities_trust_issuer", condition=Q(retired_at=None)),
+            # Whom does it let in: asked for many identities at once, by their names.
+            models.Index(fields=["subject"], name="identities_trust_by_subject", condition=Q(retired_at=None)),
+            models.Index(
+                fields=["subject"],
+                name="identities_trust_open_subject",
+                condition=Q(retired_at=None, subject__contains="*"),
+            ),
+            models.Index(
+                fields=["issuer", "source", "subject"], name="identities_trust_by_issuer", condition=Q(retired_at=None)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.issuer} → {self.identity_id}"

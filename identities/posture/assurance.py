@@ -64,11 +64,11 @@ def ways_of(facts: IdentityFacts, policy: Policy) -> Iterator[Way]:
     A credential that ended, or is switched off, leads nowhere.
     """
     usable = [each for each in facts.credentials if each.is_active and not _has_ended(each, facts.now)]
-    for credential in usable:
-        sort = _sort_of(credential, policy)
+    sorts = [_sort_of(credential, policy) for credential in usable]
+    for credential, sort in zip(usable, sorts, strict=True):
         trusts = facts.trusts if sort is Sort.ISSUED else ()
         yield Way(credential.kind.replace("_", " "), sort, credential, trusts, facts, policy)
-    if any(credential.kind in ("federated_trust", "platform_issued", "jwt_svid") for credential in usable):
+    if Sort.ISSUED in sorts:
         return
     for trust in facts.trusts:
         yield Way(f"trust in {trust.issuer}", Sort.ISSUED, None, (trust,), facts, policy)

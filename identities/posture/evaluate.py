@@ -176,7 +176,9 @@ _Known = tuple[bytes, int, str, datetime | None]
 def _known(ids: Sequence[UUID]) -> dict[UUID, _Known]:
     rows = IdentityPosture.objects.filter(pk__in=ids)
     columns = ("pk", "facts_digest", "policy_id", "catalogue_version", "due_at")
-    return {pk: (bytes(digest), number, version, due) for pk, digest, number, version, due in rows.values_list(*columns)}
+    return {
+        pk: (bytes(digest), number, version, due) for pk, digest, number, version, due in rows.values_list(*columns)
+    }
 
 
 def _stands(known: _Known | None, digest: bytes, policy: Policy, now: datetime) -> bool:

@@ -165,7 +165,11 @@ def _environment(reach: Reach) -> Judged:
     is_restricted = any(grant.touches_restricted_data is True for grant in reach.grants)
     unlabelled = any(isinstance(grant.touches_restricted_data, Missing) for grant in reach.grants)
     data = ", data not labelled" if unlabelled and worst == "production" else ""
-    return Judged(span, worst + (", restricted data" if is_restricted else data), "the environment of itself and of what it reaches")
+    return Judged(
+        span,
+        worst + (", restricted data" if is_restricted else data),
+        "the environment of itself and of what it reaches",
+    )
 
 
 def place_of(environment: str | Missing) -> str | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identities.selectors.hop import Hop
+from identities.selectors.reach.hop import Hop
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,9 @@ def _is_short(way: Way) -> bool | None:
 
 def _is_on_record(way: Way) -> bool | None:
     """Whether it is written down who vouches for it; a platform that accepts what it issued itself needs no record."""
-    is_inside = way.facts.custody == "platform_managed" if way.credential is None else way.credential.kind == "platform_issued"
+    is_inside = (
+        way.facts.custody == "platform_managed" if way.credential is None else way.credential.kind == "platform_issued"
+    )
     if way.trusts or is_inside:
         return True
     return False if way.facts.source.can_report("trust") else None
@@ -323,7 +325,9 @@ def _gate(
     unknown: str,
     raises: str,
 ) -> Gate:
-    return Gate(name, level, frozenset(sorts), holds, _says(fails) if isinstance(fails, str) else fails, unknown, raises)
+    return Gate(
+        name, level, frozenset(sorts), holds, _says(fails) if isinstance(fails, str) else fails, unknown, raises
+    )
 
 
 GATES: Sequence[Gate] = (

@@ -31,7 +31,7 @@ from identities.posture.permissions_known import KnownFacts, facts_of, permissio
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
 from identities.posture.use import Observed, Seen, observe, watched_time
-from identities.selectors.hop import Hop
+from identities.selectors.reach.hop import Hop
 from identities.selectors.reach import hops_of
 
 CHUNK = 2_000
@@ -216,7 +216,8 @@ def _asked_of(statement: str, ids: Sequence[UUID], sources: Collection[UUID]) ->
 
 
 def _window(told: Sequence[Any]) -> Window:
-    log, since, until, observable = told
+    log, since, until, written = told
+    observable = rows.read_json(written)
     actions, resources = (tuple(observable.get(name) or ()) for name in ("actions", "resources"))
     return Window(log, since, until, actions, resources)
 
@@ -241,9 +242,7 @@ class _Hung:
         self.elsewhere = _counted(rows.SAME_FINGERPRINT, marks)
         self.trusts = _by_first(_asked(rows.TRUSTS, ids))
         issuers = {row[2] for found in self.trusts.values() for row in found}
-        self.places = {
-            issuer: frozenset(places) for issuer, places in _named(rows.ISSUER_ENVIRONMENTS, issuers)
-        }
+        self.places = {issuer: frozenset(places) for issuer, places in _named(rows.ISSUER_ENVIRONMENTS, issuers)}
         self.removals = {row[0]: row for row in _asked(rows.REMOVALS, ids)}
         self.policy = policy
 
@@ -289,9 +288,7 @@ def _identity(
         is_third_party=True if vendor else rows.flag(told, "third_party", _NOBODY_SAID),
         vendor=vendor,
         authz_model=rows.text(told, "authz_model") or _NOBODY_SAID,
-        has_interactive_login=rows.flag(
-            told, "interactive_login", rows.flag(told, "console_password", _NOBODY_SAID)
-        ),
+        has_interactive_login=rows.flag(told, "interactive_login", rows.flag(told, "console_password", _NOBODY_SAID)),
         acts_for=row.acts_for,
         people=tuple(_people(row)),
         workloads=_NOBODY_SAID if workloads is None else tuple(workloads),
@@ -333,6 +330,7 @@ def _absent(state: SourceState, covered_by: str, none: Any) -> Any:
 def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> CredentialFacts:
     (_, pk, kind, status, created, expires, never_expires, rotated, used, fingerprint, storage, audience, told,
      holder, holder_left) = row  # fmt: skip
+    told = rows.read_json(told)
     return CredentialFacts(
         id=pk,
         kind=kind,

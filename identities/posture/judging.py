@@ -28,7 +28,8 @@ from identities.posture.rules.judged import Judged
 
 # Nothing goes unlooked at for longer, whatever was overlooked: what concerns an identity may change far from it.
 LONGEST = timedelta(days=7)
-_UNITS = {"days": timedelta(days=1), "hours": timedelta(hours=1), "minutes": timedelta(minutes=1)}
+# Minutes limit how long something lives or how far clocks differ, not how old something is.
+_UNITS = {"days": timedelta(days=1), "hours": timedelta(hours=1)}
 _SEVERITIES = list(Severity)
 
 
@@ -135,13 +136,15 @@ def due_at(facts: IdentityFacts, policy: Policy) -> datetime:
     that some of them concern no rule costs a look that changes nothing.
     """
     now = facts.now
-    offsets = _offsets(policy) + ((timedelta(days=facts.expected_cadence_days),) if facts.expected_cadence_days else ())
+    offsets = _offsets(policy)
+    if facts.expected_cadence_days:
+        offsets = tuple(sorted({*offsets, timedelta(days=facts.expected_cadence_days)}))
     found = now + LONGEST
     for moment in _moments(facts):
         if moment > now:
             found = min(found, moment, *(early for most, _ in LENGTHS if (early := moment - most) > now))
-        elif now - moment < offsets[-1] or facts.expected_cadence_days:
-            found = min(found, *(later for offset in offsets if (later := moment + offset) > now), found)
+        elif now - moment < offsets[-1]:
+            found = min(found, next(later for offset in offsets if (later := moment + offset) > now))
     return found
 
 

@@ -281,9 +281,7 @@ def _read_values(read: _Reading, given: object) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for factor, words in VALUES.items():
         members = read.section(factors.get(factor), f"/values/{factor}", words)
-        found[factor] = {
-            word: read.number(members.get(word), f"/values/{factor}/{word}", 0, 1) for word in words
-        }
+        found[factor] = {word: read.number(members.get(word), f"/values/{factor}/{word}", 0, 1) for word in words}
         # A factor whose worse words weigh less would let somebody lower a score by holding more.
         if factor != "privilege" and list(found[factor].values()) != sorted(found[factor].values()):
             read.complain(f"/values/{factor}", f"must rise in this order: {', '.join(words)}")

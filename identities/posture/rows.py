@@ -6,7 +6,7 @@ What senders put into `attributes` is theirs: absent means nobody said, and what
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -86,9 +86,9 @@ CROSS JOIN LATERAL (
 """  # noqa: S608 - constants of this module
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IdentityRow:
-    """One row of `IDENTITIES`."""
+    """One row of `IDENTITIES`. told: attributes as JSON text."""
 
     id: UUID
     source_id: UUID
@@ -99,7 +99,7 @@ class IdentityRow:
     custody: str
     environment: str
     acts_for: str
-    attributes: Mapping[str, Any]
+    told: str
     created_at: datetime | None
     first_seen_at: datetime
     last_seen_at: datetime | None
@@ -112,6 +112,10 @@ class IdentityRow:
     team: UUID | None
     is_team_active: bool
     declared_cadence: int | None
+
+    @cached_property
+    def attributes(self) -> Mapping[str, Any]:
+        return read_json(self.told)
 
 
 ENVIRONMENTS = {place: frozenset({place}) for place in Environment.values if place != Environment.UNKNOWN}
@@ -129,6 +133,14 @@ _T = TypeVar("_T")
 def kinds_of(path: str) -> tuple[str, ...]:
     """The kinds of the steps of a grant's path, given as JSON text: thousands of grants share a few."""
     return tuple(dict.fromkeys(str(step.get("kind", "")) for step in orjson.loads(path)))
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def read_json(told: str) -> Mapping[str, Any]:
+    """What a raw cursor gives of a JSON column, which is text. Most objects are empty."""
+    return orjson.loads(told) if told != "{}" else _NOTHING
 
 
 def text(told: Mapping[str, Any], name: str) -> str:
@@ -185,11 +197,14 @@ _SYSTEM_NAMESPACES = ("kube-system:", "kube-public:", "kube-node-lease:")
 
 
 def is_of_platform(kind: str, external_id: str, told: Mapping[str, Any]) -> bool:
-    """Whether the platform made this identity for itself, so that nobody here could own it. By explicit list."""
-    if kind == "aws":
+    """Whether the platform made this identity for itself, so that nobody here could own it. By explicit list.
+
+    Of what came in files the identifiers tell which platform it is.
+    """
+    if kind == "aws" or external_id.startswith("arn:aws"):
         path = text(told, "path")
         return path.startswith(("/aws-service-role/", "/aws-reserved/"))
-    if kind == "kubernetes":
+    if kind == "kubernetes" or "subject_kind" in told:
         account = external_id.removeprefix("system:serviceaccount:")
         if account != external_id:
             return account.startswith(_SYSTEM_NAMESPACES)

@@ -20,12 +20,16 @@ SELECT s.id, s.slug, s.kind, s.environment, s.is_enabled, s.last_success_at, s.f
            FROM identities_usagewindow w WHERE w.source_id = s.id AND w.identity_id IS NULL),
        EXISTS (SELECT FROM identities_usagewindow w WHERE w.source_id = s.id),
        EXISTS (SELECT FROM identities_trustrelation t WHERE t.source_id = s.id),
-       s.last_complete_at IS NOT NULL
+       whole.counts
 FROM identities_source s
 LEFT JOIN LATERAL (
     SELECT r.origin FROM identities_syncrun r
     WHERE r.source_id = s.id AND r.state = 'applied' ORDER BY r.started_at DESC LIMIT 1
 ) latest ON true
+LEFT JOIN LATERAL (
+    SELECT r.counts FROM identities_syncrun r
+    WHERE r.source_id = s.id AND r.state = 'applied' AND r.is_complete ORDER BY r.started_at DESC LIMIT 1
+) whole ON true
 WHERE %(ids)s::uuid[] IS NULL OR s.id = ANY(%(ids)s::uuid[])
 """
 
@@ -62,10 +66,10 @@ def states_of(source_ids: Collection[UUID] | None, *, now: datetime) -> dict[UUI
 
 def _state(row: tuple[Any, ...], now: datetime) -> SourceState:
     (pk, slug, kind, environment, is_enabled, succeeded, limit, error, coverage, totals, origin, windows, has_windows,
-     has_trust, is_whole) = row  # fmt: skip
+     has_trust, whole) = row  # fmt: skip
     is_fresh = succeeded is not None and now - succeeded <= timedelta(seconds=limit)
     is_asked = origin == "connector"
-    seen = _Seen(_json(totals), has_windows, has_trust, is_whole)
+    seen = _Seen(_json(totals), has_windows, has_trust, _json(whole))
     covers = dict(_covers(_json(coverage), seen, is_asked=is_asked))
     facts = SourceFacts(
         id=pk,
@@ -88,22 +92,30 @@ _BY_EVIDENCE = ("identities", "grants", "credentials", "usage", "trust")
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What has ever come from a source. is_whole: whether a reading was vouched to be complete."""
+    """What has ever come from a source. whole: what its last reading held that was vouched to be complete, as counts."""
 
     totals: Mapping[str, int]
     has_windows: bool
     has_trust: bool
-    is_whole: bool
+    whole: Mapping[str, Mapping[str, int]]
 
     def lists(self) -> Mapping[str, bool]:
-        """Lists of which all can be taken to be here: a part of one says nothing about what it lacks."""
+        """Lists of which all can be taken to be here: a part of one says nothing about what it lacks.
+
+        An export may be whole and yet hold nothing of a kind, because its format has no place for it; what then came
+        of that kind came in parts.
+        """
         return {
-            "identities": self.is_whole and self.totals.get("identities", 0) > 0,
-            "grants": self.is_whole and self.totals.get("grants", 0) > 0,
-            "credentials": self.is_whole and self.totals.get("credentials", 0) > 0,
+            "identities": self._is_whole("identity") and self.totals.get("identities", 0) > 0,
+            "grants": self._is_whole("grant") and self.totals.get("grants", 0) > 0,
+            "credentials": self._is_whole("credential") and self.totals.get("credentials", 0) > 0,
             "usage": self.has_windows,
-            "trust": self.is_whole and self.has_trust,
+            "trust": self._is_whole("trust") and self.has_trust,
         }
+
+    def _is_whole(self, kind: str) -> bool:
+        counts = self.whole.get(kind, {})
+        return any(counts.get(name, 0) for name in ("added", "changed", "unchanged"))
 
 
 def _covers(declared: Mapping[str, bool], sent: _Seen, *, is_asked: bool) -> Mapping[str, bool]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from governance.kernel import dialects
+from governance.kernel.dialects import Language
 from governance.kernel.algebra import effective
 from governance.kernel.errors import DomainError
 from governance.kernel.observing import Window, coverage_of, is_watched, use_within
 from governance.kernel.permissions import PatternSet, Permission, Statement
 from governance.kernel.privileges import classes_of
-from governance.kernel.rightsizing import unused
 from identities.posture.facts import Missing
 from identities.selectors.use import MOST_PARTS, is_brief
 
@@ -37,14 +37,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The privileged and writing parts of one permission. watched: those that these logs would show.
-
-    whole: the permission itself where it has too many parts to look at one by one; it then counts as one.
+    """The privileged and writing parts of one permission. watched: those that these logs would show, each as the actions
+    and the resources that it is about; None for the permission itself, where it has too many parts to look at.
     """
 
     total: int
-    watched: frozenset[Pair]
-    whole: bool = False
+    watched: tuple[tuple[Language, Language] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,9 @@ class Observed:
     has_excess: bool | Missing
 
 
-def observe(permissions: Mapping[bytes, Permission | None], uses: Sequence[Seen], windows: tuple[Window, ...]) -> Observed:
+def observe(
+    permissions: Mapping[bytes, Permission | None], uses: Sequence[Seen], windows: tuple[Window, ...]
+) -> Observed:
     """What is known of the use of these permissions, by digest; None for one that nobody can read."""
     total = watched = idle = 0
     for digest, permission in permissions.items():
@@ -108,24 +108,34 @@ def parts_of(digest: bytes, permission: Permission, windows: tuple[Window, ...])
 
 def _split(permission: Permission, windows: tuple[Window, ...]) -> Parts:
     if classes_of(permission) <= HARMLESS:
-        return Parts(0, frozenset())
+        return Parts(0, ())
     shown = coverage_of(permission.dialect, windows).shown
-    allowing = [each for each in effective(permission).statements if each.effect == "allow"]
-    if sum(len(each.actions.include) * len(each.resources.include) for each in allowing) > MOST_PARTS:
-        is_shown = shown is not None and is_watched(permission, shown)
-        return Parts(1, frozenset({("*", "*")}) if is_shown else frozenset(), whole=True)
     spoken = dialects.get(permission.dialect)
-    pairs = {
+    pairs = dict.fromkeys(
         (action, resource)
-        for each in allowing
-        for action in each.actions.include
+        for each in effective(permission).statements
+        if each.effect == "allow"
         for resource in each.resources.include
+        for written in each.actions.include
+        for action in _named(spoken, written)
         if spoken.makes_sense(action, resource)
         and not spoken.no_such_action(action)
         and not spoken.classes(action, resource) <= HARMLESS
-    }
-    watched = {pair for pair in pairs if shown is not None and _is_shown(shown, pair)}
-    return Parts(len(pairs), frozenset(watched))
+    )
+    if len(pairs) > MOST_PARTS:
+        is_shown = shown is not None and is_watched(permission, shown)
+        return Parts(1, (None,) if is_shown else ())
+    watched = [pair for pair in pairs if shown is not None and _is_shown(shown, pair)]
+    return Parts(len(pairs), tuple((spoken.action(action), spoken.resource(resource)) for action, resource in watched))
+
+
+def _named(spoken: dialects.Dialect, action: str) -> tuple[str, ...]:
+    """A pattern of actions, and the known ones among them: a wildcard is not used as a whole because one of it was."""
+    language = spoken.action(action)
+    if not language.opaque and all(pattern.is_literal for pattern in language.patterns):
+        return spoken.spell_out(action)
+    known = (name for name in spoken.known_actions if language.may_contain(spoken.fold_action(name)))
+    return tuple(dict.fromkeys((*spoken.spell_out(action), *known)))
 
 
 def _is_shown(shown: Permission, pair: Pair) -> bool:
@@ -141,6 +151,13 @@ def _idle(permission: Permission, parts: Parts, uses: Sequence[Seen]) -> int:
     """How many of the watched parts no use falls into."""
     if not uses:
         return len(parts.watched)
-    if parts.whole:
-        return int(not use_within(permission, uses))
-    return len(parts.watched & set(unused(permission, [(use.action, use.resource) for use in uses])))
+    spoken = dialects.get(permission.dialect)
+    seen = [(spoken.fold_action(use.action), spoken.fold_resource(use.resource)) for use in uses]
+    idle = 0
+    for part in parts.watched:
+        if part is None:
+            idle += not use_within(permission, uses)
+            continue
+        names, places = part
+        idle += not any(names.may_contain(action) and places.may_contain(place) for action, place in seen)
+    return idle

@@ -45,7 +45,7 @@ _VERSIONED = (
 _COMPARED = tuple(name for name in _VERSIONED if name != "capped_by")
 _TABLE = f"""
 CREATE TEMPORARY TABLE posture_new ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS)}) ON COMMIT DROP
-"""
+"""  # noqa: S608
 _COPY = f"COPY posture_new ({', '.join(name for name, _ in _COLUMNS)}) FROM STDIN"
 
 
@@ -58,20 +58,20 @@ INSERT INTO identities_identityposture AS p ({_listed(_STORED)}, policy_id, cata
 SELECT {_listed(_STORED, "n.")}, %(policy)s, %(catalogue)s, %(now)s FROM posture_new n ORDER BY n.identity_id
 ON CONFLICT (identity_id) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _STORED[1:])},
     policy_id = EXCLUDED.policy_id, catalogue_version = EXCLUDED.catalogue_version, assessed_at = EXCLUDED.assessed_at
-"""
+"""  # noqa: S608
 _CLOSE = f"""
 UPDATE identities_postureversion v SET seen_until = greatest(v.seen_from, %(now)s)
 FROM posture_new n
 WHERE v.identity_id = n.identity_id AND v.seen_until IS NULL
   AND ({_listed(_COMPARED, "v.")}) IS DISTINCT FROM ({_listed(_COMPARED, "n.")})
-"""
+"""  # noqa: S608
 _OPEN = f"""
 INSERT INTO identities_postureversion ({_listed(_VERSIONED)}, identity_id, policy_id, catalogue_version, seen_from)
 SELECT {_listed(_VERSIONED, "n.")}, n.identity_id, %(policy)s, %(catalogue)s, %(now)s FROM posture_new n
 WHERE NOT EXISTS (
     SELECT FROM identities_postureversion v WHERE v.identity_id = n.identity_id AND v.seen_until IS NULL)
 ORDER BY n.identity_id
-"""
+"""  # noqa: S608
 _COUNTS = """
 count(*)::int AS identities,
 (count(*) FILTER (WHERE box = 'proven_contained'))::int AS proven_contained,
@@ -103,7 +103,7 @@ WITH gone AS (
 INSERT INTO identities_posturemeasure AS m (source_id, day, {_listed(_MEASURED)})
 SELECT source_id, %(day)s, {", ".join(f"sum({name})" for name in _MEASURED)} FROM moved GROUP BY source_id
 ON CONFLICT (source_id, day) DO UPDATE SET {", ".join(f"{name} = m.{name} + EXCLUDED.{name}" for name in _MEASURED)}
-"""
+"""  # noqa: S608
 # A new day begins as the last one ended.
 _NEW_DAY = f"""
 INSERT INTO identities_posturemeasure (source_id, day, {_listed(_MEASURED)})
@@ -111,7 +111,7 @@ SELECT source_id, %(day)s, {_listed(_MEASURED)} FROM (
     SELECT DISTINCT ON (source_id) * FROM identities_posturemeasure ORDER BY source_id, day DESC) latest
 WHERE latest.day < %(day)s
 ON CONFLICT (source_id, day) DO NOTHING
-"""
+"""  # noqa: S608
 _RETIRE = """
 UPDATE identities_postureversion SET seen_until = greatest(seen_from, %(now)s)
 WHERE identity_id = ANY(%(gone)s::uuid[]) AND seen_until IS NULL

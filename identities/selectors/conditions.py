@@ -85,9 +85,7 @@ def finding_conditions(filters: InventoryFilter, *, actor: Actor | None) -> Q:
         found &= Q(severity__gte=FindingSeverity[filters.finding_severity.upper()])
     states = filters.picked("finding_state")
     found &= Q(state__in=list(TO_DO)) if states is None else _either(states, lambda values: Q(state__in=values))
-    return found & _either(
-        filters.picked("finding_assignee"), lambda values: of_people(values, "assignee", actor)
-    )
+    return found & _either(filters.picked("finding_assignee"), lambda values: of_people(values, "assignee", actor))
 
 
 def of_rules(rules: tuple[str, ...]) -> Q:
@@ -99,9 +97,7 @@ def of_rules(rules: tuple[str, ...]) -> Q:
     return found
 
 
-def first_seen_condition(
-    filters: InventoryFilter, *, now: datetime, at: str = "", column: str = "first_seen_at"
-) -> Q:
+def first_seen_condition(filters: InventoryFilter, *, now: datetime, at: str = "", column: str = "first_seen_at") -> Q:
     """new_days and new_since, of whatever is listed. at: the path to it. A day begins at midnight UTC."""
     found = Q()
     if filters.new_days:
@@ -143,7 +139,7 @@ def _holds(filters: InventoryFilter, of_grant: InventoryFilter) -> Exists:
 
 
 def _having_findings(filters: InventoryFilter, at: str, actor: Actor | None) -> Q:
-    """The finding's fields, asked of an identity: it has one finding that fits all of them, and none that is excluded."""
+    """The finding's fields, asked of an identity: it has one that fits all of them, and none that is excluded."""
     wanted, excluded = {"finding_severity": filters.finding_severity}, []
     for name in ("finding", "finding_state", "finding_assignee"):
         picked = filters.picked(name)

@@ -30,7 +30,7 @@ YES_OR_NO = ("yes", "no")
 ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
 SEVERITIES = tuple(severity.word for severity in FindingSeverity)
 # One rule ("NHI5-A"), or all of a family ("NHI5").
-RULE = re.compile(r"[A-Z]{2,6}[0-9]{0,2}(-[A-Z0-9]{1,3})?")
+RULE = re.compile(r"(NHI[0-9]{1,2}|POP|TB)(-[A-Z0-9]{1,2})?")
 MAX_TEXT = 200
 MAX_DAYS = 3650
 EARLIEST_YEAR = 1970
@@ -208,7 +208,9 @@ def _checked_part(name: str, part: str) -> str:
     if name == "exposure":
         return _checked_exposure(part)
     if name == "finding" and not RULE.fullmatch(part := part.upper()):
-        raise InvalidFilter(f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name)
+        raise InvalidFilter(
+            f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name
+        )
     return part.lower() if name in _PEOPLE else part
 
 

@@ -30,6 +30,7 @@ from identities.selectors.inventory import sees_everything, visible_identities
 
 OF_FINDINGS = ("finding", "finding_severity", "finding_state", "finding_assignee")
 _OF_GRANTS = ("access", "segment", "privileged", "standing", "path")
+_NOT_OF_IDENTITIES = (*OF_FINDINGS, *_OF_GRANTS, "source", "environment", "new_days", "new_since", "retired")
 
 
 def visible_findings(actor: Actor) -> QuerySet[Finding]:
@@ -57,8 +58,10 @@ def list_findings(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Q
     own = InventoryFilter(source=filters.source)
     findings = findings.filter(identity_conditions(own, actor=actor, now=now))
     findings = findings.filter(_of_environments(filters))
-    of_identity = replace(filters, source="", environment="", **dict.fromkeys(OF_FINDINGS, ""))
-    findings = findings.filter(identity_conditions(of_identity, actor=actor, now=now, at="identity__"))
+    of_identity = replace(filters, **dict.fromkeys(_NOT_OF_IDENTITIES, ""))
+    if not of_identity.is_empty:
+        of_whom = identity_conditions(of_identity, actor=actor, now=now, at="identity__")
+        findings = findings.filter(of_whom, identity__isnull=False)
     if any(getattr(filters, name) for name in _OF_GRANTS):
         findings = findings.filter(identity__in=Identity.objects.filter(holding_conditions(filters)).values("pk"))
     if filters.retired == "yes":

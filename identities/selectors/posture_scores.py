@@ -29,7 +29,8 @@ class Picture:
 
     assurance_known: identities whose lower and upper bound agree. exposure_known: those whose exposure can be said at
     all, exposure_exact those of them without a range. excess, no_excess: identities that hold privileged or writing
-    rights which they did not use while watched, and those that used all; the rest is not assessable. measured_on: the day of the counts, None where nothing was ever assessed.
+    rights which they did not use while watched, and those that used all; the rest is not assessable. measured_on: the
+    day of the counts, None where nothing was ever assessed.
     """
 
     identities: int = 0

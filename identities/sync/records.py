@@ -166,6 +166,7 @@ _IN_ORDER: dict[str, tuple[tuple[str, str], ...]] = {
     "usage": (("first_seen_at", "last_seen_at"),),
     "usage_window": (("from", "until"),),
 }
+_NOT_COUNTED = frozenset({"id", "last_used_at", "permission"})
 _ACCESS_KEY_IDS = {
     "credential": frozenset({"/id", "/fingerprint"}),
     "retire": frozenset({"/id"}),
@@ -357,7 +358,7 @@ def _read_fields(kind: str, record: Mapping[str, Any], latest: datetime) -> tupl
     if kind == "grant":
         values["permission"], digest = values["permission"]
     # Names of secrets can only hide where the sender chooses the names.
-    for name in ("attributes", "native_ref"):
+    for name in ("attributes", "native_ref", "conditions"):
         if values.get(name):
             fields.refuse_secret_names(values[name], f"/{name}")
     return values, digest
@@ -384,7 +385,9 @@ def _staged(line: int, kind: str, values: dict[str, Any], digest: bytes | None, 
         key = f"{identity}\n{values['log']}"
     else:
         key = external_id
-    counted = {name: value for name, value in values.items() if name not in ("id", "last_used_at", "permission")}
+    counted = {name: value for name, value in values.items() if name not in _NOT_COUNTED}
+    if kind == "trust" and values["conditions"] is None:
+        del counted["conditions"]  # what is not told changes nothing
     if digest is not None:
         counted["digest"] = digest.hex()
     return Row(line, kind, key, external_id, identity, content_hash(counted), digest, last_used_at, body, hashed)

@@ -49,7 +49,11 @@ def finding_bulk(request: PageRequest) -> HttpResponse:
     form = form_for(action, request.POST if step else None, now=timezone.now())
     if step and form.is_valid():
         try:
-            return _apply(request, selection, action, form) if step == "apply" else _preview(request, selection, action, form)
+            return (
+                _apply(request, selection, action, form)
+                if step == "apply"
+                else _preview(request, selection, action, form)
+            )
         except DomainError as refusal:
             show_refusal(form, refusal)
             return _choose(request, selection, action, form, refusal.status)

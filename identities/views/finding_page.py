@@ -175,4 +175,3 @@ def _review_scope(finding: Finding) -> str:
         except InvalidFilter:
             continue
     return ""
-

@@ -208,16 +208,15 @@ def _step(event: FindingEvent, names: Mapping[str, str]) -> dict[str, Any]:
 def _detail(event: FindingEvent, names: Mapping[str, str]) -> str:
     facts = event.facts
     match event.step:
-        case FindingStep.FIXED:
-            return str(FixedHow(facts["how"]).label)
+        case FindingStep.FIXED | FindingStep.ENDED:
+            ends = FixedHow if event.step == FindingStep.FIXED else AcceptanceEnd
+            return str(ends(facts["how"]).label)
         case FindingStep.SEVERITY:
             return f"{FindingSeverity(facts['from']).label} before, {FindingSeverity(facts['to']).label} since"
         case FindingStep.ASSIGNED:
             return f"To {names.get(facts.get('to', ''), 'somebody who is no longer known')}"
         case FindingStep.UNASSIGNED if facts.get("why") == "left":
             return "Whoever was to see to it has left"
-        case FindingStep.ENDED:
-            return str(AcceptanceEnd(facts["how"]).label)
         case FindingStep.REQUESTED | FindingStep.ACCEPTED if facts.get("until"):
             until = parse_datetime(facts["until"])
             return f"Until {until:%-d %B %Y}" if until else ""

@@ -1,6 +1,7 @@
 """Findings as a list: filter, sort, page through, download; and those of one identity as a panel."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,7 @@ def finding_list(request: PageRequest) -> HttpResponse:
         "page": KeysetPage(list(finding_rows(rows.rows)), rows.next_cursor, rows.previous_cursor),
         "summary": summary,
         "is_unsorted": found.is_unsorted,
+        "states": _states(wanted.filters),
         "may_act": request.actor.auth_method != "mail_link",
         "csv_url": reverse("identities:finding_csv"),
         "ndjson_url": reverse("identities:finding_ndjson"),
@@ -121,6 +123,18 @@ def findings_of_identity(request: PageRequest, identity_id: UUID) -> HttpRespons
     return render_page(
         request, "identities/findings_of_identity.html", context, fragment="identities/_findings_of_identity.html"
     )
+
+
+def _states(filters: InventoryFilter) -> list[dict[str, Any]]:
+    """The same list by how far its findings have come."""
+    return [
+        {
+            "label": label,
+            "url": f"{reverse('identities:finding_list')}?{replace(filters, finding_state=states).to_text()}",
+            "is_current": filters.finding_state == states,
+        }
+        for states, label in STATES
+    ]
 
 
 def _list_of(identity: Any) -> str:

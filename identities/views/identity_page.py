@@ -15,14 +15,17 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
 from identities.posture.policy import policy_in_force
+from identities.selectors.authorization import declared_of
 from identities.selectors.inventory import access_identity, list_current_grants
 from identities.selectors.posture_scores import list_versions_of
 from identities.selectors.sources import freshness_of
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
-from identities.views import grant_lines, questions
+from identities.views import boundary_lines, grant_lines, questions
 from identities.views.identity_facts import facts_of
+from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
+from identities.views.reach_lines import can_of
 from identities.views.requests import PageRequest
 from identities.views.score_lines import score_of, sparkline_of
 
@@ -48,6 +51,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     lines = questions.credential_lines(credentials, identity.source, now)
     last_use = last_use_of(identity, now)
     may_edit = _may_edit(request.actor, identity)
+    authorization = declared_of([identity.pk]).get(identity.pk)
     context = {
         "identity": identity,
         "grant_count": grant_count,
@@ -58,6 +62,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "purpose": identity.purpose_edited or identity.purpose,
         "freshness": freshness_of(identity.source, now),
         "may_edit": may_edit,
+        "life": life_of(identity),
         "facts": facts_of(identity, actor=request.actor, may_edit=may_edit),
         "attributes": json.dumps(identity.attributes, indent=2, ensure_ascii=False) if identity.attributes else "",
         "credentials": lines,
@@ -67,6 +72,9 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "segments": grant_lines.segment_lines(versions, use),
         "windows": windows,
         "is_cut": len(versions) < grant_count,
+        "boundaries": boundary_lines.lines_of(trusts, identity.source, request.actor),
+        "authorization": authorization,
+        "authorization_can": can_of(authorization.classes) if authorization else [],
         "conditions": questions.condition_sentences(versions),
         "can_report_conditions": identity.source.coverage.get("conditions") is not False,
         "no_condition": questions.NO_CONDITION,

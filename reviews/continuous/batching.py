@@ -30,6 +30,8 @@ from reviews.decisions.items import UNDECIDED
 from reviews.models import Campaign, HitOutcome, ItemKind, ReviewItem, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.states import CampaignState
 
+# Of hits that no finding caused.
+NO_FINDING = ""
 # How many hits are looked at in one transaction, whatever a watch allows.
 MOST_AT_ONCE = 20_000
 PRECEDENCE = {trigger: place for place, trigger in enumerate(Trigger)}
@@ -120,7 +122,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
     held = _held(grants)
     elsewhere = _asked_elsewhere(watch, grants)
     approvals = approvals_of(grants, now) if watch.trigger == Trigger.CHANGED else {}
-    findings = standing_findings([hit.facts["finding"] for hit in hits if "finding" in hit.facts])
+    findings = {NO_FINDING, *standing_findings([hit.facts["finding"] for hit in hits if "finding" in hit.facts])}
     found: dict[int, str] = {}
     for hit in hits:
         version = population.get(hit.grant_id)
@@ -129,7 +131,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
         elif hit.grant_id in elsewhere:
             found[hit.pk] = HitOutcome.ASKED_ALREADY
         else:
-            is_so = _still_so(watch, hit, version, approvals, findings)
+            is_so = hit.facts.get("finding", NO_FINDING) in findings and _still_so(watch, hit, version, approvals)
             found[hit.pk] = HitOutcome.WAITING if is_so else HitOutcome.MOOT
     return found
 
@@ -139,9 +141,7 @@ def _held(grants: Collection[UUID]) -> set[UUID]:
     return set(held.values_list("grant_id", flat=True))
 
 
-def _still_so(
-    watch: ReviewWatch, hit: WatchHit, version: GrantVersion, approvals: dict[UUID, Any], findings: Collection[str]
-) -> bool:
+def _still_so(watch: ReviewWatch, hit: WatchHit, version: GrantVersion, approvals: dict[UUID, Any]) -> bool:
     """Whether what was noticed is still true: changes are undone, owners replaced, answers given meanwhile."""
     match watch.trigger:
         case Trigger.CHANGED:
@@ -156,8 +156,6 @@ def _still_so(
             return str(version.grant.identity.owner_id) == hit.facts.get("owner")
         case Trigger.WOKE_UP:
             return int(hit.facts.get("quiet_days", 0)) >= watch.quiet_days
-        case Trigger.FINDING:
-            return hit.facts.get("finding") in findings
     return True
 
 

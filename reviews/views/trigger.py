@@ -99,21 +99,23 @@ def _sentence(kind: str, facts: dict[str, Any]) -> str:
             )
         case Trigger.REAPPEARED:
             return "An order took it away and a reading confirmed that. A later reading shows it again."
-        case Trigger.OWNER_LEFT if facts.get("said_by") == "source":
-            return "The source no longer names the person who is the owner here."
-        case Trigger.OWNER_LEFT:
-            return f"The owner left on {_day(facts.get('left_at'))}, and nobody else answers for this identity."
         case Trigger.FINDING:
-            return (
-                f"The rule {facts.get('rule', '')} fails since {_day(facts.get('opened_at'))}, with severity "
-                f"{facts.get('severity', 'unknown')}."
-            )
+            severity, since = facts.get("severity", "unknown"), _day(facts.get("opened_at"))
+            return f"The rule {facts.get('rule', '')} fails since {since}, with severity {severity}."
+        case Trigger.OWNER_LEFT:
+            return _of_owner(facts)
         case Trigger.WOKE_UP:
             return (
                 f"No use was seen on {facts.get('quiet_days')} observable days, from {_day(facts.get('quiet_from'))}"
                 f" to {_day(facts.get('quiet_until'))}. It was used again on {_day(facts.get('used_at'))}."
             )
     return "It is no longer what was approved, so the approval lapsed. The question is about the difference."
+
+
+def _of_owner(facts: dict[str, Any]) -> str:
+    if facts.get("said_by") == "source":
+        return "The source no longer names the person who is the owner here."
+    return f"The owner left on {_day(facts.get('left_at'))}, and nobody else answers for this identity."
 
 
 def _day(text: Any) -> str:

@@ -41,6 +41,7 @@ from identities.models import (
     SyncOrigin,
     SyncRun,
     SyncState,
+    TrustBoundary,
 )
 from identities.services.identity_versions import write_versions_in
 from identities.sync.feed import take_feed_number
@@ -134,6 +135,7 @@ class Belongings:
             "framework_id": "csf_2_0",
             "rule_id": "NHI1-A",
             "number": 1,
+            "boundary_id": self.source.boundaries.get().pk,
         }
 
 
@@ -264,6 +266,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     source = make.make_source(owner=user)
     RestoreHold.objects.create(source=source, state_of=timezone.now(), restored_at=timezone.now())
     identity = make.make_identity(source, owner=asked)
+    _boundary(source, other)
     grants = [make.make_grant(identity) for _ in range(2)]
     make.make_credential(identity)
     make.make_window(source)
@@ -343,6 +346,16 @@ def _finding(identity: Identity) -> Finding:
     return Finding.objects.create(
         rule="NHI5-A", object_kind="identity", object_id=identity.pk, source=identity.source, identity=identity,
         severity=3, digest=b"", policy=policy, found_at=now, opened_at=now, changed_at=now,
+    )  # fmt: skip
+
+
+def _boundary(source: Source, owner: User) -> TrustBoundary:
+    """A record of whose word the source takes, for which somebody else answers."""
+    now = timezone.now()
+    due = (now + timedelta(days=90)).date()
+    return TrustBoundary.objects.create(
+        source=source, issuer="https://issuer.example.org", subjects=["*"], purpose="Builds", owner=owner,
+        review_due=due, reviewed_at=now, created_at=now,
     )  # fmt: skip
 
 
@@ -564,7 +577,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     },
     "identities:identity_take_source": lambda my: {"name": "purpose", "version": my.identity.version},
     "identities:finding_assign": lambda my: {"version": 1, "assignee": ""},
-    "identities:finding_request": lambda my: _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"},
+    "identities:finding_request": lambda my: (
+        _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"}
+    ),
     "identities:finding_approve": lambda my: {"version": 1},
     "identities:finding_refuse": lambda my: {"version": 1, "reason": "It has to be fixed this week."},
     "identities:finding_withdraw": lambda my: {"version": 1},

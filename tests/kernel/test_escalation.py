@@ -27,7 +27,7 @@ def conditional(permission):
 HELD = [
     # (dialect, actions, resource, direct, conditional)
     ("aws", "iam:CreatePolicyVersion", "*", {"aws.policy-version"}, set()),
-    ("aws", "IAM:createpolicyversion", "arn:aws-us-gov:iam::1:policy/x", {"aws.policy-version"}, set()),
+    ("aws", "IAM:createpolicyversion", "arn:aws-us-gov:iam::123456789012:policy/x", {"aws.policy-version"}, set()),
     ("aws", "iam:Put*", USER, {"aws.inline-policy"}, {"aws.lift-boundary"}),
     ("aws", "iam:CreateAccessKey", USER, {"aws.access-key"}, set()),
     ("aws", "iam:CreateAccessKey", "arn:aws:iam::*:user/${aws:username}", set(), set()),
@@ -76,9 +76,7 @@ def test_a_star_on_everything_holds_every_primitive_of_its_dialect(permission):
     for dialect in DIALECTS:
         held = {each.name for each in primitives_of(permission(dialect, ("*", "*")))}
         listed = {each.name for each in catalogue()} & {
-            each["name"]
-            for each in tomllib.loads(CATALOGUE.read_text())["primitive"]
-            if each["dialect"] == dialect
+            each["name"] for each in tomllib.loads(CATALOGUE.read_text())["primitive"] if each["dialect"] == dialect
         }
 
         assert held == listed
@@ -114,7 +112,9 @@ def test_a_right_under_a_condition_is_there_but_not_direct(permission):
 
 
 def test_a_deny_under_a_condition_makes_a_right_depend_on_it(permission):
-    held = permission("aws", ("iam:*", "*"), ("iam:CreatePolicyVersion iam:SetDefaultPolicyVersion", "*", {"effect": "deny", **MFA}))
+    held = permission(
+        "aws", ("iam:*", "*"), ("iam:CreatePolicyVersion iam:SetDefaultPolicyVersion", "*", {"effect": "deny", **MFA})
+    )
 
     assert "aws.policy-version" in conditional(held)
 
@@ -190,7 +190,13 @@ ACTIONS = {
 }
 RESOURCES = {
     "aws": ["*", USER, ROLE, "arn:aws:iam::*:policy/*", "arn:aws:s3:::*"],
-    "kubernetes": ["*", "api:*/*/*/*/*", "api:p//secrets//*", "api:p//secrets//a", "api:*/rbac.authorization.k8s.io/clusterroles//*"],
+    "kubernetes": [
+        "*",
+        "api:*/*/*/*/*",
+        "api:p//secrets//*",
+        "api:p//secrets//a",
+        "api:*/rbac.authorization.k8s.io/clusterroles//*",
+    ],
     "postgresql": ["*", "cluster:", "role:a", "role:pg_read_server_files", "table:l/p/t"],
     "tools": ["*", "server:a", "server:*"],
 }

@@ -9,33 +9,31 @@ from identities.connectors.aws.documents import decode
 from identities.connectors.contract import Record
 from identities.connectors.naming import printable
 
-MOST_CONDITIONS = 50
-
 
 def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]:
-    """One relation per principal, subject and set of conditions that an allowing statement names.
+    """One relation per principal and subject that an allowing statement names.
 
-    A statement that can't be read is counted, never taken for "nobody".
+    Where several statements let the same one in, only what all of them ask for besides is a condition. A statement that
+    can't be read is counted, never taken for "nobody".
     """
-    seen: dict[str, list[dict[str, str]]] = {}
+    found: dict[str, Record] = {}
     for statement in _statements(document, counts):
-        conditions = _conditions(statement.get("Condition"))
+        block = statement.get("Condition")
+        conditions = _conditions(block)
         if "NotPrincipal" in statement:
             counts["trust for everybody but some"] += 1
         for kind, name in _principals(statement):
-            subjects = _values(conditions, ":sub") if kind == "Federated" else []
-            audience = ", ".join(_values(conditions, ":aud")) if kind == "Federated" else ""
-            further = _further(conditions, kind)
+            is_federated = kind == "Federated"
+            subjects = _values(conditions, ":sub") if is_federated else []
+            audience = ", ".join(_values(conditions, ":aud")) if is_federated else ""
+            further = _further(block, is_federated=is_federated)
             for subject in subjects or [""]:
                 key = f"{kind}|{name}|{subject}|{audience}"
-                earlier = seen.setdefault(key, [])
-                if further in earlier:
+                if key in found:
+                    known = found[key]["conditions"].items()
+                    found[key]["conditions"] = {claim: text for claim, text in known if further.get(claim) == text}
                     continue
-                if earlier:
-                    # The same under other conditions is another way in; the first keeps its id through all readings.
-                    key += f"|{sorted(further.items())}"
-                earlier.append(further)
-                yield {
+                found[key] = {
                     "type": "trust",
                     "id": f"{role[:400]}|{sha256(key.encode()).hexdigest()[:32]}",
                     "identity": role,
@@ -44,17 +42,24 @@ def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]
                     "audience": audience[:512],
                     "conditions": further,
                 }
+    yield from found.values()
 
 
-def _further(conditions: Mapping[str, list[str]], kind: str) -> dict[str, str]:
-    """What must hold beside subject and audience. What an account must present beside its name is half a secret: that
-    it is asked for is said, and not which."""
-    is_shown = (":sub", ":aud") if kind == "Federated" else ()
-    left = [(key, values) for key, values in sorted(conditions.items()) if not key.endswith(is_shown)]
-    return {
-        key[:200]: "(set)" if key == "sts:externalid" else printable(", ".join(values))[:1024]
-        for key, values in left[:MOST_CONDITIONS]
-    }
+def _further(block: Any, *, is_federated: bool) -> dict[str, str]:
+    """What must hold besides subject and audience, as text by key.
+
+    What an account must present beside its name (an external id) is half a secret, and stays where it is.
+    """
+    found: dict[str, str] = {}
+    for operator, tests in block.items() if isinstance(block, Mapping) else ():
+        for name, values in tests.items() if isinstance(tests, Mapping) else ():
+            key = str(name).lower()
+            if is_federated and key.endswith((":sub", ":aud")):
+                continue
+            text = ", ".join(map(str, values if isinstance(values, list) else [values]))
+            plain = text if str(operator) in ("StringEquals", "StringLike") else f"{operator} {text}"
+            found[key[:200]] = "(not copied)" if key == "sts:externalid" else printable(plain)[:500]
+    return found
 
 
 def _issuer(kind: str, name: str) -> str:

@@ -71,7 +71,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class BulkAct:
-    """What a wish would do or did. `digest` names the selection as it was judged. gone: ids that nobody here can see."""
+    """What a wish would do or did. `digest` names the selection as judged. gone: ids that the actor cannot see."""
 
     digest: str
     changes: list[Judgement] = field(repr=False)
@@ -103,13 +103,13 @@ def request_acceptance(
     actor: Actor,
     now: datetime,
 ) -> Finding:
-    """Ask for an exception, at most 365 days long, 90 where the finding is critical; somebody else has to approve it."""
+    """Ask for an exception, at most 365 days long, 90 where it is critical; somebody else has to approve it."""
     wish = Request(reason, compensating_control, until)
     return act_on_finding(finding=finding, version=version, wish=wish, actor=actor, now=now)
 
 
 def approve_acceptance(*, finding: Finding, version: int, actor: Actor, now: datetime) -> Finding:
-    """Let the exception hold. Never by whoever asked for it, owns the identity, holds its credential or is to fix it."""
+    """Let the exception hold. Never by whoever asked, owns the identity, holds its credential or is to fix it."""
     return act_on_finding(finding=finding, version=version, wish=Approve(), actor=actor, now=now)
 
 
@@ -203,9 +203,7 @@ def _loaded(findings: QuerySet[Finding]) -> list[Finding]:
     return found
 
 
-def _judge(
-    findings: Sequence[Finding], wish: Wish, selection: Selection, actor: Actor, now: datetime
-) -> BulkAct:
+def _judge(findings: Sequence[Finding], wish: Wish, selection: Selection, actor: Actor, now: datetime) -> BulkAct:
     judged = [_judgement(standing, wish, actor, now) for standing in standings_of(findings, actor)]
     gone = len(set(selection.ids)) - len(findings) if selection.filters is None else 0
     return BulkAct(

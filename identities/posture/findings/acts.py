@@ -27,11 +27,19 @@ ACTS: dict[str, Act] = {
         "help",
     ),
     "narrow": Act(
-        "Try less access", "Remit proposes what was used, proves that it is less, and shows what it would break.", "narrow", "cut"
+        "Try less access",
+        "Remit proposes what was used, proves that it is less, and shows what it would break.",
+        "narrow",
+        "cut",
     ),
-    "revoke": Act("Ask whether it may go", "A review of just this access, and an order that takes it away.", "review", "ban"),
+    "revoke": Act(
+        "Ask whether it may go", "A review of just this access, and an order that takes it away.", "review", "ban"
+    ),
     "limit_in_time": Act(
-        "Try less access", "Narrow it, or approve it until a date in a review, so that it does not stand for ever.", "narrow", "hourglass"
+        "Try less access",
+        "Narrow it, or approve it until a date in a review, so that it does not stand for ever.",
+        "narrow",
+        "hourglass",
     ),
     "rotate": Act(
         "Ask for its rotation",
@@ -40,15 +48,21 @@ ACTS: dict[str, Act] = {
         "rotate",
     ),
     "deactivate": Act(
-        "Ask whether it may be switched off", "A review of its credentials; what may go is deactivated.", "rotate", "power"
+        "Ask whether it may be switched off",
+        "A review of its credentials; what may go is deactivated.",
+        "rotate",
+        "power",
     ),
     "quarantine": Act(
-        "Ask whether it may go", "A review of what it holds; it can be locked out first and removed later.", "review", "lock"
+        "Ask whether it may go",
+        "A review of what it holds; it can be locked out first and removed later.",
+        "review",
+        "lock",
     ),
     "review": Act("Look at it in a review", "Somebody accountable looks and decides.", "review", "clipboard-check"),
     "move_to_federation": Act(
         "Let its platform vouch for it",
-        "Replace the secret by what the platform issues (a role, a workload identity, a federation), then deactivate it.",
+        "Replace the secret by what the platform issues: a role, a workload identity, a federation. Then end it.",
         "",
         "shield-check",
     ),
@@ -58,15 +72,28 @@ ACTS: dict[str, Act] = {
         "",
         "shield-check",
     ),
-    "record_trust": Act("Record the trust", "Write down who may vouch for it and who answers for that.", "", "file-text"),
-    "separate": Act(
-        "Give each its own identity", "Make one identity per application and environment, then take this one away.", "", "git-compare"
+    "record_trust": Act(
+        "Record the trust", "Write down who may vouch for it and who answers for that.", "", "file-text"
     ),
-    "record_vendor": Act("Have the vendor assessed", "Record the assessment, or take away what the vendor holds.", "", "file-text"),
-    "change_application": Act("Change the application", "Where it is registered or configured; Remit cannot do it.", "", "settings"),
-    "change_pipeline": Act("Change the pipeline", "In its workflow or its environment; Remit cannot do it.", "", "settings"),
+    "separate": Act(
+        "Give each its own identity",
+        "Make one identity per application and environment, then take this one away.",
+        "",
+        "git-compare",
+    ),
+    "record_vendor": Act(
+        "Have the vendor assessed", "Record the assessment, or take away what the vendor holds.", "", "file-text"
+    ),
+    "change_application": Act(
+        "Change the application", "Where it is registered or configured; Remit cannot do it.", "", "settings"
+    ),
+    "change_pipeline": Act(
+        "Change the pipeline", "In its workflow or its environment; Remit cannot do it.", "", "settings"
+    ),
     "read_source": Act("Look at the source", "Read it again, or see why the reading fell short.", "source", "database"),
-    "merge": Act("Find out whether they are the same", "Look at both in the inventory and at their source.", "", "git-compare"),
+    "merge": Act(
+        "Find out whether they are the same", "Look at both in the inventory and at their source.", "", "git-compare"
+    ),
 }
 
 

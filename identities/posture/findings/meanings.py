@@ -1,6 +1,6 @@
 """Why a finding matters, for somebody who meets it, beside what its rule says of itself.
 
-Titles, conditions, cautions and what a rule cannot see stand with the rules (`identities/posture/rules`, docs/rules.md).
+Titles, conditions, cautions and what a rule cannot see stand with the rules (docs/rules.md).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Meaning:
 WHY: dict[str, str] = {
     "NHI1-A": "Everybody who answered for it has left, so nobody would notice if it were misused.",
     "NHI1-B": "No person answers for it, so no question about it has an answer.",
-    "NHI1-C": "It has not been used for long although a log was watching. What nobody uses, nobody misses when it is stolen.",
+    "NHI1-C": "What nobody uses, nobody misses when it is stolen.",
     "NHI1-D": "What it was made for no longer exists, and it still can sign in.",
     "NHI1-E": "It was to lose this access, and a later reading still shows it.",
     "NHI1-F": "Somebody who made or read its secret has left, and the secret is still the same.",
@@ -48,7 +48,7 @@ WHY: dict[str, str] = {
     "NHI5-D": "It may reach all of a store with restricted data, not a part of it.",
     "NHI5-E": "It holds privileged access at all times, under no condition and without an end.",
     "NHI5-F": "It got privileged access that nobody asked for here and no review has seen.",
-    "NHI5-G": "An AI agent may call any tool, or one that destroys or sends, without a condition or a person's consent.",
+    "NHI5-G": "An AI agent does what it is told by what it reads; nothing stands between that and the tool.",
     "NHI6-A": "Others who use the same public issuer could sign in as this identity.",
     "NHI6-B": "A pipeline keeps a cloud key although it could prove itself without one.",
     "NHI6-C": "Code that nobody reviewed can run with this identity.",

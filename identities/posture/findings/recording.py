@@ -116,7 +116,7 @@ WHERE id = ANY(%(ids)s::uuid[]) AND state = 'accepted'
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one pass changed. changed: still failing, with other severity or evidence; unjudged: cannot be judged now."""
+    """What one pass changed. changed: failing still, by other severity or evidence; unjudged: not assessable now."""
 
     opened: int = 0
     reopened: int = 0

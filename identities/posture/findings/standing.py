@@ -40,7 +40,9 @@ def standings_of(findings: Sequence[Finding], actor: Actor) -> list[Standing]:
     """In the order of `findings`, which carry their identity and source. Two queries, however many they are."""
     open_ones = {
         each.finding_id: each
-        for each in FindingAcceptance.objects.filter(finding__in=findings, ended_at=None).select_related("requested_by", "approver")
+        for each in FindingAcceptance.objects.filter(finding__in=findings, ended_at=None).select_related(
+            "requested_by", "approver"
+        )
     }
     held = _held(findings, actor.person_id)
     return [
@@ -55,7 +57,7 @@ def standings_of(findings: Sequence[Finding], actor: Actor) -> list[Standing]:
 
 
 def may_handle(standing: Standing, actor: Actor) -> bool:
-    """Administrators and campaign managers see to all findings, owners to those of what they own, assignees to theirs."""
+    """Administrators and campaign managers see to all findings, owners to those of theirs, assignees to their own."""
     if actor.kind is ActorKind.SYSTEM or SCOPE in actor.scopes:
         return True
     is_mine = standing.is_own or (actor.person_id is not None and standing.finding.assignee_id == actor.person_id)

@@ -3,10 +3,11 @@
 from identities.posture.rules.judged import ExposureRange, Policy
 
 
-def required_levels(exposure: ExposureRange, policy: Policy, *, is_just_in_time: bool) -> tuple[int, int]:
-    """What is demanded at least and at most, because the exposure may be a range over several bands."""
-    low, high = (_required(policy.band_of(score), policy, is_just_in_time) for score in (exposure.low, exposure.high))
-    return low, high
+def required_levels(exposure: ExposureRange, policy: Policy, *, is_just_in_time: bool | None) -> tuple[int, int]:
+    """What is demanded at least and at most: the exposure may be a range over several bands, and it may be unknown
+    (None) whether access is given just in time."""
+    least = _required(policy.band_of(exposure.low), policy, is_just_in_time is not False)
+    return least, _required(policy.band_of(exposure.high), policy, is_just_in_time is True)
 
 
 def _required(band: str, policy: Policy, is_just_in_time: bool) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from identities.posture.rules.application import classes_in_reach, implies_everything
-from identities.posture.facts import CredentialFacts, IdentityFacts, Missing
+from identities.posture.facts import CredentialFacts, GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.levels import required_levels
@@ -101,21 +101,25 @@ def _below_need(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [passed(**evidence)]
     if assurance.upper < least:
         return [failed(**evidence)]
-    return [unknown("assurance_range" if assurance.upper >= most else "exposure_range", **evidence)]
+    if assurance.lower < assurance.upper and assurance.upper >= most:
+        return [unknown("assurance_range", **evidence)]
+    return [unknown("limits_unknown" if in_time is None else "exposure_range", **evidence)]
 
 
-def _is_just_in_time(facts: IdentityFacts, policy: Policy) -> bool:
+def _is_just_in_time(facts: IdentityFacts, policy: Policy) -> bool | None:
     """Whether every privileged grant ends within hours of having been given, or each request is checked."""
-    held = privileged(facts)
-    return bool(held) and all(
-        (not isinstance(grant.condition_sorts, Missing) and "per_request" in grant.condition_sorts)
-        or (
-            grant.ends_at is not None
-            and not isinstance(grant.ends_at, Missing)
-            and grant.ends_at - grant.first_seen_at <= limit(policy, "just_in_time_hours")
-        )
-        for grant in held
-    )
+    states = [_is_given_for_hours(grant, policy) for grant in privileged(facts)]
+    if not states or False in states:
+        return False
+    return None if None in states else True
+
+
+def _is_given_for_hours(grant: GrantFacts, policy: Policy) -> bool | None:
+    if not isinstance(grant.condition_sorts, Missing) and "per_request" in grant.condition_sorts:
+        return True
+    if isinstance(grant.ends_at, Missing):
+        return None
+    return grant.ends_at is not None and grant.ends_at - grant.first_seen_at <= limit(policy, "just_in_time_hours")
 
 
 def _redirects(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -227,7 +231,7 @@ RULES = (
         owasp=OWASP,
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,
-        inputs=("assurance", "exposure"),
+        inputs=("assurance", "exposure", "grants.ends_at"),
         coverage=("credentials", "grants"),
         thresholds=("just_in_time_hours",),
         blind_spots="Whatever the two scores could not see.",

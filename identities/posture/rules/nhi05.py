@@ -1,6 +1,7 @@
 """NHI5:2025 Overprivileged NHI: more than its work needs."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from identities.posture.facts import GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -12,6 +13,8 @@ from identities.posture.rules.thresholds import limit, number
 from identities.posture.rules.verdicts import Verdict, failed, lacking, not_applicable, not_known, passed, unknown
 
 OWASP = "NHI5:2025"
+# Systems in which a grant has neither condition nor end.
+WITHOUT_LIMITS = frozenset({"kubernetes", "postgresql", "rabbitmq", "redis", "tools"})
 # What leaves the house or can't be undone.
 _RISKY_TOOLS = frozenset({"destructive", "external_send", "admin", "secret_read"})
 
@@ -77,7 +80,9 @@ def _standing(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     held = privileged(facts)
     if not held:
         return [unknown("unparsed")] if unread(facts) else [not_applicable("not_privileged")]
-    states = [(grant, _is_standing(grant)) for grant in held]
+    states = [(grant, _is_standing(grant)) for grant in held if not _knows_no_limits(grant)]
+    if not states:
+        return [unknown("platform_without_limits", grants=named(held))]
     found = [grant for grant, state in states if state is True]
     if found:
         return [failed(grants=named(found))]
@@ -87,6 +92,12 @@ def _standing(judged: Judged, policy: Policy) -> Sequence[Verdict]:
             return [unknown("platform_without_limits")]
         return [not_known(lacking(limits=doubts[0]))]
     return _unless_unread(facts)
+
+
+def _knows_no_limits(grant: GrantFacts) -> bool:
+    """Whether its system could not have limited it, and no approval does. Said of the platform, not of each identity."""
+    is_limited = bool(grant.condition_sorts) or isinstance(grant.ends_at, datetime) or grant.approved_until is not None
+    return grant.dialect in WITHOUT_LIMITS and not is_limited
 
 
 def _is_standing(grant: GrantFacts) -> bool | Missing:

@@ -12,7 +12,7 @@ from identities.posture.rules.verdicts import Verdict, failed, lacking, not_appl
 def _shadows(judged: SourceJudged, policy: Policy) -> Sequence[Verdict]:
     callers = judged.unknown_callers
     if isinstance(callers, Missing):
-        return [not_known(lacking(callers=callers))]
+        return [not_known(lacking(strangers=callers))]
     return [failed(callers=callers) if callers else passed()]
 
 
@@ -107,6 +107,7 @@ RULES = (
         base=Severity.LOW,
         object_kind=ObjectKind.SOURCE,
         inputs=("duplicates",),
+        coverage=("identities",),
         blind_spots="The same workload under different names, and across sources.",
         cautions="Names that repeat by custom, such as one per namespace.",
         fix="merge",

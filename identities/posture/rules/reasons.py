@@ -11,6 +11,7 @@ NOT_ASSESSABLE: Mapping[str, str] = {
     "reading_unknown": "Nobody recorded what the last reading could not take in.",
     "parsing_unknown": "It is not known how many grants could not be understood.",
     "names_unknown": "The names of this source were not compared.",
+    "strangers_unknown": "No log of it was taken in, so nobody knows whom a log would name.",
     "earlier_readings_unknown": "There is no earlier complete reading to compare with.",
     # about people
     "owner_status_unknown": "No directory says whether its owner still works here.",

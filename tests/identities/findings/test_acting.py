@@ -63,7 +63,10 @@ def test_a_finding_is_assigned_handed_on_and_left_to_nobody(finding, people, mak
 
 
 def test_what_is_so_already_leaves_no_record(finding, people):
-    assert assign_finding(finding=finding, version=1, assignee=None, actor=people(Role.ADMINISTRATOR), now=NOW).version == 1
+    assert (
+        assign_finding(finding=finding, version=1, assignee=None, actor=people(Role.ADMINISTRATOR), now=NOW).version
+        == 1
+    )
     assert not AuditEvent.objects.filter(verb="finding.assigned").exists()
 
 
@@ -88,7 +91,7 @@ def test_a_link_from_a_mail_changes_nothing(finding, identity, actor_of):
 
 
 def test_nobody_who_left_is_assigned(finding, people, make_user):
-    gone = make_user(left_at=NOW)
+    gone = make_user(left_at=NOW, is_active=False)
     with pytest.raises(InvalidWish):
         assign_finding(finding=finding, version=1, assignee=gone, actor=people(Role.ADMINISTRATOR), now=NOW)
 
@@ -244,7 +247,7 @@ def test_an_exception_that_ran_out_opens_the_finding_again(finding, people):
 def test_work_of_somebody_who_left_is_open_to_others(finding, people, make_user):
     ada = make_user()
     assign_finding(finding=finding, version=1, assignee=ada, actor=people(Role.ADMINISTRATOR), now=NOW)
-    type(ada).objects.filter(pk=ada.pk).update(left_at=NOW)
+    type(ada).objects.filter(pk=ada.pk).update(left_at=NOW, is_active=False)
 
     assert settling.settle_findings(now=NOW + DAY) == 1
     finding.refresh_from_db()
@@ -310,7 +313,10 @@ def test_each_that_cannot_change_says_why_and_the_others_change(many, identity, 
 
 def test_an_owner_acts_on_many_of_their_own_and_on_no_others(many, identity, actor_of, make_user):
     act = preview_act(
-        selection=Selection(filters=InventoryFilter()), wish=Assign(make_user()), actor=actor_of(identity.owner), now=NOW
+        selection=Selection(filters=InventoryFilter()),
+        wish=Assign(make_user()),
+        actor=actor_of(identity.owner),
+        now=NOW,
     )
     assert (len(act.changes), act.refused) == (4, [])
 
@@ -337,7 +343,9 @@ def test_more_than_an_act_takes_is_refused_as_a_whole(many, people, monkeypatch)
             preview_act(selection=selection, wish=Assign(None), actor=admin, now=NOW)
 
 
-def test_acting_on_many_costs_as_many_statements_as_acting_on_few(many, people, make_user, django_assert_max_num_queries):
+def test_acting_on_many_costs_as_many_statements_as_acting_on_few(
+    many, people, make_user, django_assert_max_num_queries
+):
     admin = people(Role.ADMINISTRATOR)
     timezone.now()
     with django_assert_max_num_queries(14):

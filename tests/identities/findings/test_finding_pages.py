@@ -89,7 +89,9 @@ def test_one_source_is_chosen_by_its_name_also_for_findings_about_it(estate: Any
     assert shown(browse(make_user(Role.AUDITOR)).get(f"{LIST}?source=-{slug}")) == {"NHI5-A"}
 
 
-@pytest.mark.parametrize("text", ["finding=what", "finding_severity=huge", "finding_state=gone", "finding=NHI5-A,-NHI1-B"])
+@pytest.mark.parametrize(
+    "text", ["finding=what", "finding_severity=huge", "finding_state=gone", "finding=NHI5-A,-NHI1-B"]
+)
 def test_a_filter_that_nobody_could_mean_lists_nothing(text: str, estate: Any, make_user: Any, browse: Any) -> None:
     with pytest.raises(InvalidFilter):
         InventoryFilter.parse(text)
@@ -153,7 +155,9 @@ def test_pages_go_through_all_findings_once_in_both_orders(make_user: Any, brows
         assert len(seen) == len(set(seen)) == 12
 
 
-def test_an_owner_sees_their_own_and_whoever_is_assigned_sees_that(estate: Any, identity: Any, make_user: Any, browse: Any) -> None:
+def test_an_owner_sees_their_own_and_whoever_is_assigned_sees_that(
+    estate: Any, identity: Any, make_user: Any, browse: Any
+) -> None:
     assert shown(browse(identity.owner).get(LIST)) == {"NHI5-A"}
     ada = make_user(Role.OWNER)
     assert shown(browse(ada).get(LIST)) == set()
@@ -179,7 +183,9 @@ def _asked(queries: Any) -> list[str]:
     return [each["sql"] for each in queries.captured_queries if not each["sql"].startswith(beside)]
 
 
-def test_a_finding_tells_what_is_wrong_how_it_is_known_and_what_ends_it(finding: Finding, make_user: Any, browse: Any) -> None:
+def test_a_finding_tells_what_is_wrong_how_it_is_known_and_what_ends_it(
+    finding: Finding, make_user: Any, browse: Any
+) -> None:
     grant = _grant(finding.identity, is_privileged=True)
     client = browse(make_user(Role.ADMINISTRATOR))
     with CaptureQueriesContext(connection) as queries:
@@ -202,10 +208,17 @@ def test_the_page_says_that_a_finding_could_not_be_judged(finding: Finding, make
     assert "No log watches it." in text
 
 
-def test_an_exception_is_asked_for_on_one_page_and_approved_on_another(finding: Finding, identity: Any, make_user: Any, browse: Any) -> None:
+def test_an_exception_is_asked_for_on_one_page_and_approved_on_another(
+    finding: Finding, identity: Any, make_user: Any, browse: Any
+) -> None:
     own, boss = browse(identity.owner), browse(make_user(Role.ADMINISTRATOR))
     until = f"{timezone.now() + 30 * DAY:%Y-%m-%d}"
-    wish = {"version": 1, "reason": "The vendor ships it in March.", "compensating_control": "Only one host.", "until": until}
+    wish = {
+        "version": 1,
+        "reason": "The vendor ships it in March.",
+        "compensating_control": "Only one host.",
+        "until": until,
+    }
 
     assert own.post(f"/findings/{finding.pk}/request/", wish).status_code == 302
     assert "Approve the exception" not in own.get(f"/findings/{finding.pk}/").content.decode()
@@ -219,8 +232,17 @@ def test_an_exception_is_asked_for_on_one_page_and_approved_on_another(finding: 
 
 def test_a_form_with_a_mistake_comes_back_with_what_was_typed(finding: Finding, make_user: Any, browse: Any) -> None:
     client = browse(make_user(Role.ADMINISTRATOR))
-    for until, sentence in (("2020-01-01", "after now"), (f"{NOW + 900 * DAY:%Y-%m-%d}", "at most 365"), ("x", "valid date")):
-        wish = {"version": 1, "reason": "A reason of mine.", "compensating_control": "A wall around it.", "until": until}
+    for until, sentence in (
+        ("2020-01-01", "after now"),
+        (f"{NOW + 900 * DAY:%Y-%m-%d}", "at most 365"),
+        ("x", "valid date"),
+    ):
+        wish = {
+            "version": 1,
+            "reason": "A reason of mine.",
+            "compensating_control": "A wall around it.",
+            "until": until,
+        }
         response = client.post(f"/findings/{finding.pk}/request/", wish)
         text = response.content.decode()
         assert response.status_code in {400, 422}
@@ -229,7 +251,9 @@ def test_a_form_with_a_mistake_comes_back_with_what_was_typed(finding: Finding, 
 
 
 def test_a_finding_that_changed_meanwhile_says_so(finding: Finding, make_user: Any, browse: Any) -> None:
-    response = browse(make_user(Role.ADMINISTRATOR)).post(f"/findings/{finding.pk}/assign/", {"version": 9, "assignee": ""})
+    response = browse(make_user(Role.ADMINISTRATOR)).post(
+        f"/findings/{finding.pk}/assign/", {"version": 9, "assignee": ""}
+    )
     assert response.status_code == 409
     assert "changed since you opened it" in response.content.decode()
 

@@ -30,7 +30,7 @@ def cases(finding: Finding, make_user: Any, actor_of: Any) -> dict[str, Callable
 
     assign = on(acting.assign_finding, assignee=make_user(name="Ada"))
     return {
-        "findings.changed": lambda: (lambda: take([outcome(finding.identity, Result.PASS)])),
+        "findings.changed": lambda: lambda: take([outcome(finding.identity, Result.PASS)]),
         "finding.assigned": lambda: assign,
         "finding.acceptance_requested": lambda: on(acting.request_acceptance, ada, **WHY),
         "finding.accepted": lambda: asked(on(acting.approve_acceptance)),
@@ -59,7 +59,9 @@ def test_a_use_case_leaves_exactly_its_record(
     assert "Ada" not in left[0].payload
 
 
-def test_a_critical_finding_leaves_a_record_beside_that_of_its_pass(identity: Any, as_writer: Callable[[], Any]) -> None:
+def test_a_critical_finding_leaves_a_record_beside_that_of_its_pass(
+    identity: Any, as_writer: Callable[[], Any]
+) -> None:
     with as_writer():
         take([outcome(identity, severity=Severity.CRITICAL)])
     assert set(AuditEvent.objects.values_list("verb", flat=True)) >= {"findings.changed", "finding.opened"}

@@ -129,7 +129,7 @@ def test_whoever_was_to_fix_it_is_asked_again_unless_they_left(finding, identity
     assert (finding.state, finding.assignee) == ("assigned", person)
 
     take([outcome(identity, Result.PASS)])
-    type(person).objects.filter(pk=person.pk).update(left_at=NOW)
+    type(person).objects.filter(pk=person.pk).update(left_at=NOW, is_active=False)
     take([outcome(identity)])
     finding.refresh_from_db()
     assert (finding.state, finding.assignee) == ("open", None)

@@ -10,7 +10,7 @@ from identities.posture.assurance import NO_WAY, assess_assurance
 from identities.posture.facts import IdentityFacts, Missing, TrustFacts
 from identities.posture.policy import first_policy
 from tests.identities.posture import worked
-from tests.identities.posture.rules.making import NOW, ago, identifier
+from tests.identities.posture.rules.making import NOW, SOURCE, ago, identifier
 
 POLICY = first_policy()
 GITHUB = "https://token.actions.githubusercontent.com"
@@ -27,7 +27,12 @@ def holding(kind: str, **told: Any) -> IdentityFacts:
 
 def trusting(issuer: str, subject: str, audience: str = "sts", **conditions: str) -> IdentityFacts:
     trust = TrustFacts(
-        id=identifier(1), issuer=issuer, subject=subject, audience=audience, is_public_issuer=True, conditions=conditions
+        id=identifier(1),
+        issuer=issuer,
+        subject=subject,
+        audience=audience,
+        is_public_issuer=True,
+        conditions=conditions,
     )
     return worked.identity(grants=(), unused=0.0, trusts=(trust,))
 
@@ -117,7 +122,8 @@ def test_custody_counts_as_a_way_where_no_credential_is_listed() -> None:
     nothing: dict[str, Any] = {"grants": (), "unused": 0.0}
 
     assert bounds(worked.identity(**nothing, custody="platform_managed")) == (2, 4)
-    assert bounds(worked.identity(**nothing, custody="assumable")) == (0, 4)
+    assert bounds(worked.identity(**nothing, custody="assumable", source=replace(SOURCE, covers={}))) == (0, 4)
+    assert bounds(worked.identity(**nothing, custody="assumable")) == (0, 2)  # its source says that nobody is trusted
     assert bounds(worked.identity(**nothing, custody="platform_managed", kind="ai_agent")) == (0, 4)
 
 

@@ -117,7 +117,9 @@ CI_DEPLOY = identity(
     unused=0.96,
 )
 LEDGER_READER = identity(
-    credential("jwt_svid", ttl_seconds=3600, audience="ledger", attested=True, sender_constrained=True, key_exportable=False),
+    credential(
+        "jwt_svid", ttl_seconds=3600, audience="ledger", attested=True, sender_constrained=True, key_exportable=False
+    ),
     grants=(grant("read", touches_restricted_data=True),),
     unused=0.0,
     trusts=(
@@ -147,7 +149,9 @@ SUPPORT_AGENT = identity(
 EKS_NODE = identity(
     credential("federated_trust", ttl_seconds=3600),
     grants=(
-        grant("read", "write", breadth="account", primitives=("aws.pass_role",), condition_sorts=frozenset({"network"})),
+        grant(
+            "write", breadth="account", primitives=("aws.pass_role",), condition_sorts=frozenset({"network"})
+        ),
     ),
     unused=0.7,
     trusts=(

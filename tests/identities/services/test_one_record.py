@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Actor
 from identities.models import Identity, Source, SyncMode, SyncOrigin
 from identities.selectors.filters import InventoryFilter
-from identities.services import checking, exports, saved_views, sources
+from identities.services import authorization, boundaries, checking, exports, saved_views, sources
 from identities.services import identities as services
+from identities.services import lifecycle
 from identities.sync.receive import receive
 
 NOW = timezone.now()
@@ -33,6 +35,19 @@ def cases(
     lines = [json.dumps({"type": "identity", "id": "worker", "kind": "bot"}).encode(), b'{"type":"end","records":1}']
     new = {"slug": "new", "name": "New", "kind": "push", "environment": "staging", "settings": {}}
     versioned = {"identity": identity, "version": identity.version}
+    due = (NOW + timedelta(days=90)).date()
+    trusting = {
+        "source": pushing,
+        "subjects": ["repo:acme/app:*"],
+        "audiences": [],
+        "attributes_trusted": [],
+        "purpose": "Ada's builds",
+        "owner": ada,
+        "review_due": due,
+    }
+    trusted = boundaries.register_boundary(issuer="https://one.example", **trusting, **at)
+    seen = {"boundary": trusted, "version": 1}
+    decides = {"model": "login_implies_all", "classes": ["write"], "breadth": "service", "note": "Ada says.", "version": 0}
     sending = {"mode": SyncMode.SNAPSHOT, "is_complete": True, "origin": SyncOrigin.API}
     return {
         "source.registered": lambda: sources.register_source(**new, **at),
@@ -43,6 +58,15 @@ def cases(
         "sync.applied": lambda: receive(source=pushing, lines=lines, **sending, **at),
         "identity.owner_assigned": lambda: services.assign_owner(owner=ada, reason="Ada asked.", **versioned, **at),
         "identity.changed": lambda: services.edit_identity(changes={"purpose": "Books it."}, **versioned, **at),
+        "identity.registered": lambda: lifecycle.register_identity(owner=ada, purpose="Ada's books.", **versioned, **at),
+        "identity.cadence_declared": lambda: lifecycle.declare_cadence(
+            days=370, reason="Closes the year.", **versioned, **at
+        ),
+        "authorization.declared": lambda: authorization.declare_authorization(of=identity, **decides, **at),
+        "boundary.registered": lambda: boundaries.register_boundary(issuer="https://two.example", **trusting, **at),
+        "boundary.changed": lambda: boundaries.change_boundary(changes={"purpose": "Ada's other"}, **seen, **at),
+        "boundary.reviewed": lambda: boundaries.review_boundary(review_due=due, reason="Ada looked.", **seen, **at),
+        "boundary.withdrawn": lambda: boundaries.withdraw_boundary(reason="Ada left.", **seen, **at),
         "view.saved": lambda: saved_views.save_view(page="identities", name="Ada's", filter_text="kind=bot", **mine),
         "view.changed": lambda: saved_views.change_view(view=view, changes={"name": "Ada's other"}, **mine),
         "view.deleted": lambda: saved_views.delete_view(view=view, **mine),
@@ -57,6 +81,9 @@ def cases(
     [
         *("source.registered", "source.changed", "source.read_requested", "source.preview_requested"),
         *("source.checked", "sync.applied", "identity.owner_assigned", "identity.changed"),
+        *("identity.registered", "identity.cadence_declared"),
+        *("authorization.declared", "boundary.registered", "boundary.changed", "boundary.reviewed"),
+        *("boundary.withdrawn",),
         *("view.saved", "view.changed", "view.deleted", "inventory.exported"),
     ],
 )

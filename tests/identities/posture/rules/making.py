@@ -17,7 +17,7 @@ from identities.posture.facts import (
     UseFacts,
 )
 from identities.posture.rules.judged import Judged, SourceJudged
-from identities.selectors.hop import Hop
+from identities.selectors.reach.hop import Hop
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 GONE = Missing("not_covered")
