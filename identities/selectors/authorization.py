@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -41,6 +42,16 @@ def declared_of(identity_ids: Iterable[UUID]) -> Mapping[UUID, Declared]:
         .annotate(reported=KT("attributes__authz_model"))
         .values_list("pk", "source_id", "reported")
     }
+    return _declared(rows)
+
+
+def declared_for(identity: Identity) -> Declared | None:
+    """What holds for one identity that is loaded already. One query."""
+    reported = identity.attributes.get("authz_model")
+    return _declared({identity.pk: (identity.source_id, reported)}).get(identity.pk)
+
+
+def _declared(rows: Mapping[UUID, tuple[UUID, Any]]) -> dict[UUID, Declared]:
     sources = {source_id for source_id, _ in rows.values()}
     said = Authorization.objects.filter(Q(identity__in=rows) | Q(source__in=sources)).exclude(model="")
     by_identity = {each.identity_id: each for each in said if each.identity_id}
@@ -51,7 +62,7 @@ def declared_of(identity_ids: Iterable[UUID]) -> Mapping[UUID, Declared]:
             found[pk] = _as_declared(by_identity[pk], "identity")
         elif source_id in by_source:
             found[pk] = _as_declared(by_source[source_id], "source")
-        elif reported in AuthorizationModel.values:
+        elif isinstance(reported, str) and reported in AuthorizationModel.values:
             found[pk] = Declared(reported, (), "", "", "reading", None, 0)
     return found
 

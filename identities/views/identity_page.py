@@ -15,7 +15,7 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
 from identities.posture.policy import policy_in_force
-from identities.selectors.authorization import declared_of
+from identities.selectors.authorization import declared_for
 from identities.selectors.inventory import access_identity, list_current_grants
 from identities.selectors.posture_scores import list_versions_of
 from identities.selectors.sources import freshness_of
@@ -51,7 +51,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     lines = questions.credential_lines(credentials, identity.source, now)
     last_use = last_use_of(identity, now)
     may_edit = _may_edit(request.actor, identity)
-    authorization = declared_of([identity.pk]).get(identity.pk)
+    authorization = declared_for(identity)
     context = {
         "identity": identity,
         "grant_count": grant_count,

@@ -63,7 +63,9 @@ def fill(db: None) -> Callable[..., Source]:
     """`fill("prod", kind, *records)`: a source that holds just these."""
 
     def go(slug: str, kind: str, *records: dict[str, Any]) -> Source:
-        source, _ = Source.objects.get_or_create(slug=slug, defaults={"name": slug, "kind": kind})
+        source, _ = Source.objects.get_or_create(
+            slug=slug, defaults={"name": slug, "kind": kind, "max_retire_percent": 100}
+        )
         lines = [json.dumps(record).encode() for record in records]
         run = receive(
             source=source, lines=[*lines, b'{"type":"end","records":%d}' % len(lines)], actor=system_actor("test"),

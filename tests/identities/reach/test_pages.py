@@ -193,6 +193,6 @@ def test_how_the_application_decides_stands_on_the_identity_page(estate: Any, ad
     after = admin.get(reverse("identities:identity_detail", args=[ci.pk])).content.decode()
 
     assert "not declared: how the application decides" in before
-    assert (bad.status_code, good.status_code) == (400, 302)
+    assert (bad.status_code, good.status_code) == (422, 302)
     assert Authorization.objects.get().classes == ["write", "admin"]
     assert "Whoever is signed in may do everything" in after and "administers, writes" in after

@@ -14,7 +14,7 @@ from governance.kernel.actors import Role
 from identities.models import Grant, Identity, UsageWindow
 
 # Session, person, roles, identity with all facts, grants, credentials, trust, windows, use, changes, and their names.
-PAGE_QUERIES = 10
+PAGE_QUERIES = 11
 
 
 def url_of(identity: Identity) -> str:
