@@ -25,6 +25,13 @@ BOXES = (
 STEP = 10
 # Shades of a field; the number in it says the same.
 SHADES = 5
+# The same where there is little room.
+SHORT = {
+    "unproven_broad": "unproven, broad",
+    "proven_broad": "proven, broad",
+    "unproven_contained": "unproven, contained",
+    "proven_contained": "proven, contained",
+}
 _numbers = count(1)
 
 
@@ -194,7 +201,12 @@ def _names(picture: Quadrant, frame: _Frame) -> SafeString:
     proven = round(frame.left + (split + len(LEVELS)) / 2 * frame.column, 1)
     above, beneath = frame.top - 9, frame.top + frame.height + 42
     rows = [
-        (name, words, unproven if "unproven" in name else proven, above if "broad" in name else beneath)
+        (
+            name,
+            words if _is_wide(frame) else SHORT[name],
+            unproven if name.startswith("unproven") else proven,
+            above if name.endswith("broad") else beneath,
+        )
         for name, words in BOXES
     ]
     rows.append(("unmeasured", "unmeasured", round(frame.lane_left + frame.lane / 2, 1), above))

@@ -34,6 +34,7 @@ class RuleLine:
     url: str
     text: str
     missing: str
+    is_put: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ class ControlLine:
     rules: Sequence[RuleLine]
     places: Sequence[Link]
     records: Sequence[Link]
+
+    @property
+    def judged(self) -> list[RuleLine]:
+        """Rules that had something to judge."""
+        return [rule for rule in self.rules if rule.is_put]
+
+    @property
+    def idle(self) -> list[RuleLine]:
+        return [rule for rule in self.rules if not rule.is_put]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +129,13 @@ def figures_of(line: ControlLine) -> list[tuple[str, str, int | None, int | None
 
 
 def _rule_line(rule: str, rollup: RollupLine | None) -> RuleLine:
-    if rollup is None or not rollup.is_put:
-        return RuleLine(
-            rule, rollup.title if rollup else "", rollup.url if rollup else "", "has judged nothing yet", ""
-        )
+    if rollup is None:
+        return RuleLine(rule, "", "", "had nothing to judge", "", is_put=False)
+    if not rollup.is_put:
+        return RuleLine(rule, rollup.title, rollup.url, "had nothing to judge", "", is_put=False)
     text = f"{number(rollup.passed)} of {number(rollup.assessed)} pass" if rollup.assessed else "nothing assessed"
     missing = f"{number(rollup.not_assessable)} not assessable" if rollup.not_assessable else ""
-    return RuleLine(rule, rollup.title, rollup.url, text, missing)
+    return RuleLine(rule, rollup.title, rollup.url, text, missing, is_put=True)
 
 
 def records_url(verb: str) -> str:
