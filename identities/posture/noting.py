@@ -72,7 +72,7 @@ SELECT id FROM identities_identity WHERE source_id = ANY(%(sources)s::uuid[]) AN
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """has_more: whether the feed goes on. sources: those that were read, or that changed as a whole, since last time."""
+    """has_more: whether the feed goes on. sources: those that were read, or changed as a whole, since last time."""
 
     has_more: bool
     sources: frozenset[UUID]

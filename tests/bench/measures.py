@@ -80,6 +80,8 @@ TARGETS = {
     "campaign_later_calls_refused_per_million": None,
     "campaign_actions_per_nhi_first": None,
     "campaign_actions_per_nhi_second": None,
+    "posture_full_s": Target("value", "max", 180),
+    "posture_full_over_incremental": Target("value", "min", 20),
     "proof_p50_ms": Target("value", "max", 0.1),
     "proof_p99_ms": Target("value", "max", 10),
     "right_size_per_s": None,
