@@ -59,7 +59,7 @@ def assess_assurance(facts: IdentityFacts, policy: Policy) -> Assurance:
 
 
 def ways_of(facts: IdentityFacts, policy: Policy) -> Iterator[Way]:
-    """Its usable credentials; without any, whoever is trusted to vouch for it; without that, the platform it is part of.
+    """Its usable credentials; without any, whoever is trusted to vouch for it; without that, whoever keeps it.
 
     A credential that ended, or is switched off, leads nowhere.
     """

@@ -1,8 +1,8 @@
 """Judge identities and write down what came of it: those that are asked for, those that changed, or all.
 
 One chunk, one transaction: scores, history, counts, findings and the marks that led there are written together or not
-at all. Evaluators take turns chunk by chunk (an advisory lock that ends with the transaction), so several do no harm;
-one that is killed leaves its chunk as it was, and the next one does it.
+at all, by the policy that is in force then. Evaluators take turns chunk by chunk (an advisory lock that ends with the
+transaction), so several do no harm; one that is killed leaves its chunk as it was, and the next one does it.
 """
 
 from collections import defaultdict
@@ -14,14 +14,21 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from identities.models import Identity, IdentityPosture, PostureCursor, PostureMark
+from identities.models import (
+    Finding,
+    FindingState,
+    Identity,
+    IdentityPosture,
+    PostureCursor,
+    PostureMark,
+)
 from identities.posture.findings.recording import take_outcomes
 from identities.posture.gathering import CHUNK, gather
 from identities.posture.judging import CATALOGUE_VERSION, Judgement, digest_of, judge
-from identities.posture.noting import locked_cursor, note_changes
+from identities.posture.noting import locked_cursor, note_changes, pass_key
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.populations import judge_sources
-from identities.posture.results import ObjectKind
+from identities.posture.results import ObjectKind, Outcome, Result
 from identities.posture.rules import ALL
 from identities.posture.writing import write
 
@@ -49,12 +56,12 @@ class Evaluated:
 
 def evaluate(identity_ids: Collection[UUID], *, now: datetime) -> Evaluated:
     """Look at these identities and judge those whose facts, policy or catalogue are others, or whose time has come."""
-    policy, done = policy_in_force(), Evaluated()
+    done = Evaluated()
     ids = sorted(identity_ids)
     for start in range(0, len(ids), CHUNK):
         with transaction.atomic(durable=True):
             _take_turn()
-            done += _evaluate(ids[start : start + CHUNK], policy, now)
+            done += _evaluate(ids[start : start + CHUNK], policy_in_force(), now)
     return done
 
 
@@ -66,17 +73,17 @@ def evaluate_changes(*, now: datetime, patience: bool = True) -> Evaluated:
     another evaluator's chunk; otherwise it raises `Busy`.
     """
     take_turn = partial(_take_turn, patience=patience)
-    policy, done = policy_in_force(), Evaluated()
+    done = Evaluated()
     sources: set[UUID] = set()
     while True:
-        noted = note_changes(policy=policy, now=now)
+        noted = note_changes(policy=policy_in_force(), now=now)
         sources |= noted.sources
-        done += _until_none(lambda: _marked(policy, now, take_turn))
+        done += _until_none(lambda: _marked(now, take_turn))
         if not noted.has_more:
             break
-    done += _until_none(lambda: _due(policy, now, take_turn))
-    done += _until_none(lambda: _passing(policy, now, take_turn))
-    _evaluate_sources(sources, policy, now)
+    done += _until_none(lambda: _due(now, take_turn))
+    done += _until_none(lambda: _passing(now, take_turn))
+    _evaluate_sources(sources, now)
     return done
 
 
@@ -100,7 +107,7 @@ def _until_none(take: Callable[[], Evaluated | None]) -> Evaluated:
 # --- chunks -----------------------------------------------------------------------------------------------------------
 
 
-def _marked(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
+def _marked(now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
     """The identities with the oldest marks. Only the marks that were seen go: a later change left one of its own."""
     with transaction.atomic(durable=True):
         take_turn()
@@ -111,33 +118,35 @@ def _marked(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Eva
         for pk, identity_id in marks:
             if identity_id in ids or len(ids) < CHUNK:
                 ids.setdefault(identity_id, []).append(pk)
-        done = _evaluate(list(ids), policy, now)
+        done = _evaluate(list(ids), policy_in_force(), now)
         PostureMark.objects.filter(pk__in=[pk for seen in ids.values() for pk in seen]).delete()
     return done
 
 
-def _due(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
+def _due(now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
     with transaction.atomic(durable=True):
         take_turn()
         due = IdentityPosture.objects.filter(due_at__lte=now).order_by("due_at")
         ids = list(due.values_list("identity_id", flat=True)[:CHUNK])
-        return _evaluate(ids, policy, now) if ids else None
+        return _evaluate(ids, policy_in_force(), now) if ids else None
 
 
-def _passing(policy: Policy, now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
-    """The next identities of a pass over everything; its place moves with what was written."""
+def _passing(now: datetime, take_turn: Callable[[], None]) -> Evaluated | None:
+    """The next identities of a pass over everything. Its place moves with what is written, unless another began."""
     with transaction.atomic(durable=True):
         take_turn()
-        cursor = PostureCursor.objects.filter(pk=1, is_passing=True).first()
+        policy = policy_in_force()
+        cursor = PostureCursor.objects.filter(pk=1, is_passing=True, pass_key=pass_key(policy)).first()
         if cursor is None:
             return None
         identities = Identity.objects.filter(retired_at=None).order_by("pk")
         if cursor.pass_after is not None:
             identities = identities.filter(pk__gt=cursor.pass_after)
         ids = list(identities.values_list("pk", flat=True)[:CHUNK])
+        done = _evaluate(ids, policy, now) if ids else None
         place = {"pass_after": ids[-1]} if ids else {"pass_after": None, "is_passing": False}
-        PostureCursor.objects.filter(pk=1).update(**place)
-        return _evaluate(ids, policy, now) if ids else None
+        PostureCursor.objects.filter(pk=1, pass_key=cursor.pass_key, pass_after=cursor.pass_after).update(**place)
+        return done
 
 
 def _take_turn(*, patience: bool = True) -> None:
@@ -165,9 +174,22 @@ def _evaluate(ids: Sequence[UUID], policy: Policy, now: datetime) -> Evaluated:
     gone = [pk for pk in ids if pk not in live and pk in known]
     if judgements or gone:
         write(judgements, gone=gone, policy_number=policy.number, now=now)
-        outcomes = [outcome for judgement in judgements for outcome in judgement.outcomes]
+        outcomes = _worth_saying(judgements)
         take_outcomes(outcomes, assessed=assessed(judgements, gone), policy_number=policy.number, now=now)
     return Evaluated(len(live), len(judgements), len(gone))
+
+
+def _worth_saying(judgements: Sequence[Judgement]) -> list[Outcome]:
+    """What fails, and whatever else is said of what has a finding: of fifty rules most have nothing to say of most."""
+    ids = [judgement.facts.id for judgement in judgements]
+    unfixed = Finding.objects.filter(identity__in=ids).exclude(state=FindingState.FIXED)
+    found = set(unfixed.values_list("rule", "object_id"))
+    return [
+        outcome
+        for judgement in judgements
+        for outcome in judgement.outcomes
+        if outcome.result is Result.FAIL or (outcome.rule, outcome.object_id) in found
+    ]
 
 
 _Known = tuple[bytes, int, str, datetime | None]
@@ -190,7 +212,7 @@ def _stands(known: _Known | None, digest: bytes, policy: Policy, now: datetime) 
     return not is_due and then == digest and number == policy.number and version == CATALOGUE_VERSION
 
 
-def assessed(judgements: Sequence[Judgement], gone: Collection[UUID]) -> Mapping[str, set[UUID]]:
+def assessed(judgements: Sequence[Judgement], gone: Collection[UUID]) -> Mapping[str, frozenset[UUID]]:
     """By rule, every object that was judged: also those of which it had nothing to say, and those that are gone."""
     objects: dict[ObjectKind, set[UUID]] = defaultdict(set)
     for judgement in judgements:
@@ -199,14 +221,16 @@ def assessed(judgements: Sequence[Judgement], gone: Collection[UUID]) -> Mapping
         objects[ObjectKind.CREDENTIAL].update(credential.id for credential in facts.credentials)
         objects[ObjectKind.TRUST].update(trust.id for trust in facts.trusts)
     identities = objects[ObjectKind.IDENTITY] | set(gone)
-    return {rule.id: identities | objects[rule.object_kind] for rule in ALL}
+    of_kind = {kind: frozenset(identities | objects[kind]) for kind in ObjectKind}
+    return {rule.id: of_kind[rule.object_kind] for rule in ALL}
 
 
-def _evaluate_sources(source_ids: Collection[UUID], policy: Policy, now: datetime) -> None:
+def _evaluate_sources(source_ids: Collection[UUID], now: datetime) -> None:
     if not source_ids:
         return
     with transaction.atomic(durable=True):
         _take_turn()
+        policy = policy_in_force()
         by_rule: dict[str, set[UUID]] = defaultdict(set)
         told = judge_sources(now, policy, source_ids)
         for outcome in told:

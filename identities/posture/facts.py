@@ -135,8 +135,8 @@ class GrantFacts:
 class UseFacts:
     """What logs showed. watched_from: None where no log watches this identity.
 
-    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. callers: distinct ones, as
-    workloads. has_excess: whether any such part was watched for long enough and not used.
+    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. has_excess: whether any
+    of them was watched for long enough and not used. callers: how many distinct workloads used it.
     """
 
     watched_from: datetime | None

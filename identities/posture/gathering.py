@@ -31,8 +31,9 @@ from identities.posture.permissions_known import KnownFacts, facts_of, permissio
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
 from identities.posture.use import Observed, Seen, observe, watched_time
-from identities.selectors.reach.hop import Hop
+from identities.selectors.authorization import Declared, declared_of
 from identities.selectors.reach import hops_of
+from identities.selectors.reach.hop import Hop
 
 CHUNK = 2_000
 _NOBODY_SAID = Missing("not_reported")
@@ -69,6 +70,7 @@ class _Chunk:
         known = facts_of({row[2] for found in grants.values() for row in found})
         use = _Use(ids, {row.id: row.source_id for row in identities}, grants)
         hung = _Hung(ids, self.policy)
+        declared = declared_of(ids)
         holdings: dict[UUID, tuple[GrantFacts, ...]] = {}
         for identity_id, found in grants.items():
             holdings[identity_id] = tuple(_grant(row, known[row[2]], states) for row in found)
@@ -80,6 +82,7 @@ class _Chunk:
                 self.now,
                 state,
                 hung,
+                declared.get(row.id),
                 holdings.get(row.id, ()),
                 use.of(row, state),
                 own_hops,
@@ -264,13 +267,14 @@ def _identity(
     now: datetime,
     state: SourceState,
     hung: _Hung,
+    declared: Declared | None,
     grants: tuple[GrantFacts, ...],
     use: UseFacts,
     hops: tuple[Hop, ...],
     grants_by_hop: Mapping[UUID, tuple[GrantFacts, ...]],
     tools: tuple[ToolFacts, ...],
 ) -> IdentityFacts:
-    told = row.attributes
+    told = row.attributes if declared is None else row.attributes | _application(declared)
     workloads, holders = rows.words(told, "workloads"), rows.words(told, "human_holders")
     vendor = rows.text(told, "vendor") or ""
     removed = hung.removals.get(row.id)
@@ -287,7 +291,7 @@ def _identity(
         is_platform_managed=rows.is_of_platform(state.facts.kind, row.external_id, told),
         is_third_party=True if vendor else rows.flag(told, "third_party", _NOBODY_SAID),
         vendor=vendor,
-        authz_model=rows.text(told, "authz_model") or _NOBODY_SAID,
+        authz_model=declared.model if declared else rows.text(told, "authz_model") or _NOBODY_SAID,
         has_interactive_login=rows.flag(told, "interactive_login", rows.flag(told, "console_password", _NOBODY_SAID)),
         acts_for=row.acts_for,
         people=tuple(_people(row)),
@@ -306,6 +310,12 @@ def _identity(
         expected_cadence_days=row.declared_cadence or rows.cadence(told),
         custody=row.custody,
     )
+
+
+def _application(declared: Declared) -> dict[str, Any]:
+    """What people declared that the application can do, in the place where a sender would say it."""
+    told: dict[str, Any] = {"application_classes": list(declared.classes)} if declared.classes else {}
+    return told | ({"application_breadth": declared.breadth} if declared.breadth else {})
 
 
 def _people(row: rows.IdentityRow) -> Iterator[PersonFacts]:

@@ -85,7 +85,7 @@ def preview_policy(*, document: object, actor: Actor, now: datetime) -> Preview:
     before = policy_in_force()
     after = parse_policy(document, number=before.number + 1)
     stored = PosturePolicy.objects.only("document").get(number=before.number)
-    changes = differences(completed(stored.document), completed(document))  # type: ignore[arg-type]
+    changes = differences(completed(stored.document), completed(document))
     assessed = _estimate()
     if all(place.startswith(_LINES) for place in changes):
         return _by_lines(after, changes)

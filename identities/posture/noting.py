@@ -72,7 +72,7 @@ SELECT id FROM identities_identity WHERE source_id = ANY(%(sources)s::uuid[]) AN
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """has_more: whether the feed goes on. sources: those that were read, or that changed as a whole, since last time."""
+    """has_more: whether the feed goes on. sources: those that were read, or changed as a whole, since last time."""
 
     has_more: bool
     sources: frozenset[UUID]
@@ -146,8 +146,13 @@ def _note_sources(cursor: PostureCursor, states: dict[UUID, SourceState]) -> fro
     return changed
 
 
+def pass_key(policy: Policy) -> str:
+    """By what everything is judged: a pass under one key says nothing about another."""
+    return f"{policy.number}/{CATALOGUE_VERSION}"
+
+
 def _begin_pass(cursor: PostureCursor, policy: Policy) -> None:
     """Where something else judges than last time, everything has to be judged again; a pass under way starts anew."""
-    key = f"{policy.number}/{CATALOGUE_VERSION}"
+    key = pass_key(policy)
     if cursor.pass_key != key:
         cursor.pass_key, cursor.pass_after, cursor.is_passing = key, None, True

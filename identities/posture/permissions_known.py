@@ -70,7 +70,7 @@ _remembered: OrderedDict[bytes, KnownFacts] = OrderedDict()
 
 
 def facts_of(digests: Collection[bytes]) -> dict[bytes, KnownFacts]:
-    """What follows from each of these permissions. At most three queries, and one insert for those never seen before."""
+    """What follows from each of these permissions. Three queries at most, and an insert for those never seen before."""
     found = {digest: known for digest in digests if (known := _remembered.get(digest)) is not None}
     missing = [digest for digest in digests if digest not in found]
     if missing:

@@ -83,7 +83,8 @@ class Lists:
         return issuer.rstrip("/").lower() in self.public_issuers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Equal only to itself, so that what follows from one can be remembered by it.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Policy:
     """One version, parsed. weights: points of each factor, 100 in all. values: factor → word → 0 to 1.
 
@@ -159,9 +160,9 @@ def first_policy() -> Policy:
     return parse_policy(first_document(), number=FIRST)
 
 
-def completed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with what it lacks taken from version 1."""
-    return _laid_over(first_document(), document)
+def completed(document: object) -> dict[str, Any]:
+    """A document with what it lacks taken from version 1; what is no document at all lacks everything."""
+    return _laid_over(first_document(), document if isinstance(document, Mapping) else {})
 
 
 def _laid_over(whole: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

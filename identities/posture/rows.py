@@ -114,7 +114,7 @@ class IdentityRow:
     declared_cadence: int | None
 
     @cached_property
-    def attributes(self) -> Mapping[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         return read_json(self.told)
 
 
@@ -135,12 +135,13 @@ def kinds_of(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(step.get("kind", "")) for step in orjson.loads(path)))
 
 
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: dict[str, Any] = {}  # shared, and never written
 
 
-def read_json(told: str) -> Mapping[str, Any]:
+def read_json(told: str) -> dict[str, Any]:
     """What a raw cursor gives of a JSON column, which is text. Most objects are empty."""
-    return orjson.loads(told) if told != "{}" else _NOTHING
+    found: dict[str, Any] = orjson.loads(told) if told != "{}" else _NOTHING
+    return found
 
 
 def text(told: Mapping[str, Any], name: str) -> str:
@@ -164,7 +165,7 @@ def words(told: Mapping[str, Any], name: str) -> list[str] | None:
     return list(value) if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
 
 
-def moment(told: Mapping[str, Any], name: str, absent: _T) -> datetime | None | _T:
+def moment(told: Mapping[str, Any], name: str, absent: _T) -> datetime | _T | None:
     """A time with its zone; None where the sender says that there is none."""
     if name in told and told[name] is None:
         return None

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from governance.kernel import dialects
-from governance.kernel.dialects import Language
 from governance.kernel.algebra import effective
+from governance.kernel.dialects import Language
 from governance.kernel.errors import DomainError
 from governance.kernel.observing import Window, coverage_of, is_watched, use_within
 from governance.kernel.permissions import PatternSet, Permission, Statement
@@ -37,8 +37,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The privileged and writing parts of one permission. watched: those that these logs would show, each as the actions
-    and the resources that it is about; None for the permission itself, where it has too many parts to look at.
+    """The privileged and writing parts of one permission. watched: those that these logs would show, each as the
+    actions and the resources that it is about; None for the permission itself, where it has too many parts.
     """
 
     total: int

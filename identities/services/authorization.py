@@ -15,6 +15,7 @@ from governance.kernel.privileges import PrivilegeClass
 from governance.people.access import require_role
 from identities.models import Authorization, AuthorizationModel, Identity, Source
 from identities.services.identities import require_editor
+from identities.services.posture_marks import mark_in
 from identities.services.sources import source_subject
 
 LONGEST_NOTE = 2_000
@@ -67,6 +68,7 @@ def declare_authorization(
         declared.declared_by_id, declared.declared_at = actor.person_id, now
         declared.version += 1
         _write(declared)
+        mark_in("SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)", {"of": of.pk})
         log.record(
             verb=Verb.AUTHORIZATION_DECLARED,
             actor=actor,

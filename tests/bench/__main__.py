@@ -27,6 +27,7 @@ from tests.bench.measures import (
     measure_sync,
 )
 from tests.bench.place import Place
+from tests.bench.postures import measure_posture
 from tests.bench.proofs import measure_proofs
 from tests.bench.report import Row
 from tests.bench.streams import measure_stream
@@ -67,6 +68,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
     ),
+    (measure_posture, ("posture_full_s", "posture_full_over_incremental")),
     (measure_stream, ("audit_stream_rows_per_s",)),
     (
         measure_decisions,

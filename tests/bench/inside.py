@@ -534,6 +534,52 @@ def evidence_pack() -> dict[str, Any]:
     }
 
 
+def evaluate_posture(profile: str = "") -> dict[str, Any]:
+    """Judge whatever there is to judge, everything on a new database."""
+    from django.utils import timezone
+
+    from identities.posture.evaluate import evaluate_changes
+
+    now = timezone.now()
+    began, cpu = time.perf_counter(), time.process_time()
+    done = _profiled(lambda: evaluate_changes(now=now), profile) if profile else evaluate_changes(now=now)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return {"seconds": seconds, "cpu": cpu, "judged": done.judged, "looked_at": done.looked_at, "peak_mb": _peak_mb()}
+
+
+def change_identities(percent: int, salt: int = 0, source: str = "estate") -> dict[str, Any]:
+    """A delta in which every grant of so many identities says something else; how many grants and identities."""
+    from uuid import UUID
+
+    from django.utils import timezone
+
+    from governance.kernel.actors import system_actor
+    from identities.models import GrantVersion, Identity, Source, SyncMode, SyncOrigin
+    from identities.sync.receive import receive
+
+    of_source = Identity.objects.filter(source__slug=source, grant_count__gt=0).order_by("external_id")
+    every = 100 // percent
+    chosen: list[UUID] = list(of_source.values_list("pk", flat=True)[salt::every])
+    versions = GrantVersion.objects.filter(grant__identity__in=chosen, seen_until=None, grant__retired_at=None)
+    rows = list(versions.values_list("grant__external_id", "grant__identity__external_id", "permission"))
+    lines = [
+        json.dumps({"type": "grant", "id": name, "identity": identity, "label": f"round {salt}", "permission": said})
+        for (name, identity, _), (_, _, said) in zip(rows, [*rows[1:], rows[0]], strict=True)
+    ]
+    run = receive(
+        source=Source.objects.get(slug=source),
+        lines=[line.encode() for line in lines],
+        mode=SyncMode.DELTA,
+        origin=SyncOrigin.API,
+        is_complete=False,
+        actor=system_actor("bench"),
+        now=timezone.now(),
+    )
+    if run.state != "applied":
+        raise RuntimeError(f"the change was not applied: {run.problem}")
+    return {"grants": len(lines), "identities": len(chosen)}
+
+
 def headline(number: int, seed: int = 1) -> dict[str, Any]:
     """One review of an invented estate and the year after it; see tests/bench/headline."""
     from tests.bench.headline.running import measure

@@ -26,6 +26,8 @@ def folded(outcomes: Iterable[Outcome]) -> Mapping[str, Folded]:
 
 
 def _fold(outcomes: list[Outcome]) -> Folded:
+    if len(outcomes) == 1:
+        return Folded(outcomes[0].result, tuple(dict.fromkeys(outcomes[0].reasons)))
     results = {outcome.result for outcome in outcomes}
     heaviest = next(result for result in _HEAVIEST_FIRST if result in results)
     reasons = dict.fromkeys(code for outcome in outcomes if outcome.result is heaviest for code in outcome.reasons)

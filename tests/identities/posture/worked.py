@@ -148,11 +148,7 @@ SUPPORT_AGENT = identity(
 )
 EKS_NODE = identity(
     credential("federated_trust", ttl_seconds=3600),
-    grants=(
-        grant(
-            "write", breadth="account", primitives=("aws.pass_role",), condition_sorts=frozenset({"network"})
-        ),
-    ),
+    grants=(grant("write", breadth="account", primitives=("aws.pass_role",), condition_sorts=frozenset({"network"})),),
     unused=0.7,
     trusts=(
         TrustFacts(
