@@ -58,7 +58,7 @@ EXPORTS: tuple[Export, ...] = (
         "CloudMapper's demo account: authorization details and credential report (AWS)",
         (f"{_CLOUDMAPPER}-account-authorization-details.json", f"{_CLOUDMAPPER}-credential-report.json"),
         AWS
-        | {"credentials", "credentials.created_at", "credentials.last_rotated_at", "use.last_used_at"}
+        | {"credentials.created_at", "credentials.last_rotated_at", "use.last_used_at"}  # of some users, not of all
         | {"has_interactive_login"},
         is_whole=True,
     ),

@@ -111,6 +111,7 @@ NOT_APPLICABLE: Mapping[str, str] = {
     "nothing_strong": "It holds nothing that writes and nothing privileged.",
     "no_agent": "It is no AI agent.",
     "private_issuer": "The issuer vouches for this organisation alone.",
+    "no_token_issuer": "No issuer of tokens vouches for it; other rules judge whom the trust lets in.",
     "no_trust": "No other system vouches for it.",
     "no_cloud": "Its source is no cloud.",
     "no_cloud_key": "The credential is no key of a cloud.",

@@ -499,6 +499,7 @@ CASES: tuple[Case, ...] = (
         ("loose by name, the rest not told", UNKNOWN, with_trust(subject="repo:acme/*:*", conditions={}, are_conditions_known=False), "conditions_unknown"),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), trusts=()), "not_covered"),
         ("an issuer of our own", NOT, with_trust(is_public_issuer=False), "private_issuer"),
+        ("another account", NOT, with_trust(issuer="any AWS account", subject="", conditions={}), "no_token_issuer"),
         ("no trust", NOT, facts(trusts=()), "no_trust"),
     ),
     *_cases(
