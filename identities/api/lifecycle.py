@@ -17,10 +17,10 @@ from identities.api.inventory import IF_MATCH
 from identities.api.named import person_named
 from identities.models import Identity
 from identities.posture.lifecycle import Stage
+from identities.posture.lives import life_of
 from identities.selectors.inventory import access_identity
 from identities.services.identities import MAX_PURPOSE
 from identities.services.lifecycle import LONGEST_CADENCE, declare_cadence, register_identity
-from identities.views.identity_life import life_of
 
 
 class LifeStepOut(serializers.Serializer[Any]):
@@ -99,7 +99,9 @@ class IdentityCadence(APIView):
 
     required_scope = "inventory:write"
 
-    @extend_schema(operation_id="identities_cadence", request=IdentityCadenceIn, responses=IdentityLifeOut, parameters=[IF_MATCH])
+    @extend_schema(
+        operation_id="identities_cadence", request=IdentityCadenceIn, responses=IdentityLifeOut, parameters=[IF_MATCH]
+    )
     def post(self, request: Request, identity_id: UUID) -> Response:
         """Say how rarely it is used, and why; needs If-Match."""
         identity = access_identity(actor=actor_of(request), identity_id=identity_id)

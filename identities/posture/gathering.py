@@ -31,8 +31,8 @@ from identities.posture.permissions_known import KnownFacts, facts_of, permissio
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
 from identities.posture.use import Observed, Seen, observe, watched_time
-from identities.selectors.reach.hop import Hop
 from identities.selectors.reach import hops_of
+from identities.selectors.reach.hop import Hop
 
 CHUNK = 2_000
 _NOBODY_SAID = Missing("not_reported")

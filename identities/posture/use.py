@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from governance.kernel import dialects
-from governance.kernel.dialects import Language
 from governance.kernel.algebra import effective
+from governance.kernel.dialects import Language
 from governance.kernel.errors import DomainError
 from governance.kernel.observing import Window, coverage_of, is_watched, use_within
 from governance.kernel.permissions import PatternSet, Permission, Statement

@@ -45,7 +45,7 @@ _VERSIONED = (
 _COMPARED = tuple(name for name in _VERSIONED if name != "capped_by")
 _TABLE = f"""
 CREATE TEMPORARY TABLE posture_new ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS)}) ON COMMIT DROP
-"""  # noqa: S608
+"""
 _COPY = f"COPY posture_new ({', '.join(name for name, _ in _COLUMNS)}) FROM STDIN"
 
 

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 
 from identities.posture.results import Outcome
 from identities.posture.rules import (
-    boundaries, nhi01, nhi02, nhi03, nhi04, nhi05, nhi06, nhi07, nhi08, nhi09, nhi10, population,
+    boundaries,
+    nhi01,
+    nhi02,
+    nhi03,
+    nhi04,
+    nhi05,
+    nhi06,
+    nhi07,
+    nhi08,
+    nhi09,
+    nhi10,
+    population,
 )  # fmt: skip
 from identities.posture.rules.judged import Judged, Policy, SourceJudged
 from identities.posture.rules.rule import Rule, SourceRule

@@ -29,7 +29,12 @@ def _owner_departed(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     if any(isinstance(person.is_active, Missing) for person in owners):
         return [unknown("owner_status_unknown")]
     departed = [person.departed_at for person in owners if person.departed_at]
-    return [failed(owners=len(owners), departed_at=max((each for each in departed if not isinstance(each, Missing)), default=None))]
+    return [
+        failed(
+            owners=len(owners),
+            departed_at=max((each for each in departed if not isinstance(each, Missing)), default=None),
+        )
+    ]
 
 
 def _no_owner(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -174,7 +179,7 @@ RULES = (
         object_kind=ObjectKind.IDENTITY,
         inputs=("use.last_used_at", "created_at", "use.watched_from"),
         thresholds=("dormant_privileged_days", "dormant_days", "log_lag_days"),
-        blind_spots="Use that no imported log and no source shows; services whose last use the provider does not track.",
+        blind_spots="Use that no imported log and no source shows; services that the provider does not track.",
         cautions="Standby for disasters and yearly jobs: declare how often it is used, and it is measured by that.",
         fix="declare_use",
         judge=_dormant,

@@ -24,7 +24,9 @@ HIGH_RISK_SCOPES = frozenset({
 })  # fmt: skip
 
 
-def _of_vendors(judge: Callable[[IdentityFacts, Policy], Sequence[Verdict]]) -> Callable[[Judged, Policy], Sequence[Verdict]]:
+def _of_vendors(
+    judge: Callable[[IdentityFacts, Policy], Sequence[Verdict]],
+) -> Callable[[Judged, Policy], Sequence[Verdict]]:
     """The rule for third parties alone; where nobody says whose it is, it can't be judged."""
 
     def judged_by(judged: Judged, policy: Policy) -> Sequence[Verdict]:

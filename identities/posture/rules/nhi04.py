@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from identities.posture.rules.application import classes_in_reach, implies_everything
 from identities.posture.facts import CredentialFacts, GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.application import classes_in_reach, implies_everything
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.levels import required_levels
 from identities.posture.rules.parts import each_credential, known_environment, privileged
@@ -156,7 +156,11 @@ def _replayable(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [not_applicable("not_privileged")]
     if not reaches_production(facts):
         environment = known_environment(facts)
-        return [not_known(lacking(environment=environment)) if isinstance(environment, Missing) else not_applicable("not_production")]
+        return [
+            not_known(lacking(environment=environment))
+            if isinstance(environment, Missing)
+            else not_applicable("not_production")
+        ]
     return each_credential(facts, _replayable_one)
 
 
@@ -235,7 +239,7 @@ RULES = (
         coverage=("credentials", "grants"),
         thresholds=("just_in_time_hours",),
         blind_spots="Whatever the two scores could not see.",
-        cautions="Fails only where even the upper bound of assurance is too low; between the bounds it says what is missing.",
+        cautions="Fails only where even the upper bound is too low; between the bounds it says what is missing.",
         fix="move_to_federation",
         judge=_below_need,
     ),

@@ -95,7 +95,7 @@ def _standing(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 
 
 def _knows_no_limits(grant: GrantFacts) -> bool:
-    """Whether its system could not have limited it, and no approval does. Said of the platform, not of each identity."""
+    """Whether its system could not have limited it, and no approval does: said of the platform, then."""
     is_limited = bool(grant.condition_sorts) or isinstance(grant.ends_at, datetime) or grant.approved_until is not None
     return grant.dialect in WITHOUT_LIMITS and not is_limited
 
@@ -218,7 +218,7 @@ RULES = (
         inputs=("grants.condition_sorts", "grants.ends_at", "grants.is_parsed"),
         coverage=_GRANTS,
         blind_spots="Conditions outside the permission, in a proxy or an organisation's policy.",
-        cautions="Platforms that know neither: not assessable, with that reason. An approval with an end counts as one.",
+        cautions="Platforms that know neither: not assessable, and said so. An approval with an end counts as one.",
         fix="limit_in_time",
         judge=_standing,
     ),

@@ -44,7 +44,7 @@ def _too_long_one(credential: CredentialFacts, policy: Policy) -> Verdict:
         return not_applicable("no_expiry", of=credential.id)
     if missing := lacking(expiry=ends, creation=made if made is not None else Missing("not_reported")):
         return not_known(missing, of=credential.id)
-    assert isinstance(made, datetime) and isinstance(ends, datetime)  # noqa: S101, PT018
+    assert isinstance(made, datetime) and isinstance(ends, datetime)  # noqa: S101
     allowed = limit(policy, _life_of(credential))
     evidence = {"days": (ends - made).days, "days_allowed": allowed.days, "expires_at": ends}
     if ends - made <= allowed:
@@ -146,7 +146,12 @@ RULES = (
         object_kind=ObjectKind.CREDENTIAL,
         inputs=("credentials.expires_at", "credentials.created_at"),
         coverage=("credentials",),
-        thresholds=("secret_life_days", "certificate_life_days", "attested_certificate_life_hours", "secret_overdue_days"),
+        thresholds=(
+            "secret_life_days",
+            "certificate_life_days",
+            "attested_certificate_life_hours",
+            "secret_overdue_days",
+        ),
         blind_spots="Renewal of the same key under a new certificate.",
         cautions="Roots and intermediates are another kind, and not recorded as credentials of identities.",
         fix="rotate",
@@ -163,7 +168,7 @@ RULES = (
         coverage=("credentials",),
         thresholds=("secret_rotation_days", "secret_overdue_days"),
         blind_spots="Whether the old value still works somewhere.",
-        cautions="A kind that is made anew with each change is as old as itself; for passwords the change must be told.",
+        cautions="What is made anew with each change is as old as itself; for passwords the change must be told.",
         fix="rotate",
         judge=_not_rotated,
     ),

@@ -1,4 +1,4 @@
-"""Why a rule could not be judged, or does not apply: every code with its plain sentence, once for pages, API and docs."""
+"""Why a rule could not be judged, or does not apply: every code with its plain sentence, once for page and API."""
 
 from collections.abc import Mapping
 
