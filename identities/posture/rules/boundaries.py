@@ -1,6 +1,7 @@
 """Trust boundaries: where one system believes another, said as a record and not by accident."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import Missing, TrustFacts
@@ -64,7 +65,7 @@ def _honoured_after_end(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         else 0
     )
     slack = limit(policy, "revoked_skew_minutes").total_seconds()
-    evidence = {"revoked_at_issuer": ended, "last_used_at": used, "longest_session_seconds": longest}
+    evidence: dict[str, Any] = {"revoked_at_issuer": ended, "last_used_at": used, "longest_session_seconds": longest}
     return [failed(**evidence) if honoured > longest + slack else passed(**evidence)]
 
 

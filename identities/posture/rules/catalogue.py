@@ -30,7 +30,8 @@ ALL: tuple[Rule, ...] = tuple(
 OF_SOURCES: tuple[SourceRule, ...] = population.RULES
 """The rules about a whole source."""
 
-BY_ID: Mapping[str, Rule | SourceRule] = {rule.id: rule for rule in (*ALL, *OF_SOURCES)}
+_EACH: tuple[Rule | SourceRule, ...] = (*ALL, *OF_SOURCES)
+BY_ID: Mapping[str, Rule | SourceRule] = {rule.id: rule for rule in _EACH}
 
 CATEGORIES: Mapping[str, str] = {
     "NHI1:2025": "Improper Offboarding",

@@ -1,6 +1,7 @@
 """NHI1:2025 Improper Offboarding: what outlives its owner, its work or its removal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -71,7 +72,7 @@ def _dormant(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [not_known(lacking(use=used))]
     if reason := _unwatched(facts, policy, allowed):
         return [unknown(reason, days_needed=allowed, watched_from=facts.use.watched_from)]
-    evidence = {"last_used_at": used, "days_allowed": allowed, "created_at": born}
+    evidence: dict[str, Any] = {"last_used_at": used, "days_allowed": allowed, "created_at": born}
     if facts.is_privileged:
         return [failed(base=Severity.HIGH, why="privileged", never_used=used is None, **evidence)]
     return [failed(never_used=used is None, **evidence)]

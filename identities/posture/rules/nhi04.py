@@ -1,6 +1,7 @@
 """NHI4:2025 Insecure Authentication: weak, replayable or needless ways to prove oneself."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from identities.posture.facts import CredentialFacts, GrantFacts, IdentityFacts, Missing
@@ -90,7 +91,7 @@ def _below_need(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [unknown("exposure_unknown")]
     in_time = _is_just_in_time(judged.facts, policy)
     least, most = required_levels(exposure, policy, is_just_in_time=in_time)
-    evidence = {
+    evidence: dict[str, Any] = {
         "assurance": f"A{assurance.lower} to A{assurance.upper}",
         "exposure": f"{exposure.low:g} to {exposure.high:g}",
         "required": f"A{least}" if least == most else f"A{least} to A{most}",
@@ -183,7 +184,7 @@ def _login_is_all(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     matters = _matters(facts)
     if isinstance(matters, Missing):
         return [not_known(lacking(environment=matters))]
-    evidence = {"authz_model": facts.authz_model, "application_can": classes_in_reach(facts)}
+    evidence: dict[str, Any] = {"authz_model": facts.authz_model, "application_can": classes_in_reach(facts)}
     return [failed(**evidence)] if matters else [passed(**evidence)]
 
 

@@ -1,6 +1,7 @@
 """NHI6:2025 Insecure Cloud Deployment Configurations: pipelines and the trust in them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
@@ -31,7 +32,12 @@ def _loose_one(trust: TrustFacts) -> Verdict:
     judged = subject_looseness(trust.issuer, trust.subject)
     if judged.issuer in NO_TOKENS:
         return not_applicable("no_token_issuer", of=trust.id)
-    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience, "who": judged.words}
+    told: dict[str, Any] = {
+        "issuer": trust.issuer,
+        "subject": trust.subject,
+        "audience": trust.audience,
+        "who": judged.words,
+    }
     pinned = claims_of(trust.conditions) & set(immutable_claims(trust.issuer))
     if judged.looseness in (Looseness.LOOSE, Looseness.ANY) and not pinned:
         if not trust.are_conditions_known:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from identities.posture.facts import CredentialFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -46,7 +47,7 @@ def _too_long_one(credential: CredentialFacts, policy: Policy) -> Verdict:
         return not_known(missing, of=credential.id)
     assert isinstance(made, datetime) and isinstance(ends, datetime)  # noqa: S101
     allowed = limit(policy, _life_of(credential))
-    evidence = {"days": (ends - made).days, "days_allowed": allowed.days, "expires_at": ends}
+    evidence: dict[str, Any] = {"days": (ends - made).days, "days_allowed": allowed.days, "expires_at": ends}
     if ends - made <= allowed:
         return passed(of=credential.id, **evidence)
     if ends - made > limit(policy, "secret_overdue_days"):
@@ -73,7 +74,7 @@ def _not_rotated_one(credential: CredentialFacts, now: datetime, policy: Policy)
     if not times:
         return unknown("age_unknown", of=credential.id)
     age, allowed = now - max(times), limit(policy, "secret_rotation_days")
-    evidence = {"days": age.days, "days_allowed": allowed.days}
+    evidence: dict[str, Any] = {"days": age.days, "days_allowed": allowed.days}
     if age <= allowed:
         return passed(of=credential.id, **evidence)
     if isinstance(changed, Missing) and credential.kind not in MADE_ONCE:
@@ -118,7 +119,7 @@ def _session_one(credential: CredentialFacts, policy: Policy) -> Verdict:
     if life is None:
         return not_applicable("no_session", of=credential.id)
     allowed = limit(policy, "session_minutes")
-    evidence = {"minutes": life // 60, "minutes_allowed": int(allowed.total_seconds()) // 60}
+    evidence: dict[str, Any] = {"minutes": life // 60, "minutes_allowed": int(allowed.total_seconds()) // 60}
     return (failed if life > allowed.total_seconds() else passed)(of=credential.id, **evidence)
 
 
