@@ -14,6 +14,7 @@ from governance.people.access import MAIL_LINK
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
+from identities.posture.lives import life_of
 from identities.posture.policy import policy_in_force
 from identities.selectors.authorization import declared_for
 from identities.selectors.inventory import access_identity, list_current_grants
@@ -24,7 +25,6 @@ from identities.services.identities import EDITORS
 from identities.views import boundary_lines, grant_lines, questions
 from identities.views.agent_lines import agent_context
 from identities.views.identity_facts import facts_of
-from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
 from identities.views.reach_lines import can_of
 from identities.views.requests import PageRequest

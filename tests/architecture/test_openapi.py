@@ -334,6 +334,8 @@ BODIES: dict[str, Any] = {
     "access_search_actions": lambda world: ASKED,
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
     "sources_change": lambda world: {"name": "Renamed"},
+    "identities_register": lambda world: {"owner": world.stranger.user.email, "purpose": "Pays salaries."},
+    "identities_cadence": lambda world: {"days": 370, "reason": "Closes the year."},
     "identities_change": lambda world: {"purpose": "Pays salaries."},
     "identities_bulk_edit": lambda world: {"filter": "", "set": {"add_tags": ["seen"]}, "dry_run": True},
     "findings_assign": lambda world: {"assignee": None},
