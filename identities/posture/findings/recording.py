@@ -50,7 +50,8 @@ found AS (
     -- What hangs on an identity that was judged and is no longer there was not judged itself.
     SELECT f.id FROM asked JOIN identities_finding f ON f.identity_id = asked.id AND f.state <> 'fixed'
 )
-SELECT f.id, f.rule, f.object_id, f.identity_id, f.state, f.severity, f.digest, f.unjudged_since IS NOT NULL, f.unjudged_why,
+SELECT f.id, f.rule, f.object_id, f.identity_id, f.state, f.severity, f.digest,
+       f.unjudged_since IS NOT NULL, f.unjudged_why,
        coalesce(i.retired_at, c.retired_at, t.retired_at) IS NOT NULL
 FROM found JOIN identities_finding f USING (id)
 LEFT JOIN identities_identity i ON i.id = f.identity_id
