@@ -168,11 +168,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     for name, seconds in {
         "console.tick": 5,
         "identities.read_due_sources": 10,
+        "identities.evaluate_posture": 10,
+        "identities.settle_findings": 60,
+        "identities.close_gone_findings": 3600,
+        "identities.fold_decisions": 30,
         "reviews.open_due_campaigns": 10,
         "reviews.watch_changes": 10,
         "reviews.close_due_campaigns": 10,
         "reviews.drain_orders": 5,
         "reviews.expire_due_approvals": 10,
+        "reviews.end_due_access": 10,
         "reviews.send_due_mail": 10,
         "reviews.send_due_notices": 5,
         "reviews.reroute_items": 30,
@@ -356,6 +361,12 @@ SYNC_MAX_RECORDS = env.int("SYNC_MAX_RECORDS", default=5_000_000)
 # How long a second run of one source waits for the first before it is sent away.
 SYNC_WAIT_SECONDS = env.int("SYNC_WAIT_SECONDS", default=5)
 
+# --- decisions ----------------------------------------------------------------------------------------------------
+# How much each process remembers of what it decides by, and how it keeps what it decided (docs/decisions.md).
+DECISION_MEMORY_MB = env.int("DECISION_MEMORY_MB", default=256)
+DECISION_LOG_SECONDS = env.int("DECISION_LOG_SECONDS", default=5)
+DECISION_LOG_MOST = env.int("DECISION_LOG_MOST", default=20_000)
+
 # --- logs -------------------------------------------------------------------------------------------------------
 structlog.configure(
     processors=[
@@ -394,6 +405,17 @@ LOGGING = {
     "loggers": {"celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
 }
 
+# --- the gateway of agents --------------------------------------------------------------------------------------
+# Where agents reach it, the hosts and the browsers' origins that it answers, and the commands that it may start.
+MCP_GATEWAY_PORT = env.int("MCP_GATEWAY_PORT", default=8001)
+MCP_GATEWAY_URL = env.str("MCP_GATEWAY_URL", default=f"http://127.0.0.1:{MCP_GATEWAY_PORT}").rstrip("/")
+MCP_GATEWAY_HOSTS: list[str] = env.list("MCP_GATEWAY_HOSTS", default=ALLOWED_HOSTS)
+MCP_GATEWAY_ORIGINS: list[str] = env.list("MCP_GATEWAY_ORIGINS", default=[])
+MCP_GATEWAY_COMMANDS_FILE = env.str("MCP_GATEWAY_COMMANDS_FILE", default="")
+# How long a call may take, and how often listening agents are told what changed for them.
+MCP_GATEWAY_CALL_SECONDS = env.float("MCP_GATEWAY_CALL_SECONDS", default=60.0)
+MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
+
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
 METRICS_ALLOWED_ADDRESSES: list[str] = env.list("METRICS_ALLOWED_ADDRESSES", default=[])
@@ -418,5 +440,9 @@ REVIEW_MIN_INTERVAL_SECONDS = env.int("REVIEW_MIN_INTERVAL_SECONDS", default=360
 REVIEW_MIN_OBSERVED_DAYS = env.int("REVIEW_MIN_OBSERVED_DAYS", default=30)
 # Whether it is noted when a person opens or drafts a question that is theirs, for the numbers on how reviews are done.
 REVIEW_NOTE_VIEWINGS = env.bool("REVIEW_NOTE_VIEWINGS", default=True)
+# Access on request: how long it may hold, how long in an emergency, and how long people have to answer.
+ACCESS_REQUEST_MINUTES = env.int("ACCESS_REQUEST_MINUTES", default=30 * 24 * 60)
+ACCESS_EMERGENCY_MINUTES = env.int("ACCESS_EMERGENCY_MINUTES", default=60)
+ACCESS_REQUEST_ANSWER_HOURS = env.int("ACCESS_REQUEST_ANSWER_HOURS", default=24)
 # The clock on which reports say days and hours, unless the reader asks for another or the schedule has its own.
 REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")

@@ -9,6 +9,10 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.posture.evaluate import Busy, evaluate_changes
+from identities.posture.findings.settling import close_gone_findings as close_gone
+from identities.posture.findings.settling import settle_findings as settle
+from identities.pdp import usage as decided
 from identities.services.sources import NotReadable
 from identities.sync.locks import SyncInProgress
 from identities.sync.read import queue_due_sources, read_again
@@ -56,3 +60,29 @@ def preview_source(*, source_id: str, run_id: str, **kwargs: Any) -> None:
         )
     except (NotReadable, SyncInProgress) as reason:
         logger.info("sync.not_previewed", source=source_id, reason=reason.code)
+
+
+@shared_task(name="identities.settle_findings", soft_time_limit=120, time_limit=150)
+def settle_findings(**kwargs: Any) -> None:
+    """End the exceptions whose time is over, and open again what people who left were to see to."""
+    settle(now=timezone.now())
+
+
+@shared_task(name="identities.close_gone_findings", soft_time_limit=300, time_limit=360)
+def close_gone_findings(**kwargs: Any) -> None:
+    """End the findings of what no source holds any more."""
+    close_gone(now=timezone.now())
+@shared_task(name="identities.fold_decisions", soft_time_limit=120, time_limit=150)
+def fold_decisions(**kwargs: Any) -> None:
+    """Add what was decided to what is known of use, and remove notes that every process has seen."""
+    decided.fold_decisions(now=timezone.now())
+    decided.forget_notes()
+
+
+@shared_task(name="identities.evaluate_posture", soft_time_limit=1800, time_limit=1860)
+def evaluate_posture(**kwargs: Any) -> None:
+    """Judge what changed, what time has changed, and everything after a new policy. One worker at a time is enough."""
+    try:
+        evaluate_changes(now=timezone.now(), patience=False)
+    except Busy:
+        logger.debug("posture.busy")

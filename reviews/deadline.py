@@ -11,8 +11,8 @@ from django.db.models import Exists, OuterRef, Q
 from governance.audit.actions import Verb
 from governance.audit.log import Record, Subject, record_many
 from governance.kernel.actors import Actor, system_actor
-from identities.models import Grant, GrantVersion
-from identities.services.review_facts import clear_review
+from identities.models import Grant, GrantVersion, Withholding
+from identities.services.review_facts import clear_review, lapse_review
 
 CALENDAR = system_actor("calendar")
 CHUNK = 1000
@@ -38,7 +38,9 @@ def _expire_chunk(now: datetime) -> int:
             .order_by("pk")[:CHUNK]
         )
         record_many([lapsed(grant, actor=CALENDAR, why=_why(grant, now), now=now) for grant in grants])
-        clear_review(grant_ids=[grant.pk for grant in grants])
+        over = {grant.pk for grant in grants if _why(grant, now) == "date_reached"}
+        lapse_review(grant_ids=over, why=Withholding.APPROVAL_LAPSED, now=now)
+        clear_review(grant_ids=[grant.pk for grant in grants if grant.pk not in over])
     return len(grants)
 
 

@@ -60,7 +60,18 @@ class OrderState(StrEnum):
     SETTLED = "settled"
 
 
-C, I, O = CampaignState, ItemState, OrderState  # noqa: E741
+class AccessRequestState(StrEnum):
+    """PENDING waits for an answer, GRANTED holds until its date, others are over. LAPSED: nobody answered in time."""
+
+    PENDING = "pending"
+    GRANTED = "granted"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    LAPSED = "lapsed"
+    ENDED = "ended"
+
+
+C, I, O, A = CampaignState, ItemState, OrderState, AccessRequestState  # noqa: E741
 
 CAMPAIGN_MOVES: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.DRAFT: frozenset({C.OPENING, C.CANCELLED}),
@@ -107,6 +118,15 @@ ORDER_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
     O.RECALLED: frozenset(),
     O.RESTORED: frozenset(),
     O.SETTLED: frozenset(),
+}
+
+ACCESS_REQUEST_MOVES: Mapping[AccessRequestState, frozenset[AccessRequestState]] = {
+    A.PENDING: frozenset({A.GRANTED, A.DENIED, A.CANCELLED, A.LAPSED}),
+    A.GRANTED: frozenset({A.ENDED}),
+    A.DENIED: frozenset(),
+    A.CANCELLED: frozenset(),
+    A.LAPSED: frozenset(),
+    A.ENDED: frozenset(),
 }
 
 # Reviews that take no more answers, and those of them that came to their end instead of being called off.

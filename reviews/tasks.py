@@ -9,8 +9,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from governance.kernel.actors import system_actor
-from reviews import continuous, deadline, decisions, packs, remediation
+from reviews import access_requests, continuous, deadline, decisions, packs, remediation
 from reviews.campaigns import closing, due, leavers, mail, opening, protesting, rounds
+from reviews import continuous, deadline, decisions, packs, remediation
+from reviews.campaigns import closing, cutting, due, leavers, mail, opening, protesting, rounds
 from reviews.notices import alerts, asking, planning, sending
 from reviews.reports import campaign as campaign_reports
 from reviews.reports import estate
@@ -24,6 +26,12 @@ LONG, LONG_HARD = 1740, 1800
 def open_due_campaigns(**kwargs: Any) -> None:
     due.open_due_campaigns(now=timezone.now())
     protesting.ask_about_protests(now=timezone.now())
+    cutting.ask_about_cut_offs(now=timezone.now())
+
+
+@shared_task(name="reviews.ask_about_cut_offs", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def ask_about_cut_offs(**kwargs: Any) -> None:
+    cutting.ask_about_cut_offs(now=timezone.now())
 
 
 @shared_task(name="reviews.open_campaign", soft_time_limit=LONG, time_limit=LONG_HARD)
@@ -46,6 +54,11 @@ def close_due_campaigns(**kwargs: Any) -> None:
 def reroute_items(**kwargs: Any) -> None:
     decisions.reroute_orphaned_items(now=timezone.now())
     leavers.propose_successors(now=timezone.now())
+
+
+@shared_task(name="reviews.end_due_access", soft_time_limit=QUICK, time_limit=QUICK_HARD)
+def end_due_access(**kwargs: Any) -> None:
+    access_requests.end_due_access(now=timezone.now())
 
 
 @shared_task(name="reviews.apply_delegations", soft_time_limit=LONG, time_limit=LONG_HARD)

@@ -5,6 +5,7 @@ from django.urls import path
 from reviews import api
 from reviews.views import (
     absences,
+    access_requests,
     agreement,
     approvals,
     brakes,
@@ -91,6 +92,17 @@ urlpatterns = [
     path("reports/", reports.programme_page, name="programme"),
     path("reports/csv/", reports.programme_csv, name="programme_csv"),
     path("reports/json/", reports.programme_json, name="programme_json"),
+    path("access-requests/", access_requests.access_request_list, name="access_request_list"),
+    path("access-requests/for/<uuid:identity_id>/", access_requests.access_request_new, name="access_request_new"),
+    path("access-requests/<uuid:request_id>/", access_requests.access_request_detail, name="access_request_detail"),
+    path(
+        "access-requests/<uuid:request_id>/answer/", access_requests.access_request_answer, name="access_request_answer"
+    ),
+    path(
+        "access-requests/<uuid:request_id>/cancel/", access_requests.access_request_cancel, name="access_request_cancel"
+    ),
+    path("access-requests/<uuid:request_id>/end/", access_requests.access_request_end, name="access_request_end"),
+    path("access-requests/<uuid:request_id>/look/", access_requests.access_request_look, name="access_request_look"),
     path("orders/", orders.order_list, name="order_list"),
     path("orders/brakes/", brakes.brake_list, name="brake_list"),
     path("orders/brakes/budget/", brakes.brake_budget, name="brake_budget"),

@@ -54,11 +54,26 @@ class Verb(StrEnum):
     SYNC_CANCEL_REQUESTED = "sync.cancel_requested", "Somebody asked for a reading that is under way to stop."
     SYNC_FAILED = "sync.failed", "A source could not be read to the end."
 
+    DECISION_POLICY_CHANGED = (
+        "decision_policy.changed",
+        "How requests are decided beyond what grants say was set anew, as a new version.",
+    )
+    DOMAIN_CREATED = "domain.created", "A decision domain was written down: sources that answer requests together."
+    DOMAIN_CHANGED = "domain.changed", "A decision domain answers by other sources or other rules, or was switched off."
+
     # identities
     IDENTITY_OWNER_ASSIGNED = "identity.owner_assigned", "An identity got another accountable owner, or none."
     IDENTITY_CHANGED = (
         "identity.changed",
         "A person edited an identity's purpose, environment or other fields.",
+    )
+    IDENTITY_REGISTERED = (
+        "identity.registered",
+        "A person took an identity on: who answers for it, and what it is for.",
+    )
+    IDENTITY_CADENCE_DECLARED = (
+        "identity.cadence_declared",
+        "A person said how rarely an identity is used without being dormant.",
     )
     AUTHORIZATION_DECLARED = (
         "authorization.declared",
@@ -71,6 +86,42 @@ class Verb(StrEnum):
     VIEW_SAVED = "view.saved", "Somebody kept a view of a list under a name."
     VIEW_CHANGED = "view.changed", "Somebody renamed, shared or changed a saved view."
     VIEW_DELETED = "view.deleted", "Somebody deleted a saved view."
+
+    # findings
+    FINDINGS_CHANGED = "findings.changed", "Rules were applied anew: findings opened, came back, changed or were fixed."
+    FINDING_OPENED = "finding.opened", "A critical finding opened or came back."
+    FINDING_ASSIGNED = "finding.assigned", "Somebody, or nobody any more, is to see to a finding."
+    FINDING_ACCEPTANCE_REQUESTED = "finding.acceptance_requested", "Somebody asked for an exception for a finding."
+    FINDING_ACCEPTED = "finding.accepted", "A second person approved an exception for a finding, until a date."
+    FINDING_ACCEPTANCE_REFUSED = "finding.acceptance_refused", "An exception for a finding was refused."
+    FINDING_ACCEPTANCE_WITHDRAWN = (
+        "finding.acceptance_withdrawn",
+        "An exception for a finding, or the wish for one, was taken back.",
+    )
+    FINDING_ACCEPTANCE_EXPIRED = (
+        "finding.acceptance_expired",
+        "The time of an exception for a finding ran out; the finding is open again.",
+    )
+    # the gateway of agents
+    GATEWAY_SERVER_REGISTERED = "gateway_server.registered", "An MCP server was put behind the gateway."
+    GATEWAY_SERVER_CHANGED = (
+        "gateway_server.changed",
+        "How the gateway reaches an MCP server changed, or whether it does.",
+    )
+    GATEWAY_TOOLS_SEEN = (
+        "gateway_tools.seen",
+        "An MCP server told new or changed tools; what is not accepted yet waits for a person.",
+    )
+    GATEWAY_TOOLS_ACCEPTED = "gateway_tools.accepted", "A person accepted definitions of an MCP server's tools."
+    AGENT_TOKEN_LINKED = "agent.token_linked", "An API token speaks for an agent at the gateway from now on."
+    ACCESS_CUT_OFF = "access.cut_off", "An agent, an MCP server or a tool was cut off, with effect on the next call."
+    ACCESS_GIVEN_BACK = "access.given_back", "A person let an agent, an MCP server or a tool be used again."
+
+    # posture
+    POSTURE_POLICY_CHANGED = (
+        "posture_policy.changed",
+        "The numbers by which posture is judged changed; everything is judged by the new ones.",
+    )
 
     # reviews
     SCHEDULE_CREATED = "schedule.created", "A review schedule was written."
@@ -191,6 +242,26 @@ class Verb(StrEnum):
     )
     BRAKE_BUDGET_SET = "brake.budget_set", "A source got its own budget for changes per hour, or lost it."
     ORDER_TICKET_LINKED = "order.ticket_linked", "Another system keeps a ticket for an order; its reference was noted."
+
+    # access on request
+    ACCESS_REQUEST_MADE = "access_request.made", "Somebody asked that an identity may do something for a while."
+    ACCESS_REQUEST_EMERGENCY_GRANTED = (
+        "access_request.emergency_granted",
+        "Access was asked for in an emergency, and holds at once for the shortest time.",
+    )
+    ACCESS_REQUEST_GRANTED = "access_request.granted", "Somebody independent granted access that was asked for."
+    ACCESS_REQUEST_DENIED = "access_request.denied", "Somebody independent refused access that was asked for."
+    ACCESS_REQUEST_CANCELLED = "access_request.cancelled", "Whoever had asked for access took the request back."
+    ACCESS_REQUEST_LAPSED = "access_request.lapsed", "Nobody answered a request for access in time."
+    ACCESS_REQUEST_ENDED = "access_request.ended", "Access on request ended, by its date or early."
+    ACCESS_REQUEST_END_VERIFIED = (
+        "access_request.end_verified",
+        "The decision point was asked after the end, and its answer noted.",
+    )
+    ACCESS_REQUEST_LOOKED_AT = (
+        "access_request.looked_at",
+        "After an emergency, somebody independent noted whether it was one.",
+    )
 
     # webhooks
     WEBHOOK_CREATED = "webhook.created", "An address of another system was added that is told what happens here."

@@ -1,9 +1,9 @@
 """Health for operators: is the process alive, and could it do its work now?
 
-`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat, the migrations and the
-guards of the trail, and answers within about two seconds per question even when they do not: an orchestrator must get
-an answer, not a time-out. Neither shows more than an age or a sentence, because both are open to everybody who can
-reach the port.
+`/healthz` asks nothing of anybody. `/readyz` asks the database, the broker, the worker, beat, the gateway of agents,
+the migrations and the guards of the trail, and answers within about two seconds per question even when they do not: an
+orchestrator must get an answer, not a time-out. Neither shows more than an age or a sentence, because both are open to
+everybody who can reach the port.
 """
 
 import threading
@@ -24,8 +24,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from governance.audit.checks import find_drift
+from identities.selectors.gateway import SIGN_OF_LIFE_LIMIT, gateway_seen_at, is_gateway_needed
 
 HEARTBEATS = ("worker", "beat")
+RECORDED = (*HEARTBEATS, "gateway", "migrations", "trail")
 HEARTBEAT_LIMIT = timedelta(seconds=30)
 PROBE_SECONDS = 2
 
@@ -73,7 +75,7 @@ def run_checks() -> dict[str, Check]:
     checks = {"database": database, "broker": check_broker()}
     if not database.ok:
         unknown = Check(False, "not known while the database does not answer")
-        return checks | dict.fromkeys(("worker", "beat", "migrations", "trail"), unknown)
+        return checks | dict.fromkeys(RECORDED, unknown)
     return checks | check_records()
 
 
@@ -119,10 +121,14 @@ def check_records() -> dict[str, Check]:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL statement_timeout = '1500ms'")
             heartbeats = {name: _check_heartbeat(name) for name in HEARTBEATS}
-            return heartbeats | {"migrations": _check_migrations(), "trail": _check_trail()}
+            return heartbeats | {
+                "gateway": _check_gateway(),
+                "migrations": _check_migrations(),
+                "trail": _check_trail(),
+            }
     except Exception as error:
         failed = Check(False, f"cannot be read ({type(error).__name__})")
-        return dict.fromkeys((*HEARTBEATS, "migrations", "trail"), failed)
+        return dict.fromkeys(RECORDED, failed)
 
 
 def heartbeat_age(name: str, *, now: datetime) -> float | None:
@@ -138,6 +144,19 @@ def _check_heartbeat(name: str) -> Check:
     age = timezone.now() - seen_at
     detail = "alive" if age <= HEARTBEAT_LIMIT else f"silent for more than {HEARTBEAT_LIMIT.seconds} s"
     return Check(age <= HEARTBEAT_LIMIT, detail, round(age.total_seconds(), 1))
+
+
+def _check_gateway() -> Check:
+    """The gateway's silence matters where something stands behind it; without it nothing is let through."""
+    if not is_gateway_needed():
+        return Check(True, "no server stands behind it")
+    seen_at = gateway_seen_at()
+    if seen_at is None:
+        return Check(False, "no sign of life yet: run `manage.py mcp_gateway`")
+    age = timezone.now() - seen_at
+    is_alive = age <= SIGN_OF_LIFE_LIMIT
+    detail = "alive" if is_alive else f"silent for more than {SIGN_OF_LIFE_LIMIT.seconds} s"
+    return Check(is_alive, detail, round(age.total_seconds(), 1))
 
 
 def _check_migrations() -> Check:

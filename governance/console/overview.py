@@ -23,6 +23,7 @@ from identities.models import Identity, Source
 from identities.selectors.inventory import list_sources, sees_everything, visible_identities
 from identities.selectors.sources import freshness_of
 from identities.selectors.use import with_last_use
+from identities.views.picture import picture_context
 from reviews.models import Campaign, Order, ReviewItem
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
 
@@ -100,6 +101,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "sources": [_source_line(source, now) for source in sources],
         "events": _events(actor),
     }
+    if facts["total"]:
+        context |= picture_context(actor=actor, now=now)
     return render_page(request, "console/overview.html", context)
 
 

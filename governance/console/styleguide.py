@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from governance.web.charts import Dot, Segment
+from governance.web.charts import Segment
 from governance.web.pagination import KeysetPage
+from governance.web.quadrant import Dot, Field, Quadrant
 from governance.web.statuses import STATUSES, TONE_ICONS
 from governance.web.tables import Column, Table
 
@@ -74,7 +75,8 @@ def styleguide_context(query: QueryDict, now: datetime | None = None) -> dict[st
         ],
         "trail": [("Identities", "/identities/"), ("ledger", "/sources/")],
         "trend": [14, 13, 15, 12, 12, 9, 8, 8, 5, 4, 4, 2],
-        "dots": _dots(),
+        "quadrant_fields": _quadrant_of_many(),
+        "quadrant_dots": _quadrant_of_few(),
         "bars": [
             Segment(212, "API key older than 90 days", "danger"),
             Segment(96, "No accountable owner", "warn"),
@@ -204,13 +206,34 @@ def _steps(now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _dots() -> list[Dot]:
-    return [
-        Dot(0, 72, 46, "46 identities, A0, exposure about 72", "/identities/?assurance=A0"),
-        Dot(1, 55, 88, "88 identities, A1, exposure about 55", "/identities/?assurance=A1"),
-        Dot(2, 64, 71, "71 identities, A2, exposure about 64", "/identities/?assurance=A2"),
-        Dot(2, 22, 30, "30 identities, A2, exposure about 22", "/identities/?assurance=A2"),
-        Dot(3, 61, 58, "58 identities, A3, exposure about 61", "/identities/?assurance=A3"),
-        Dot(4, 18, 24, "24 identities, A4, exposure about 18", "/identities/?assurance=A4"),
-        Dot(1, 15, 9, "9 identities, A1, exposure about 15", "/identities/?assurance=A1"),
+def _quadrant_of_many() -> Quadrant:
+    """Thousands, as fields with their number."""
+    counts = {
+        (0, 90): 210, (0, 50): 120, (1, 90): 2_604, (1, 70): 1_420, (1, 50): 640, (1, 20): 310, (2, 70): 980,
+        (2, 60): 1_210, (2, 30): 420, (2, 10): 88, (3, 80): 333, (3, 60): 905, (3, 40): 250, (3, 10): 71, (4, 60): 24,
+        (4, 20): 160, (4, 0): 19, (None, 90): 340, (None, 60): 75,
+    }  # fmt: skip
+    fields = [
+        Field(
+            assurance=level,
+            exposure=low,
+            count=count,
+            label=f"{count} identities, {'not measured' if level is None else f'A{level}'}, from {low} on",
+            url="/identities/",
+        )
+        for (level, low), count in counts.items()
     ]
+    return Quadrant(label="10 000 identities by assurance and exposure", fields=fields, urls=_BOX_URLS)
+
+
+def _quadrant_of_few() -> Quadrant:
+    """A few, one by one."""
+    points = [(1, 91.6), (4, 26.5), (2, 50.5), (3, 64.5), (0, 63), (2, 50), (2, 51), (1, 12), (None, 80)]
+    dots = [
+        Dot(assurance=level, exposure=exposure, label=f"nhi-{number}, exposure {exposure:g}", url="/identities/")
+        for number, (level, exposure) in enumerate(points)
+    ]
+    return Quadrant(label="9 identities by assurance and exposure", dots=dots, urls=_BOX_URLS)
+
+
+_BOX_URLS = {name: f"/identities/?box={name}" for name in ("unproven_broad", "proven_broad", "unmeasured")}

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from governance.console import audit_export, health, overview, retention, seals, trail, views
+from governance.console.frameworks import views as frameworks
 from governance.console.metrics.views import metrics
 
 app_name = "console"
@@ -21,6 +22,9 @@ urlpatterns = [
     path("audit/retention/holds/<uuid:hold_id>/lift/", retention.hold_lift, name="hold_lift"),
     path("audit/retention/erase/", retention.erase, name="erase"),
     path("audit/of/<slug:kind>/<str:subject_id>/", trail.audit_of, name="audit_of"),
+    path("frameworks/", frameworks.framework_list, name="framework_list"),
+    path("frameworks/<slug:framework_id>/", frameworks.framework_detail, name="framework_detail"),
+    path("frameworks/<slug:framework_id>/csv/", frameworks.framework_csv, name="framework_csv"),
     path("docs/problems", views.problems, name="problems"),
     path("healthz", health.healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),

@@ -1,7 +1,7 @@
-"""The one-command start: database, web, worker and beat as one foreground process tree.
+"""The one-command start: database, web, worker, beat and gateway as one foreground process tree.
 
 Meant for trying Remit and for small installations on one machine. Nothing else in the product imports this package;
-an installation with its own PostgreSQL and broker runs the same web, worker and beat commands (docs/operations.md).
+an installation with its own PostgreSQL and broker runs the same commands (docs/operations.md).
 """
 
 import http.client
@@ -100,6 +100,7 @@ class Start:
         settings |= {"DATABASE_URL": url, "DATA_DIR": str(self._folder.path)}
         if self._port:
             settings["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{self._port}"
+            settings["MCP_GATEWAY_PORT"] = os.environ.get("MCP_GATEWAY_PORT") or str(self._port + 1)
         if not given:
             self._folder.write_settings(settings)
         # What the operator set wins; the superuser's way in never reaches a long-running program.
@@ -164,10 +165,24 @@ class Start:
         self._supervisor.start(self._program("web", web_command(self._port)))
         self._supervisor.start(self._program("worker", python + worker, death_signal=signal.SIGQUIT))
         self._supervisor.start(self._program("beat", python + beat))
+        self._start_gateway()
         if self._demo_is("loaded"):
             traffic = [sys.executable, "manage.py", "demo_traffic"]
             self._supervisor.start(self._program("demo traffic", traffic))
         self._say("web, worker and beat started")
+
+    def _start_gateway(self) -> None:
+        """The MCP gateway, beside the web server; a port that is taken costs the gateway and nothing else."""
+        port = self._environment["MCP_GATEWAY_PORT"]
+        if self._environment.get("MCP_GATEWAY") == "no":
+            return
+        try:
+            free_port(port)
+        except StartError as problem:
+            self._say(f"without the MCP gateway: {str(problem).partition('.')[0]}; MCP_GATEWAY_PORT chooses another")
+            return
+        command = [sys.executable, "manage.py", "mcp_gateway", "--port", port]
+        self._supervisor.start(self._program("gateway", command))
 
     def _program(
         self,

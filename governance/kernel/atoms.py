@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from governance.kernel import variables
+from governance.kernel.attributes import is_attribute
 from governance.kernel.conditions import Operator, decidable, evaluate, if_missing, parse_operator
 from governance.kernel.ranges import Value, representative_values
 from governance.kernel.statements import Condition
@@ -33,11 +34,16 @@ class Atom:
 
 @lru_cache(maxsize=16_384)
 def atom_of(condition: Condition) -> tuple[Atom, bool] | None:
-    """The atom, and whether the condition says it (True) or its opposite; None for an unknown operator."""
+    """The atom, and whether the condition says it (True) or its opposite; None for an unknown operator.
+
+    Of an attribute, neither a test nor its opposite holds where a value is left open: opposites have no atom there.
+    """
     operator = parse_operator(condition.operator)
     if operator is None or operator.sort == "null":
         return None
     values = tuple(sorted(set(condition.values)))
+    if is_attribute(condition.key) and (operator.negated or operator.qualifier == "ForAllValues"):
+        return None
     if not operator.qualifier:
         return Atom(operator.relation, operator.sort, False, "", condition.key, values), not operator.negated
     # "All are X" is "not: any is not X".
@@ -74,8 +80,13 @@ def implies(first: Condition, second: Condition) -> bool:
         values = representative_values((first, second))
         if values is not None:
             contexts = [context_of(first.key, value) for value in values]
-            return all(evaluate(second, each) is True for each in contexts if evaluate(first, each) is not False)
+            return all(_at_least(evaluate(second, each), evaluate(first, each)) for each in contexts)
     return _implies_by_form(first, second)
+
+
+def _at_least(second: bool | None, first: bool | None) -> bool:
+    """Whether the second answer is no weaker. What is left open is no where something is allowed, yes where denied."""
+    return first is False or second is True or (first is None and second is None)
 
 
 def _implies_by_form(first: Condition, second: Condition) -> bool:

@@ -4,6 +4,7 @@ The vocabulary is AWS's, because it is the richest of the sources': String, Nume
 operators with `IfExists` and the set qualifiers. A missing key makes a positive test false and a negated one true.
 `Principal` and `NotPrincipal` are tests on the key `principal`, whose values are written as `AWS:arn:aws:iam::1:user/a`
 or `Service:lambda.amazonaws.com`; several values say that the one who asks is all of these (a session and its role).
+Keys that name attributes of a request at the decision point are stricter (`governance.kernel.attributes`).
 """
 
 import re
@@ -16,6 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from governance.kernel import variables
+from governance.kernel.attributes import is_attribute
 from governance.kernel.patterns import ANY, Pattern, Token, exact, glob, literal
 from governance.kernel.statements import Condition
 from governance.kernel.variables import is_open
@@ -97,7 +99,7 @@ for _name, _base in _BASE.items():
 def canonical(condition: Condition, *, denies: bool = False) -> Condition | None:
     """One form for equal tests: names of operators and keys, order of values. None for a test that always holds.
 
-    denies: an account that something is denied to means everybody in it.
+    denies: an account that something is denied to means everybody in it, and an absent attribute fulfils the test.
     """
     values = tuple(sorted(set(condition.values)))
     operator = parse_operator(condition.operator)
@@ -112,7 +114,9 @@ def canonical(condition: Condition, *, denies: bool = False) -> Condition | None
         values = tuple(sorted({value.lower() for value in values}))
     name = _NAMES[operator.sort, operator.relation, operator.negated]
     before = f"{operator.qualifier}:" if operator.qualifier else ""
-    return Condition(f"{before}{name}{'IfExists' if operator.if_exists else ''}", condition.key.lower(), values)
+    # A deny holds where what it asks for is absent, an allow does not: see `attributes`.
+    absent_holds = operator.if_exists or (denies and operator.sort != "null" and is_attribute(condition.key))
+    return Condition(f"{before}{name}{'IfExists' if absent_holds else ''}", condition.key.lower(), values)
 
 
 def if_missing(operator: Operator, condition: Condition) -> bool | None:
@@ -120,6 +124,8 @@ def if_missing(operator: Operator, condition: Condition) -> bool | None:
     if operator.sort == "null":
         wanted = [boolean(value) for value in condition.values]
         return None if None in wanted else True in wanted
+    if is_attribute(condition.key):
+        return operator.if_exists
     if operator.qualifier:
         return operator.qualifier == "ForAllValues" or operator.if_exists
     return operator.if_exists or operator.negated
@@ -139,6 +145,8 @@ def evaluate(condition: Condition, context: Context | None) -> bool | None:
     if operator.sort == "null":
         wanted = [boolean(value) for value in condition.values]
         return None if None in wanted else False in wanted
+    if len(given) > 1 and not operator.qualifier and is_attribute(condition.key):
+        return None
     return _of_values(operator, [_hit(operator, value, condition, context) for value in given])
 
 
@@ -170,7 +178,8 @@ def _hit(operator: Operator, value: str, condition: Condition, context: Context)
         pattern = _filled(operator, wanted, context)
         if pattern is None:
             # Nothing is equal to what is not there; whether something is unequal to it is left open.
-            found.append(None if operator.negated or isinstance(context, PartlyKnown) else False)
+            is_left_open = operator.negated or isinstance(context, PartlyKnown) or is_attribute(condition.key)
+            found.append(None if is_left_open else False)
         elif isinstance(pattern, str):
             found.append(_compare(operator, value, pattern))
         else:

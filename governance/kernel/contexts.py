@@ -92,16 +92,19 @@ class Point:
     def holds(self, rule: Rule, doubts: tuple[Depends, ...]) -> bool:
         if rule.until is not None and self.at is not None and self.at >= rule.until:
             return False
-        return all(self._condition(each) for each in rule.conditions) and all(self._member(each) for each in doubts)
+        denies = rule.statement.effect == "deny"
+        return all(self._condition(each, denies) for each in rule.conditions) and all(map(self._member, doubts))
 
-    def _condition(self, condition: Condition) -> bool:
+    def _condition(self, condition: Condition, denies: bool) -> bool:
+        """Whether it is fulfilled; where the answer is left open, an allow does not count and a deny does."""
         if condition in self.assumed:
             return self.assumed[condition]
         if condition.key not in self.missing:
             atom = atom_of(condition)
             if atom is not None and atom[0] in self.assumed:
                 return self.assumed[atom[0]] == atom[1]
-        return bool(evaluate(condition, self.context))
+        found = evaluate(condition, self.context)
+        return denies if found is None else found
 
     def _member(self, doubt: Depends) -> bool:
         inside = doubt.certain or any(self.assumed[name] for name in doubt.includes)

@@ -7,11 +7,13 @@ from enum import StrEnum
 from functools import lru_cache
 
 from governance.kernel import dialects
-from governance.kernel.conditions import Context, canonical, evaluate
+from governance.kernel.attributes import absent_from
+from governance.kernel.conditions import Context, canonical, evaluate, parse_operator
 from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
 from governance.kernel.sets import CompiledSet, Membership
 from governance.kernel.statements import Condition, PatternSet, Statement
+from governance.kernel.variables import variables_in
 
 
 class Answer(StrEnum):
@@ -157,6 +159,31 @@ def undecided(permission: Permission, action: str, resource: str, at: datetime |
     return [rule for rule, answer in concerning(permission, action, resource, None, at) if answer is None]
 
 
+def missing_attributes(permission: Permission, action: str, resource: str, context: Context) -> list[str]:
+    """The attributes that conditions of statements about this request ask for and the context does not hold, sorted."""
+    program = compile_permission(permission)
+    action, resource = program.dialect.fold_action(action), program.dialect.fold_resource(resource)
+    asked: set[str] = set()
+    for rule in (*program.allows, *program.denies):
+        if not rule.conditions or rule.actions.membership(action) is False:
+            continue
+        if rule.resources.membership(resource) is False:
+            continue
+        for condition in rule.conditions:
+            asked.update(_asked_for(condition, context, denies=rule.statement.effect == "deny"))
+    return absent_from(asked, context)
+
+
+def _asked_for(condition: Condition, context: Context, *, denies: bool) -> Iterable[str]:
+    """Keys whose absence may have decided. What is present among them does no harm: the caller looks."""
+    operator = parse_operator(condition.operator)
+    if operator is None or operator.sort == "null":
+        return ()
+    if not denies and evaluate(condition, context) is True:
+        return ()
+    return (condition.key, *(name for value in condition.values for name in variables_in(value)))
+
+
 def any_of(results: Iterable[bool | None]) -> bool | None:
     """Or of three values: None where it hangs on what is not known."""
     doubt = False
@@ -202,3 +229,8 @@ def _resolve(dialect: Dialect, member: Membership, text: str, context: Context |
     included = any_of([member.certain, *(dialect.resolve(name, text, context) for name in member.includes)])
     excluded = any_of(dialect.resolve(name, text, context) for name in member.excludes)
     return all_of([included, None if excluded is None else not excluded])
+
+
+def resolve_membership(dialect: Dialect, member: Membership, text: str, context: Context | None) -> bool | None:
+    """Whether a text is in a set whose membership hangs on opaque patterns, where a context can tell; else None."""
+    return _resolve(dialect, member, text, context)

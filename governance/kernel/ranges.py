@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 from typing import Any
 
+from governance.kernel.attributes import is_attribute
 from governance.kernel.conditions import Operator, network, number, parse_operator, text_pattern
 from governance.kernel.patterns import ANY, Pattern, representatives
 from governance.kernel.statements import Condition
@@ -16,6 +17,7 @@ Value = str | tuple[str, ...] | None
 """One value, several values of a multi-valued key, or None: the key is not set."""
 
 MOST_IN_SETS = 7
+UNREADABLE = "?"
 TEXT_LIMIT = 1_500
 _ANYTHING = Pattern((ANY,))
 
@@ -32,14 +34,18 @@ def representative_values(conditions: Iterable[Condition]) -> list[Value] | None
 def _representatives(conditions: tuple[Condition, ...]) -> list[Value] | None:
     operators = [(each, operator) for each in conditions if (operator := parse_operator(each.operator)) is not None]
     compared = [(operator, each.values) for each, operator in operators if operator.sort != "null"]
-    sorts = {operator.sort for operator, _ in compared}
-    if len(sorts) > 1:
+    sorts_compared = {operator.sort for operator, _ in compared}
+    if len(sorts_compared) > 1:
         return None
-    singles = _singles(sorts.pop(), compared) if sorts else ["x"]
+    singles = _singles(next(iter(sorts_compared)), compared) if sorts_compared else ["x"]
     if singles is None:
         return None
+    # Of an attribute, an answer may also be left open: by a value that says nothing here, or by several of them.
+    strict = any(is_attribute(each.key) for each in conditions)
+    if strict and sorts_compared - {"text"}:
+        singles = [*singles, UNREADABLE]
     if not any(operator.qualifier for operator, _ in compared):
-        return [*singles, None]
+        return [*singles, *([(singles[0], UNREADABLE)] if strict else []), None]
     if len(singles) > MOST_IN_SETS:
         return None
     sets = [each for size in range(2, len(singles) + 1) for each in combinations(singles, size)]

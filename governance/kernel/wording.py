@@ -3,6 +3,7 @@
 from datetime import time
 
 from governance.kernel import dialects
+from governance.kernel.attributes import is_attribute
 from governance.kernel.dialects import Dialect
 from governance.kernel.dialects.interface import join_words
 from governance.kernel.documents import Permission
@@ -67,12 +68,24 @@ def _few(texts: tuple[str, ...]) -> list[str]:
 
 def condition_words(condition: Condition) -> str:
     """One condition as part of a sentence: "the request comes from 10.0.0.0/8"."""
-    values = " or ".join(_few(condition.values))
+    values = " or ".join(map(_value_words, _few(condition.values)))
     if condition.operator in _SAYINGS:
         return _SAYINGS[condition.operator].format(values=values)
-    key = condition.key.rpartition(":")[2]
+    key = _attribute_words(condition.key) if is_attribute(condition.key) else condition.key.rpartition(":")[2]
     if "Not" in condition.operator:
         return f"{key} is not {values}"
     if condition.operator == "Null":
         return f"{key} is {'absent' if condition.values == ('true',) else 'present'}"
     return f"{key} is {values}"
+
+
+def _attribute_words(key: str) -> str:
+    """`subject.department` as "the subject's department", `context.ip` as "the ip of the request"."""
+    part, _, name = key.partition(".")
+    return f"the {name} of the request" if part.lower() == "context" else f"the {part.lower()}'s {name}"
+
+
+def _value_words(value: str) -> str:
+    """A value; one that is another attribute of the request (`${subject.email}`) is named as such."""
+    name = value[2:-1] if value.startswith("${") and value.endswith("}") else ""
+    return _attribute_words(name) if is_attribute(name) else value

@@ -45,7 +45,9 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "people:provision": "Keep people and teams in step with a directory (SCIM), and nothing else.",
     "metrics:read": "Read figures about how the installation does, for monitoring.",
     "pdp:decide": "Ask for access decisions.",
-    "clients:narrow": "Withhold scopes from API tokens and switch sources off.",
+    "access:request": "Ask that an identity may do something for a while; people answer.",
+    "mcp:call": "Call tools through the MCP gateway, as the agent that the token is linked to, and nothing else.",
+    "clients:narrow": "Withhold scopes from API tokens, switch sources off, and cut agents and their tools off.",
     "clients:restore": "Give back what was withheld from API tokens, and switch sources on again.",
 }
 SCOPES = frozenset(SCOPE_DESCRIPTIONS)

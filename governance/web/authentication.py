@@ -43,17 +43,22 @@ class ApiTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer remit_…`. Sets `request.actor`; every failure looks the same (401)."""
 
     def authenticate(self, request: Request) -> tuple[ApiClient, ApiToken] | None:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != SCHEME.lower():
+        credentials = self.credentials(request)
+        if credentials is None:
             return None
         try:
-            token = authenticate_token(credentials.strip(), now=timezone.now())
+            token = authenticate_token(credentials, now=timezone.now())
         except InvalidToken as error:
             raise AuthenticationFailed(error.message, code=error.code) from error
         actor = actor_for_token(token, request_id=getattr(request, "request_id", ""))
         # On the plain request too: middleware and log lines see that one.
         request._request.actor = actor  # type: ignore[attr-defined]
         return ApiClient(pk=token.pk, actor=actor), token
+
+    def credentials(self, request: Request) -> str | None:
+        """The token that was sent, or None where none was."""
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        return credentials.strip() if scheme.lower() == SCHEME.lower() else None
 
     def authenticate_header(self, request: Request) -> str:
         return f'{SCHEME} realm="Remit API"'

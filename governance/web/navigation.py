@@ -31,10 +31,13 @@ PLACES = (
     Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/",)),
     Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
     Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
+    Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/", "/boundaries/")),
+    Place("Findings", "identities:finding_list", "/findings/", "alert-triangle", "f"),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),
-    Place("Sources", "identities:source_list", "/sources/", "database", "s", owns=("/boundaries/",)),
+    Place("Sources", "identities:source_list", "/sources/", "database", "s"),
+    Place("Gateway", "identities:gateway", "/gateway/", "router", "w"),
     Place("Settings", "people:settings", "/settings/", "settings", "e", owns=("/accounts/",)),
 )
 

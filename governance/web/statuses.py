@@ -42,6 +42,10 @@ STATUSES = {
     "used": Look("success", "activity", "Used"),
     "unused": Look("warn", "zzz", "Unused"),
     "not_observable": Look("unknown", "eye-off", "Not observable"),
+    # findings
+    "assigned": Look("info", "user-check", "Assigned"),
+    "accepted": Look("neutral", "calendar-check", "Accepted"),
+    "fixed": Look("success", "shield-check", "Fixed"),
     # identities and credentials
     "active": Look("success", "circle-check", "Active"),
     "enabled": Look("success", "circle-check", "Enabled"),
@@ -51,6 +55,11 @@ STATUSES = {
     "expired": Look("danger", "calendar-x", "Expired"),
     "expiring": Look("warn", "hourglass", "Expiring"),
     "revoked": Look("neutral", "ban", "Revoked"),
+    # access on request
+    "granted": Look("success", "key", "Holds"),
+    "denied": Look("danger", "circle-x", "Refused"),
+    "lapsed": Look("neutral", "calendar-x", "Nobody answered"),
+    "ended": Look("neutral", "lock", "Ended"),
     # campaigns and items
     "draft": Look("neutral", "pencil", "Draft"),
     "opening": Look("info", "loader", "Opening"),

@@ -13,7 +13,8 @@ class Column:
     """One column. `sort` is the queryset path to order by; empty means the column cannot be sorted.
 
     `nullable` sort columns keep their empty values at the end in both directions. `is_crossed`: the index behind the
-    order goes down in this column while it goes up in the key. `essential` columns cannot be hidden; `shown` is the
+    order goes down in this column while it goes up in the key. `then` are further columns of the order before the key;
+    a minus marks those that go down while this column goes up. `essential` columns cannot be hidden; `shown` is the
     choice before a person made one.
     """
 
@@ -24,6 +25,7 @@ class Column:
     numeric: bool = False
     nullable: bool = False
     is_crossed: bool = False
+    then: tuple[str, ...] = ()
     essential: bool = False
     shown: bool = True
 
@@ -95,6 +97,8 @@ class Table:
         column = self._sortable[sort.removeprefix("-")]
         descending = sort.startswith("-")
         keys = [SortKey(column.sort, descending=descending, nullable=column.nullable)]
+        for further in column.then:
+            keys.append(SortKey(further.removeprefix("-"), descending=descending != further.startswith("-")))
         if column.sort != self.unique:
             # Both directions together turn round, so that one index serves both ways.
             keys.append(SortKey(self.unique, descending=descending != column.is_crossed))

@@ -30,7 +30,7 @@ __all__ = [
     "time_parameter",
 ]
 
-OBJECT_KINDS = ("identity", "credential", "grant", "trust")
+OBJECT_KINDS = ("identity", "credential", "grant", "trust", "resource")
 
 
 class InvalidKey(DomainError):

@@ -4,8 +4,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from governance.web.parameters import require_known_parameters
-from identities.models import Environment, IdentityKind, IdentityStatus
-from identities.selectors.filters import PATHS, SEGMENTS, InventoryFilter
+from identities.models import Environment, FindingState, IdentityKind, IdentityStatus, PostureBox
+from identities.selectors.filters import ASSURANCES, PATHS, SEGMENTS, SEVERITIES, InventoryFilter
 
 FILTER_NAMES = frozenset(InventoryFilter.__slots__)
 PAGING = frozenset({"cursor", "limit"})
@@ -30,8 +30,16 @@ FILTERS = [
     OpenApiParameter("standing", str, enum=("yes", "no"), description="`yes`: grants without an end."),
     _listed("segment", SEGMENTS),
     _listed("path", PATHS),
+    _listed("finding", ["rules like NHI5-A", "families like NHI5"]),
+    OpenApiParameter("finding_severity", str, enum=SEVERITIES, description="A finding so severe or worse."),
+    _listed("finding_state", FindingState.values),
+    _listed("finding_assignee", ["e-mail addresses", "none"]),
     OpenApiParameter("new_days", int, description="First seen within so many days: what is listed."),
     OpenApiParameter("unused_days", int, description="Not used for so many days, as far as it was watched."),
+    _listed("box", PostureBox.values),
+    _listed("assurance", ASSURANCES),
+    _listed("exposure", ["ranges such as 50-74 (both ends meant)", "unmeasured"]),
+    _listed("excess", ["yes", "no", "unknown"]),
     OpenApiParameter("retired", str, enum=("yes", "no"), description="`yes` lists those that are gone instead."),
 ]
 

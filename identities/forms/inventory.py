@@ -7,9 +7,11 @@ from django import forms
 
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
-from identities.models import Environment, IdentityKind, IdentityStatus
+from identities.models import Environment, FindingState, IdentityKind, IdentityStatus, PostureBox
 from identities.models.identity import MAX_TAG
+from identities.posture.rules import BY_ID
 from identities.selectors.filters import LISTS, MAX_TEXT, SEGMENTS, SHORTEST_SEARCH
+from identities.selectors.findings import rule_order
 from identities.services.identities import MAX_PURPOSE, MAX_TAGS, clean_tags
 from identities.services.saved_views import LONGEST_NAME
 
@@ -42,6 +44,8 @@ def label_of_filter(name: str, value: str) -> str:
 
 
 def _spoken_part(spoken: Any, part: str) -> str:
+    if spoken is EXPOSURE_LABELS and part not in EXPOSURE_LABELS:
+        return f"Exposure {part.replace('-', ' to ')}"
     return str(spoken.get(part, part) if isinstance(spoken, Mapping) else spoken.format(part))
 
 
@@ -62,6 +66,24 @@ _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": 
 _HELD = PATH_LABELS | {"-direct": "Inherited, not direct"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
+_RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
+_SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
+_NOT_FIXED = ("accepted,assigned,open", "Not fixed")
+ASSURANCE_LABELS = {
+    "A0": "A0 Unproven",
+    "A1": "A1 Single static secret",
+    "A2": "A2 Managed secret or key",
+    "A3": "A3 Federated, short-lived",
+    "A4": "A4 Attested and bound",
+}
+EXPOSURE_LABELS = {
+    "0-24": "Exposure 0 to 24",
+    "25-49": "Exposure 25 to 49",
+    "50-74": "Exposure 50 to 74",
+    "75-100": "Exposure 75 to 100",
+    "unmeasured": "Exposure not measured",
+}
+EXCESS_LABELS = {"yes": "Holds too much", "no": "Holds what it uses", "unknown": "Excess not measured"}
 _SPOKEN: dict[str, Any] = {
     "q": "“{}”",
     "access": "Access “{}”",
@@ -79,6 +101,14 @@ _SPOKEN: dict[str, Any] = {
     "team": {"none": "No team"},
     "tag": "Tag {}",
     "path": PATH_LABELS,
+    "finding": _RULES,
+    "finding_severity": _SEVERITIES,
+    "finding_state": dict(FindingState.choices),
+    "finding_assignee": {"none": "Nobody assigned", "me": "Assigned to me"},
+    "box": dict(PostureBox.choices),
+    "assurance": ASSURANCE_LABELS,
+    "exposure": EXPOSURE_LABELS,
+    "excess": EXCESS_LABELS,
     "retired": {"yes": "Retired"},
 }
 
@@ -121,7 +151,15 @@ class FilterForm(forms.Form):
     new_days = forms.ChoiceField(required=False, label="First seen")
     new_since = forms.CharField(required=False, label="New since", widget=forms.DateInput(attrs={"type": "date"}))
     unused_days = forms.ChoiceField(required=False, label="Last used")
+    box = forms.ChoiceField(required=False, label="Posture")
+    assurance = forms.ChoiceField(required=False, label="Assurance")
+    exposure = forms.ChoiceField(required=False, label="Exposure")
+    excess = forms.ChoiceField(required=False, label="Excess")
     status = forms.ChoiceField(required=False, label="Status")
+    finding = forms.ChoiceField(required=False, label="Finding")
+    finding_severity = forms.ChoiceField(required=False, label="Severity")
+    finding_state = forms.ChoiceField(required=False, label="Finding's state")
+    finding_assignee = forms.ChoiceField(required=False, label="Assigned to")
     retired = forms.ChoiceField(required=False, label="Retired")
 
     def __init__(self, data: Mapping[str, str], *, sources: list[tuple[str, str]]) -> None:
@@ -137,17 +175,30 @@ class FilterForm(forms.Form):
             "standing": list(_STANDING.items()),
             "new_days": list(_NEW.items()),
             "unused_days": list(_UNUSED.items()),
+            "box": list(PostureBox.choices),
+            "assurance": list(ASSURANCE_LABELS.items()),
+            "exposure": list(EXPOSURE_LABELS.items()),
+            "excess": list(EXCESS_LABELS.items()),
             "status": list(IdentityStatus.choices),
+            "finding": list(_RULES.items()),
+            "finding_severity": list(_SEVERITIES.items()),
+            "finding_state": [*FindingState.choices, _NOT_FIXED],
+            "finding_assignee": [("me", "Assigned to me"), ("none", "Nobody")],
             "retired": [("yes", "Retired ones")],
         }
         empty = {
             "retired": "Present ones",
+            "finding": "Any finding",
+            "finding_severity": "Any severity",
+            "finding_state": "To be done",
+            "finding_assignee": "Anybody",
             "segment": "Reaches anything",
             "path": "In any way",
             "standing": "With or without",
             "unused_days": "Any time",
             "new_days": "Any time",
             "privileged": "Privileged or not",
+            "excess": "Too much or not",
         }
         offer(self, choices, empty=empty, spoken=label_of_filter)
 

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("identities", "0011_posture"),
+        ("identities", "0014_findings"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -73,19 +73,6 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
                 ("withdrawn_at", models.DateTimeField(blank=True, null=True)),
             ],
-        ),
-        migrations.AddField(
-            model_name="trustrelation",
-            name="conditions",
-            field=models.JSONField(blank=True, null=True),
-        ),
-        migrations.AddIndex(
-            model_name="credential",
-            index=models.Index(
-                condition=models.Q(("fingerprint__gt", ""), ("retired_at", None)),
-                fields=["fingerprint"],
-                name="identities_credential_same",
-            ),
         ),
         migrations.AddIndex(
             model_name="trustrelation",

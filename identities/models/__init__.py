@@ -1,7 +1,23 @@
 """The inventory: one file per concept."""
 
+from identities.models.finding import (
+    AcceptanceEnd,
+    Finding,
+    FindingAcceptance,
+    FindingEvent,
+    FindingObject,
+    FindingSeverity,
+    FindingState,
+    FindingStep,
+    FixedHow,
+)
 from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
+from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
+from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
     CredentialKind,
@@ -13,7 +29,9 @@ from identities.models.identity import (
     TrustRelation,
 )
 from identities.models.posture import IdentityPosture, PostureBox, PosturePolicy, PostureVersion
+from identities.models.posture_work import AnalysedPermission, PostureCursor, PostureMark, PostureMeasure
 from identities.models.request_key import RequestKey
+from identities.models.resource import Resource
 from identities.models.saved_view import SavedView, SavedViewPage
 from identities.models.source import Environment, Source
 from identities.models.sync import (
@@ -28,6 +46,9 @@ from identities.models.sync import (
 from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
+    "AcceptanceEnd",
+    "AnalysedPermission",
+    "AgentToken",
     "Authorization",
     "AuthorizationModel",
     "Change",
@@ -35,7 +56,25 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Custody",
+    "CutKind",
+    "CutOff",
+    "DecisionDomain",
+    "DecisionMark",
+    "DecisionNote",
+    "DecisionPolicy",
+    "DecisionTally",
     "Environment",
+    "Finding",
+    "FindingAcceptance",
+    "FindingEvent",
+    "FindingObject",
+    "FindingSeverity",
+    "FindingState",
+    "FindingStep",
+    "FixedHow",
+    "GatewayServer",
+    "GatewaySession",
+    "GatewayTool",
     "Grant",
     "GrantVersion",
     "Identity",
@@ -44,10 +83,15 @@ __all__ = [
     "IdentityStatus",
     "IdentityVersion",
     "KnownPermission",
+    "NoteScope",
     "PostureBox",
+    "PostureCursor",
+    "PostureMark",
+    "PostureMeasure",
     "PosturePolicy",
     "PostureVersion",
     "RequestKey",
+    "Resource",
     "Revocability",
     "SavedView",
     "SavedViewPage",
@@ -61,4 +105,5 @@ __all__ = [
     "TrustRelation",
     "Usage",
     "UsageWindow",
+    "Withholding",
 ]

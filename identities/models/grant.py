@@ -21,6 +21,14 @@ class Revocability(models.TextChoices):
     PROVIDER_ONLY = "provider_only", "Only the provider can remove it"
 
 
+class Withholding(models.TextChoices):
+    """Why the decision point does not honour a grant that the source still gives; each is a reason of a decision."""
+
+    WITHHELD = "withheld", "A review took it away"
+    APPROVAL_LAPSED = "approval_lapsed", "Its approval ended"
+    TOOL_DRIFTED = "tool_drifted", "A tool changed after it was approved"
+
+
 class Grant(models.Model):
     """One thing that can be removed at the source; `(source, external_id)` is unique.
 
@@ -52,6 +60,12 @@ class Grant(models.Model):
     reviewed_at = models.DateTimeField(null=True, blank=True)
     reviewed_digest = models.BinaryField(max_length=32, null=True, blank=True)
     approved_until = models.DateTimeField(null=True, blank=True)
+
+    # What a review took away holds for every request from then on, whatever the source still gives until the order is
+    # carried out: nothing of the grant is honoured since `withheld_at`, or only what `narrowed_to` leaves of it.
+    withheld_at = models.DateTimeField(null=True, blank=True)
+    withheld_why = models.CharField(max_length=20, choices=Withholding.choices, blank=True, default="", db_default="")
+    narrowed_to = models.JSONField(null=True, blank=True)
 
     # Set when Remit itself, or a person on its order, took the grant away at the source: that the next reading lacks it
     # is then no sign of a broken export.
@@ -89,6 +103,10 @@ class Grant(models.Model):
                 fields=["label", "id"], name="identities_grant_retired", condition=Q(retired_at__isnull=False)
             ),
             models.Index(fields=["created_by"], name="identities_grant_creator", condition=Q(created_by__isnull=False)),
+            # The few that Remit took away and that no later reading has confirmed to be gone.
+            models.Index(
+                fields=["identity"], name="identities_grant_removing", condition=Q(removal_expected_at__isnull=False)
+            ),
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="identities_grant_search"),
         ]
 

@@ -44,9 +44,12 @@ class Identity(models.Model):
 
     What the source says (`name`, `environment`, `purpose`, `source_owner`, `source_sponsor`, `source_tags`,
     `attributes` …) is overwritten by every reading. What people say (`owner`, `backup_owner`, `team`, `sponsor`,
-    `purpose_edited`, `environment_edited`, `tags`) is never touched by a reading; both are shown, and the
+    `purpose_edited`, `environment_edited`, `tags` …) is never touched by a reading; both are shown, and the
     `effective_*` columns say which holds. `retired_at` is set when a complete reading no longer holds it; the row
     stays, because history refers to it.
+
+    `registered_at` and `registered_by` say that somebody took responsibility: named a purpose and an owner, and meant it.
+    `expected_cadence_days` is how rarely it may be used without being dormant, as people declared.
 
     The counts and `last_seen_at` (the latest use by any evidence) are kept up by every reading, so that a list of a
     million sorts by them without counting.
@@ -86,6 +89,11 @@ class Identity(models.Model):
     purpose_edited = models.TextField(blank=True, default="")
     environment_edited = models.CharField(max_length=20, choices=Environment.choices, blank=True, default="")
     tags = ArrayField(models.CharField(max_length=MAX_TAG), default=list)
+    expected_cadence_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    registered_at = models.DateTimeField(null=True, blank=True)
+    registered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     version = models.PositiveIntegerField(default=1)
 
     grant_count = models.PositiveIntegerField(default=0)
@@ -246,11 +254,11 @@ class Credential(models.Model):
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_credential_once_per_source"),
         ]
         indexes = [
-            # Where else is the same secret? Few credentials have a fingerprint.
+            # Where else the same secret is used. Few sources tell fingerprints.
             models.Index(
                 fields=["fingerprint"],
                 name="identities_credential_same",
-                condition=Q(retired_at=None, fingerprint__gt=""),
+                condition=Q(retired_at=None) & ~Q(fingerprint=""),
             ),
         ]
 
@@ -261,7 +269,8 @@ class Credential(models.Model):
 class TrustRelation(models.Model):
     """Which system authenticates an identity; the source it belongs to is the one that authorises.
 
-    `conditions` are further claims that must hold, `{"claim": "pattern"}`; null where the source does not tell them.
+    `conditions` are further claims that must hold, `{"claim": "pattern"}`; null where the source does not tell them,
+    which is not the same as none.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -284,6 +293,7 @@ class TrustRelation(models.Model):
             models.UniqueConstraint(fields=["source", "external_id"], name="identities_trust_once_per_source"),
         ]
         indexes = [
+            models.Index(fields=["issuer"], name="identities_trust_issuer", condition=Q(retired_at=None)),
             # Whom does it let in: asked for many identities at once, by their names.
             models.Index(fields=["subject"], name="identities_trust_by_subject", condition=Q(retired_at=None)),
             models.Index(

@@ -46,6 +46,7 @@ class IdentityPosture(models.Model):
     range, null where too much is unknown to say; `factors` are `[{"name", "weight", "low", "high", "input", "why"}]`.
     `not_assessable` is `{"NHI1-C": ["no_log"]}`. `facts_digest` says by what it was judged: equal facts under an equal
     policy and catalogue need no second look. `due_at` is when time alone may change a result.
+    `hops` are the identities that it could become, whose grants count among its own.
     """
 
     identity = models.OneToOneField(Identity, primary_key=True, on_delete=models.RESTRICT, related_name="posture")
@@ -69,6 +70,7 @@ class IdentityPosture(models.Model):
     facts_digest = models.BinaryField(max_length=16)
     assessed_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, blank=True)
+    hops = ArrayField(models.UUIDField(), default=list)
 
     class Meta:
         constraints = [
@@ -87,6 +89,8 @@ class IdentityPosture(models.Model):
             models.Index(fields=["box", "-worst_case", "identity"], name="identities_posture_by_box"),
             models.Index(fields=["due_at"], name="identities_posture_due", condition=Q(due_at__isnull=False)),
             GinIndex(fields=["failed"], name="identities_posture_failed"),
+            # Whoever could become an identity that changed is exposed to the change.
+            GinIndex(fields=["hops"], name="identities_posture_hops"),
         ]
 
     def __str__(self) -> str:

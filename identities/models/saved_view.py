@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 class SavedViewPage(models.TextChoices):
     IDENTITIES = "identities", "Identities"
     ACCESS = "access", "Access"
+    FINDINGS = "findings", "Findings"
 
 
 class SavedView(models.Model):

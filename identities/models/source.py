@@ -21,7 +21,9 @@ class Source(models.Model):
     `kind` names a connector. `settings` are its non-secret settings; secrets stand in it only as references
     (`env:NAME`, `file:/path`), never as values. `coverage` is what the connector said it can report: a fact that is
     not covered is shown as not observable, never as empty. `version` counts edits by people, for If-Match. `totals` are
-    counted by every reading: `{"identities": 0, "grants": 0, "privileged": 0, "credentials": 0}`.
+    counted by every reading: `{"identities": 0, "grants": 0, "privileged": 0, "credentials": 0}`. `enforced_since`, where
+    set, says that from then on every use of this source's access asks the decision point first: only then does no
+    decision mean no use.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -41,6 +43,7 @@ class Source(models.Model):
     not_observable = models.JSONField(default=list)
     capabilities = models.JSONField(default=list)
     is_enabled = models.BooleanField(default=True)
+    enforced_since = models.DateTimeField(null=True, blank=True)
     read_every_seconds = models.PositiveIntegerField(default=300)
     freshness_limit_seconds = models.PositiveIntegerField(default=86_400)
     max_retire_percent = models.PositiveSmallIntegerField(default=20)

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.selectors.reach.hop import Hop
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -74,11 +76,16 @@ class CredentialFacts:
     key_bits: int | Missing
     created_by: UUID | Missing | None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    creator_departed_at: datetime | Missing | None = Missing("not_recorded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustFacts:
-    """An issuer whose word lets this identity in. conditions: further claims that must hold, {"claim": "pattern"}."""
+    """An issuer whose word lets this identity in. conditions: further claims that must hold, {"claim": "pattern"}.
+
+    are_conditions_known: whether the source told them at all. issuer_environments: those of every identity here that
+    the same issuer lets in.
+    """
 
     id: UUID
     issuer: str
@@ -86,6 +93,8 @@ class TrustFacts:
     audience: str
     is_public_issuer: bool
     conditions: Mapping[str, str] = field(default_factory=dict)
+    are_conditions_known: bool = False
+    issuer_environments: frozenset[str] | Missing = Missing("not_told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +135,8 @@ class GrantFacts:
 class UseFacts:
     """What logs showed. watched_from: None where no log watches this identity.
 
-    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. places: distinct callers.
+    unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. callers: distinct ones, as
+    workloads. has_excess: whether any such part was watched for long enough and not used.
     """
 
     watched_from: datetime | None
@@ -136,17 +146,7 @@ class UseFacts:
     interactive_at: datetime | Missing | None
     callers: int | Missing
     environments: frozenset[str] | Missing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """Another identity that this one can become: by assuming, impersonating, or being trusted by it."""
-
-    identity_id: UUID
-    name: str
-    via: str
-    is_conditional: bool
-    grant_id: UUID | None = None
+    has_excess: bool | Missing = Missing("no_log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,9 @@ class IdentityFacts:
     authz_model: how the application behind it decides ("per_request", "roles", "static_allow_list_only",
     "login_implies_all"), Missing where nobody said. is_platform_managed: made and kept by the platform; who owns it is
     no question. grants are those that it holds itself; `hops` are where it could go on, and `grants_by_hop` what it
-    could do there. removed_but_present: grants that Remit had removed and a later reading still shows.
+    could do there. removals: how many grants Remit had removed; removed_but_present: those that a later reading still
+    shows. expected_cadence_days: how rarely it may be used without being dormant, as somebody declared.
+    custody: who keeps what it signs in with ("self_held", "assumable", "platform_managed", "unknown").
     """
 
     id: UUID
@@ -198,6 +200,9 @@ class IdentityFacts:
     human_holders: tuple[str, ...] | Missing = ()
     removed_but_present: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    removals: int = 0
+    expected_cadence_days: int | None = None
+    custody: str = "unknown"
 
     @property
     def is_privileged(self) -> bool:

@@ -14,8 +14,10 @@ from django.db.models import Exists, OuterRef, Q
 
 from governance.kernel.actors import Actor
 from governance.people.models import User
-from identities.models import Grant, GrantVersion, Source, UsageWindow
+from identities.models import Finding, FindingSeverity, Grant, GrantVersion, Source, UsageWindow
+from identities.models.finding import TO_DO
 from identities.selectors.filters import InventoryFilter, Picked
+from identities.selectors.posture_conditions import posture_conditions
 
 NOTHING = Q(pk__in=[])
 
@@ -29,11 +31,12 @@ def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: d
         found &= _either(filters.picked(name), lambda values, c=column: Q(**{f"{at}{c}__in": values}))  # type: ignore[misc]
     found &= _either(filters.picked("source"), lambda values: _in_sources(values, at))
     found &= _either(filters.picked("team"), lambda values: _of_teams(values, at))
-    found &= _either(filters.picked("owner"), lambda values: _owned_by(values, at, actor))
+    found &= _either(filters.picked("owner"), lambda values: of_people(values, f"{at}owner", actor))
+    found &= _having_findings(filters, at, actor)
     found &= _either(filters.picked("tag"), lambda values: _tagged(values, at))
     if filters.unused_days:
         found &= _unused_since(now - timedelta(days=int(filters.unused_days)), at)
-    return found
+    return found & posture_conditions(filters, at=at)
 
 
 def grant_conditions(filters: InventoryFilter, *, at: str = "", facts: str | None = None) -> Q:
@@ -75,14 +78,33 @@ def holding_conditions(filters: InventoryFilter) -> Q:
     return found
 
 
-def first_seen_condition(filters: InventoryFilter, *, now: datetime, at: str = "") -> Q:
+def finding_conditions(filters: InventoryFilter, *, actor: Actor | None) -> Q:
+    """The finding's fields, asked of a finding. Where no state is named, what has to be done is meant."""
+    found = _either(filters.picked("finding"), of_rules)
+    if filters.finding_severity:
+        found &= Q(severity__gte=FindingSeverity[filters.finding_severity.upper()])
+    states = filters.picked("finding_state")
+    found &= Q(state__in=list(TO_DO)) if states is None else _either(states, lambda values: Q(state__in=values))
+    return found & _either(filters.picked("finding_assignee"), lambda values: of_people(values, "assignee", actor))
+
+
+def of_rules(rules: tuple[str, ...]) -> Q:
+    """Findings by any of these rules or families of rules."""
+    found = Q(rule__in=[rule for rule in rules if "-" in rule])
+    for family in rules:
+        if "-" not in family:
+            found |= Q(rule__startswith=f"{family}-")
+    return found
+
+
+def first_seen_condition(filters: InventoryFilter, *, now: datetime, at: str = "", column: str = "first_seen_at") -> Q:
     """new_days and new_since, of whatever is listed. at: the path to it. A day begins at midnight UTC."""
     found = Q()
     if filters.new_days:
-        found &= Q(**{f"{at}first_seen_at__gte": now - timedelta(days=int(filters.new_days))})
+        found &= Q(**{f"{at}{column}__gte": now - timedelta(days=int(filters.new_days))})
     if filters.new_since:
         day = datetime.combine(date.fromisoformat(filters.new_since), time(), UTC)
-        found &= Q(**{f"{at}first_seen_at__gte": day})
+        found &= Q(**{f"{at}{column}__gte": day})
     return found
 
 
@@ -116,6 +138,24 @@ def _holds(filters: InventoryFilter, of_grant: InventoryFilter) -> Exists:
     return Exists(grants.filter(grant_conditions(of_grant)))
 
 
+def _having_findings(filters: InventoryFilter, at: str, actor: Actor | None) -> Q:
+    """The finding's fields, asked of an identity: it has one that fits all of them, and none that is excluded."""
+    wanted, excluded = {"finding_severity": filters.finding_severity}, []
+    for name in ("finding", "finding_state", "finding_assignee"):
+        picked = filters.picked(name)
+        if picked and picked.is_negated:
+            excluded.append(InventoryFilter(**{name: ",".join(picked.values)}))
+        elif picked:
+            wanted[name] = ",".join(picked.values)
+    findings = Finding.objects.filter(identity=OuterRef(f"{at}pk"))
+    found = Q()
+    if any(wanted.values()):
+        found &= Q(Exists(findings.filter(finding_conditions(InventoryFilter(**wanted), actor=actor))))
+    for each in excluded:
+        found &= ~Q(Exists(findings.filter(finding_conditions(each, actor=actor))))
+    return found
+
+
 def _either(picked: Picked | None, condition: Callable[[tuple[str, ...]], Q]) -> Q:
     if picked is None:
         return Q()
@@ -134,14 +174,15 @@ def _of_teams(values: tuple[str, ...], at: str) -> Q:
     return nobody | Q(**{f"{at}team__in": teams}) if teams else nobody
 
 
-def _owned_by(values: tuple[str, ...], at: str, actor: Actor | None) -> Q:
-    found = Q(**{f"{at}owner": None}) if "none" in values else NOTHING
+def of_people(values: tuple[str, ...], column: str, actor: Actor | None) -> Q:
+    """Whose `column` is one of these people: addresses, "none" or "me"."""
+    found = Q(**{column: None}) if "none" in values else NOTHING
     people = list(
         User.objects.filter(email__in=[value for value in values if "@" in value]).values_list("pk", flat=True)
     )
     if "me" in values and actor is not None and actor.person_id is not None:
         people.append(actor.person_id)
-    return found | Q(**{f"{at}owner__in": people}) if people else found
+    return found | Q(**{f"{column}__in": people}) if people else found
 
 
 def _tagged(values: tuple[str, ...], at: str) -> Q:

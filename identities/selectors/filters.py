@@ -4,6 +4,7 @@ docs/filters.md tells what each field means. This module reads and writes the te
 turns it into conditions.
 """
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 from governance.kernel.errors import DomainError
-from identities.models import Environment, IdentityKind, IdentityStatus
+from identities.models import Environment, FindingSeverity, FindingState, IdentityKind, IdentityStatus, PostureBox
 
 SEGMENTS = ("apis", "queues", "databases", "storage", "secrets", "admin", "ai_tools")
 PATHS = (
@@ -26,9 +27,15 @@ PATHS = (
     "trust",
 )
 YES_OR_NO = ("yes", "no")
+SEVERITIES = tuple(severity.word for severity in FindingSeverity)
+# One rule ("NHI5-A"), or all of a family ("NHI5").
+RULE = re.compile(r"(NHI[0-9]{1,2}|POP|TB)(-[A-Z0-9]{1,2})?")
+ASSURANCES = ("A0", "A1", "A2", "A3", "A4")
 MAX_TEXT = 200
 MAX_DAYS = 3650
 EARLIEST_YEAR = 1970
+MAX_EXPOSURE = 100
+UNMEASURED = PostureBox.UNMEASURED.value
 # Shorter texts stand in almost every name, and no index helps to find them.
 SHORTEST_SEARCH = 3
 # What a page adds to the same address; not part of the filter.
@@ -56,11 +63,14 @@ class InventoryFilter:
     """Which identities, or which grants. Every field is optional; an empty filter means everything present.
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
-    unused_days. Of the grant: access (text), segment, privileged, standing (without an end), path. Of whatever is
+    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access
+    (text), segment, privileged, standing (without an end), path. Of a finding: finding (rules), finding_severity (that
+    or worse), finding_state (open and assigned where nothing is said), finding_assignee (as owner). Of whatever is
     listed: new_days, new_since (a day), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
-    ones: does it hold none. Values are canonical: sorted, without repetition, and empty where the default is meant.
+    ones: does it hold none; and of those of a finding likewise. Values are canonical: sorted, without repetition, and
+    empty where the default is meant.
     """
 
     q: str = ""
@@ -76,9 +86,17 @@ class InventoryFilter:
     standing: str = ""
     segment: str = ""
     path: str = ""
+    finding: str = ""
+    finding_severity: str = ""
+    finding_state: str = ""
+    finding_assignee: str = ""
     new_days: str = ""
     new_since: str = ""
     unused_days: str = ""
+    box: str = ""
+    assurance: str = ""
+    exposure: str = ""
+    excess: str = ""
     retired: str = ""
 
     @classmethod
@@ -123,8 +141,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "status": tuple(IdentityStatus.values),
     "segment": SEGMENTS,
     "path": PATHS,
+    "finding_state": tuple(FindingState.values),
+    "box": tuple(PostureBox.values),
+    "assurance": ASSURANCES,
+    "excess": (*YES_OR_NO, "unknown"),
 }
-LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag"})
+LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure", "finding", "finding_assignee"})
+_PEOPLE = frozenset({"owner", "finding_assignee"})
 _FLAGS = frozenset({"privileged", "standing", "retired"})
 _DAYS = frozenset({"new_days", "unused_days"})
 
@@ -144,6 +167,9 @@ def _checked(name: str, value: str) -> str:
         return _checked_list(name, value)
     if name in _FLAGS and value not in YES_OR_NO:
         raise InvalidFilter(f"“{value[:40]}” is not a known {name}. Known: yes, no.", field=name)
+    if name == "finding_severity" and value not in SEVERITIES:
+        known = ", ".join(SEVERITIES)
+        raise InvalidFilter(f"“{value[:40]}” is not a known severity. Known: {known}.", field=name)
     if name in _DAYS:
         return _checked_days(name, value)
     if name == "new_since":
@@ -179,7 +205,29 @@ def _checked_part(name: str, part: str) -> str:
             raise InvalidFilter("“team” is the identifier of a team, or “none”.", field=name) from None
     if not part:
         raise InvalidFilter(f"“{name}” has nothing behind the minus.", field=name)
-    return part.lower() if name == "owner" else part
+    if name == "finding" and not RULE.fullmatch(part := part.upper()):
+        raise InvalidFilter(
+            f"“{part[:40]}” is no rule. Rules are written like NHI5-A, or NHI5 for all of them.", field=name
+        )
+    if name == "exposure":
+        return _checked_exposure(part)
+    return part.lower() if name in _PEOPLE else part
+
+
+def _checked_exposure(part: str) -> str:
+    """A range of whole numbers such as "50-74", both ends meant, or "unmeasured"."""
+    if part == UNMEASURED:
+        return part
+    low, dash, high = part.partition("-")
+    if not (dash and _is_exposure(low) and _is_exposure(high) and int(low) <= int(high)):
+        raise InvalidFilter(
+            "“exposure” is a range from 0 to 100 such as 50-74, or “unmeasured”.", field="exposure"
+        )
+    return f"{int(low)}-{int(high)}"
+
+
+def _is_exposure(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_EXPOSURE
 
 
 def _checked_days(name: str, value: str) -> str:

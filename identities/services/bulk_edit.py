@@ -25,6 +25,7 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden
 from identities.models import Identity
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import filtered, sees_everything, visible_identities
+from identities.services.decision_notes import note_identities, own_notes
 from identities.services.identities import (
     EDITORS,
     MAX_TAGS,
@@ -287,7 +288,10 @@ def _write(ids: list[UUID], wish: Mapping[str, Any], now: datetime) -> None:
         tags = [list(wish.get("add_tags", ())), list(wish.get("remove_tags", ()))]
         values["tags"] = RawSQL(_MERGED_TAGS, tags)  # noqa: S611 - a constant of this module
     chosen: Any = RawSQL("SELECT unnest(%s::uuid[])", [ids])
-    Identity.objects.filter(pk__in=chosen).update(version=F("version") + 1, **values)
+    with own_notes():
+        Identity.objects.filter(pk__in=chosen).update(version=F("version") + 1, **values)
+    if "tags" in values:
+        note_identities(ids)
     write_versions_of(ids, at=now)
 
 

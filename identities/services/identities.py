@@ -19,6 +19,7 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.models import Team, User
 from identities.models import Environment, Identity
 from identities.models.identity import MAX_TAG
+from identities.services.decision_notes import note_identities, own_notes
 from identities.services.identity_versions import write_versions_of
 
 EDITORS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
@@ -88,7 +89,9 @@ def edit_identity(
         if "backup_owner" in new and locked.backup_owner_id and locked.backup_owner_id == locked.owner_id:
             raise InvalidEdit(OWN_BACKUP, field="backup_owner")
         locked.version += 1
-        locked.save(update_fields=[*(_COLUMN[name] for name in values), "version"])
+        with own_notes():
+            locked.save(update_fields=[*(_COLUMN[name] for name in values), "version"])
+        note_identities([locked.pk])
         write_versions_of([locked.pk], at=now)
         before, after, personal = plain_facts(old, new)
         log.record(

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from identities.services.posture_marks import mark_identities
+
 # (column of the version, what it is of the identity `i`)
 _COLUMNS = (
     ("source_id", "i.source_id"),
@@ -54,7 +56,11 @@ WHERE i.id IN ({{changed}}) AND i.retired_at IS NULL AND earlier.is_open IS NOT 
 
 
 def write_versions_of(identity_ids: Sequence[UUID], *, at: datetime) -> None:
-    """Write down what these identities are since `at`, where that differs from before. An inner step."""
+    """Write down what these identities are since `at`, where that differs from before. An inner step.
+
+    What people said stands in no change feed, so posture is told to look again.
+    """
+    mark_identities(identity_ids)
     write_versions_in("SELECT unnest(%(ids)s::uuid[])", {"ids": list(identity_ids)}, at=at)
 
 

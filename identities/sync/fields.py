@@ -11,10 +11,12 @@ from typing import Any
 
 import orjson
 
+from governance.kernel.dialects.authzen import resource_parts, resource_text
 from governance.kernel.documents import InvalidPermission
 from governance.kernel.permissions import Permission
 from identities.diff import moment_text
 from identities.models.identity import MAX_TAG
+from identities.models.resource import MAX_RESOURCE_NAME
 from identities.services.secret_shapes import escape, find_secret, find_secret_name
 
 Reader = Callable[[Any, str, datetime], Any]
@@ -57,6 +59,20 @@ def text(most: int, *, may_be_empty: bool = False, most_bytes: int = 0) -> Reade
         return value
 
     return read
+
+
+_RESOURCE = text(MAX_RESOURCE_NAME, most_bytes=2_000)
+
+
+def resource_name(value: Any, at: str, latest: datetime) -> str:
+    """A registered resource as permissions of the decision point name it: `type:id`, nothing in it wild."""
+    name = str(_RESOURCE(value, at, latest))
+    kind, _, identifier = name.partition(":")
+    if not kind or not identifier:
+        raise Fault(at, "no-resource", "must be written type:id, such as record:7")
+    if resource_text(*resource_parts(name)) != name:
+        raise Fault(at, "no-resource", "holds * or ? or %; write %2A, %3F and %25")
+    return name
 
 
 def prose(most: int) -> Reader:
@@ -155,6 +171,18 @@ def free_object(value: Any, at: str, latest: datetime) -> dict[str, Any]:
         raise Fault(at, "wrong-type", "must be an object")
     _check_tree(value, at, DEEPEST)
     return value
+
+
+def claims(value: Any, at: str, latest: datetime) -> dict[str, str]:
+    """Further claims that must hold, each with the pattern that it must fit."""
+    if not isinstance(value, dict):
+        raise Fault(at, "wrong-type", "must be an object")
+    if len(value) > 50:
+        raise Fault(at, "too-long", "has more than 50 claims")
+    name_of, read = text(200), text(1024, may_be_empty=True)
+    for name in value:
+        name_of(name, f"{at}/{escape(name)}", latest)
+    return {name: read(pattern, f"{at}/{escape(name)}", latest) for name, pattern in value.items()}
 
 
 def path(value: Any, at: str, latest: datetime) -> list[dict[str, str]]:

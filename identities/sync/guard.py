@@ -41,4 +41,10 @@ def describe_losses(losses: list[Loss], *, max_percent: int) -> str:
     )
 
 
-_PLURAL = {"identity": "identities", "credential": "credentials", "grant": "grants", "trust": "trust relations"}
+_PLURAL = {
+    "identity": "identities",
+    "credential": "credentials",
+    "grant": "grants",
+    "trust": "trust relations",
+    "resource": "resources",
+}

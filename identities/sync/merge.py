@@ -103,6 +103,12 @@ MERGED = (
             ("conditions", "conditions", "jsonb"),
         ),
     ),
+    _Merged(
+        "resource",
+        "identities_resource",
+        (("name", "name", "text"), ("properties", "properties", "jsonb")),
+        has_identity=False,
+    ),
 )
 
 # New ids rise with time, so that a first load fills every index from left to right (RFC 9562, version 7).
@@ -246,6 +252,11 @@ def count(*, source_id: UUID) -> dict[str, dict[str, int]]:
             if action != "retired":
                 counts[kind]["unchanged"] -= number
     return counts
+
+
+def changed_number(counts: Counts) -> int:
+    """How many objects a reading adds, changes or retires."""
+    return sum(each["added"] + each["changed"] + each["retired"] for each in counts.values())
 
 
 def expected_number(kind: str) -> int:

@@ -21,6 +21,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
+from identities.services.decision_notes import note_reading, own_notes
 from identities.services.identity_versions import write_versions_in
 from identities.sync import (
     differences,
@@ -43,6 +44,7 @@ from identities.sync.records import MOST_ERRORS, RecordReader, RowError, TooMany
 from identities.sync.refused import MOST_SKIPPED, Refused
 
 logger = structlog.get_logger(__name__)
+POSTURE_TASK = "identities.evaluate_posture"
 VERIFY_TASK = "reviews.verify_orders"
 
 
@@ -332,9 +334,11 @@ def _write(run: SyncRun, now: datetime, counts: dict[str, Any], progress: Progre
     progress.phase("deriving")
     versions.derive_facts()
     progress.phase("writing")
-    merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, counts=counts)
-    progress.phase("history")
-    versions.write_versions(observed_at=run.observed_at)
+    with own_notes():
+        merge.write(run_id=run.pk, source_id=run.source_id, observed_at=run.observed_at, now=now, counts=counts)
+        progress.phase("history")
+        versions.write_versions(observed_at=run.observed_at)
+        note_reading(source_id=run.source_id, changed=merge.changed_number(counts))
     merge.resolve_people(source_id=run.source_id)
     used = usage.write_usage(source_id=run.source_id, is_delta=run.mode == SyncMode.DELTA)
     write_versions_in("SELECT id FROM sync_diff WHERE kind = 'identity'", {}, at=run.observed_at)
@@ -372,6 +376,8 @@ def _finish(run: SyncRun, intake: Intake, staged: Staged, counts: dict[str, Any]
     _check_references()
     runs.record_outcome(intake.verb, run, actor=intake.actor, now=intake.now)
     feed.take_feed_number(run)
+    if POSTURE_TASK in current_app.tasks:
+        dispatch.after_commit(POSTURE_TASK)
     if VERIFY_TASK in current_app.tasks:
         dispatch.after_commit(VERIFY_TASK, source_id=str(run.source_id), run_id=str(run.pk))
 

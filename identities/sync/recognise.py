@@ -48,6 +48,8 @@ FROM (
     SELECT 'grant', id, line_hash FROM identities_grant WHERE source_id = %(source)s AND retired_at IS NULL
     UNION ALL
     SELECT 'trust', id, line_hash FROM identities_trustrelation WHERE source_id = %(source)s AND retired_at IS NULL
+    UNION ALL
+    SELECT 'resource', id, line_hash FROM identities_resource WHERE source_id = %(source)s AND retired_at IS NULL
 ) k
 LEFT JOIN sync_line l ON l.hash = k.line_hash
 GROUP BY k.kind, k.id

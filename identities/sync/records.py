@@ -34,7 +34,7 @@ MOST_ERRORS = 1000
 _LONGEST_KEY = 2_000
 _ID = fields.text(512)
 _REQUIRED = object()
-RETIRABLE = ("identity", "credential", "grant", "trust")
+RETIRABLE = ("identity", "credential", "grant", "trust", "resource")
 
 
 class MalformedLine(ValueError):
@@ -149,7 +149,12 @@ RECORD_TYPES: dict[str, dict[str, _Field]] = {
         "issuer": _Field(fields.text(512)),
         "subject": _Field(fields.text(512, may_be_empty=True), ""),
         "audience": _Field(fields.text(512, may_be_empty=True), ""),
-        "conditions": _Field(fields.free_object, None),
+        "conditions": _Field(fields.claims, None),
+    },
+    "resource": {
+        "id": _Field(fields.resource_name),
+        "name": _Field(fields.text(512), ""),
+        "properties": _Field(fields.free_object, {}),
     },
     "retire": {
         "of": _Field(fields.choice(list(RETIRABLE))),
@@ -251,6 +256,8 @@ class RecordReader:
             values["environment"] = values["environment"] or self.default_environment
         elif kind == "grant":
             values["label"] = values["label"] or values["id"][:512]
+        elif kind == "resource":
+            values["name"] = values["name"] or values["id"][:512]
         body = orjson.dumps({"type": kind, **values})
         if may_hold_secret(body):
             fields.refuse_secrets(values, _ACCESS_KEY_IDS.get(kind, frozenset()))
@@ -358,7 +365,7 @@ def _read_fields(kind: str, record: Mapping[str, Any], latest: datetime) -> tupl
     if kind == "grant":
         values["permission"], digest = values["permission"]
     # Names of secrets can only hide where the sender chooses the names.
-    for name in ("attributes", "native_ref", "conditions"):
+    for name in ("attributes", "native_ref", "properties", "conditions"):
         if values.get(name):
             fields.refuse_secret_names(values[name], f"/{name}")
     return values, digest

@@ -105,7 +105,10 @@ _TABLE_OF = {
     "credential": "identities_credential",
     "grant": "identities_grant",
     "trust": "identities_trustrelation",
+    "resource": "identities_resource",
 }
+# Kinds that hang on an identity.
+_OF_IDENTITIES = ("credential", "grant", "trust")
 
 
 _STRANGERS = """
@@ -134,7 +137,8 @@ class Strangers:
         more = f" and {self.identities - len(self.first):,} more" if self.identities > len(self.first) else ""
         sentence = f"Passed over, because nobody here knows these identities: {', '.join(self.first)}{more}."
         said = [*(each for each in notes.get("sentences", []) if each != sentence), sentence]
-        return notes | {"counts": counts, "sentences": said}
+        strangers = {"identities": self.identities, "first": list(self.first)}
+        return notes | {"counts": counts, "sentences": said, "strangers": strangers}
 
 
 def create_tables() -> None:
@@ -177,7 +181,7 @@ def find_faults(*, source_id: UUID, is_complete: bool, most: int = MOST_ERRORS) 
     if has_recognised():
         checks += [_DUPLICATES_OF_RECOGNISED.format(kind=kind, table=table) for kind, table in _TABLE_OF.items()]
         if is_complete:
-            checks += [_LOST_IDENTITY.format(table=table) for kind, table in _TABLE_OF.items() if kind != "identity"]
+            checks += [_LOST_IDENTITY.format(table=_TABLE_OF[kind]) for kind in _OF_IDENTITIES]
     union = " UNION ALL ".join(f"({check})" for check in checks)
     with connection.cursor() as cursor:
         cursor.execute(f"{union} ORDER BY 1 LIMIT {most}", {"source": source_id})

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from identities.services.posture_marks import SILENCE_DAYS
+
 # Only what this run can have moved; used by nothing but the identities that it names.
 _TOUCHED = """
 DROP TABLE IF EXISTS pg_temp.sync_touched;
@@ -20,12 +22,14 @@ UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
       WHERE s.kind = 'identity' AND s.last_used_at IS NOT NULL;
 ANALYZE sync_touched
 """
-_COUNTS = """
+_COUNTS = f"""
+WITH counted AS (
 UPDATE identities_identity i
 SET grant_count = n.grants, privileged_count = n.privileged, credential_count = n.credentials, last_seen_at = n.seen
 FROM (
     SELECT t.id, coalesce(held.grants, 0) AS grants, coalesce(held.privileged, 0) AS privileged,
-           coalesce(proofs.credentials, 0) AS credentials, greatest(self.last_used_at, used.at) AS seen
+           coalesce(proofs.credentials, 0) AS credentials, greatest(self.last_used_at, used.at) AS seen,
+           self.last_seen_at AS seen_before
     FROM sync_touched t
     JOIN identities_identity self ON self.id = t.id
     LEFT JOIN (SELECT identity_id, count(*) AS grants, count(*) FILTER (WHERE is_privileged) AS privileged
@@ -40,7 +44,16 @@ FROM (
 ) n
 WHERE i.id = n.id AND (i.grant_count, i.privileged_count, i.credential_count, i.last_seen_at)
       IS DISTINCT FROM (n.grants, n.privileged, n.credentials, n.seen)
-"""
+RETURNING i.id, n.seen, n.seen_before
+)
+-- Use after silence changes what posture says; use after use does not. What was added or changed stands in the feed.
+INSERT INTO identities_posturemark (identity_id)
+SELECT c.id FROM counted c
+WHERE c.seen IS DISTINCT FROM c.seen_before
+  AND (c.seen_before IS NULL OR c.seen_before < now() - interval '{SILENCE_DAYS} days'
+       OR c.seen - c.seen_before > interval '{SILENCE_DAYS} days')
+  AND NOT EXISTS (SELECT FROM sync_diff d WHERE d.kind = 'identity' AND d.id = c.id)
+"""  # noqa: S608 - a constant
 _TOTALS = """
 UPDATE identities_source s
 SET totals = jsonb_build_object('identities', t.identities, 'grants', t.grants, 'privileged', t.privileged,

@@ -21,7 +21,7 @@ SET first_seen_at = least(t.first_seen_at, EXCLUDED.first_seen_at),
 WHERE t.first_seen_at IS DISTINCT FROM least(t.first_seen_at, EXCLUDED.first_seen_at)
    OR t.last_seen_at < EXCLUDED.last_seen_at
    OR t.count <> {count}
-RETURNING (t.xmax = 0) AS is_new
+RETURNING (t.xmax = 0) AS is_new, t.identity_id
 """
 # A later window of the same log continues an earlier one where they touch and show the same; else it replaces it.
 _WINDOWS = """
@@ -41,8 +41,18 @@ SET observed_from = CASE WHEN {continues} THEN least(t.observed_from, EXCLUDED.o
     observable = EXCLUDED.observable
 WHERE (t.observed_from, t.observed_until, t.observable)
       IS DISTINCT FROM (EXCLUDED.observed_from, EXCLUDED.observed_until, EXCLUDED.observable)
-RETURNING (t.xmax = 0) AS is_new
+RETURNING (t.xmax = 0) AS is_new, t.id, t.identity_id, t.observed_from, t.observable
 """
+# What posture has to look at again: identities that did something new, or are watched otherwise than before. That a
+# window goes on is nothing new, and what concerns a whole source is noticed there. The table is read as it was before
+# this statement.
+_NEWS = {
+    "usage": "SELECT DISTINCT identity_id FROM written WHERE is_new",
+    "usage_window": """
+        SELECT DISTINCT w.identity_id FROM written w LEFT JOIN identities_usagewindow old ON old.id = w.id
+        WHERE w.identity_id IS NOT NULL
+          AND (old.observed_from, old.observable) IS DISTINCT FROM (w.observed_from, w.observable)""",
+}
 _CONTINUES = """(t.observable = EXCLUDED.observable
     AND EXCLUDED.observed_from <= t.observed_until AND t.observed_from <= EXCLUDED.observed_until)"""
 
@@ -58,7 +68,7 @@ def write_usage(*, source_id: UUID, is_delta: bool) -> dict[str, dict[str, int]]
 
 def _merge(kind: str, statement: str, source_id: UUID) -> dict[str, int]:
     counted = f"""
-        WITH written AS ({statement})
+        WITH written AS ({statement}), marked AS (INSERT INTO identities_posturemark (identity_id) {_NEWS[kind]})
         SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new),
                (SELECT count(*) FROM sync_stage WHERE kind = '{kind}')
         FROM written

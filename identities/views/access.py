@@ -20,7 +20,7 @@ from identities.selectors.access import list_grants
 from identities.selectors.filters import InventoryFilter
 from identities.services.exports import record_export
 from identities.views.access_rows import FACTS, access_facts, access_rows
-from identities.views.lists import Listing, asked, found_page, list_context, push_address
+from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address
 from identities.views.requests import PageRequest
 from identities.views.saved_views import views_row
 
@@ -42,7 +42,10 @@ LISTING = Listing(
         default_sort="access",
     ),
     bar=("source", "segment", "privileged", "environment", "kind"),
-    more=("q", "path", "standing", "new_days", "new_since", "owner", "unused_days", "tag", "status", "retired"),
+    more=(
+        *("q", "path", "standing", "new_days", "new_since", "owner", "unused_days", "tag", *POSTURE, "status"),
+        *("finding", "finding_severity", "retired"),
+    ),
     # These stand together in an index of their own.
     walked=frozenset({InventoryFilter(privileged="yes")}),
 )

@@ -12,7 +12,13 @@ from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission, describe
 from identities.models import Change, ChangeAction
 
-KIND_NAMES = {"identity": "Identity", "credential": "Credential", "grant": "Grant", "trust": "Trust relation"}
+KIND_NAMES = {
+    "identity": "Identity",
+    "credential": "Credential",
+    "grant": "Grant",
+    "trust": "Trust relation",
+    "resource": "Resource",
+}
 TONES = {ChangeAction.ADDED: "info", ChangeAction.CHANGED: "warn", ChangeAction.RETIRED: "neutral"}
 ICONS = {ChangeAction.ADDED: "plus", ChangeAction.CHANGED: "pencil", ChangeAction.RETIRED: "archive"}
 MOST_LINES = 12

@@ -19,16 +19,19 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import KeysetPage, SortKey, paginate
 from governance.web.places import read_place, write_place
-from identities.models import Environment
+from identities.models import Environment, Identity
+from identities.posture.policy import policy_numbered
 from identities.selectors import as_of
 from identities.selectors.filters import InvalidFilter
 from identities.selectors.inventory import access_identity, list_sources, sees_everything
 from identities.selectors.past_filter import InvalidMoment, PastFilter, read_moment
+from identities.selectors.posture_scores import posture_as_of
 from identities.selectors.timeline import Place, list_happenings
 from identities.selectors.who_could import judge, who_could
 from identities.views import history_lines as lines
 from identities.views.history_form import PastFilterForm
 from identities.views.requests import PageRequest
+from identities.views.score_lines import ScoreLines, score_lines
 
 PAGE_SIZE = 50
 PANEL_EVENTS = 8
@@ -130,6 +133,7 @@ def identity_as_of(request: PageRequest, identity_id: UUID) -> HttpResponse:
             "was": was,
             "environment_label": Environment(was.environment).label if was else "",
             "grants": [lines.access_line(each) for each in held],
+            "score": _score_as_of(identity, at) if was else None,
             "privileged": sum(each.version.is_privileged for each in held),
             "has_more": len(versions) > limit,
             **_known(as_of.list_memories(actor=request.actor, at=at, slug=identity.source.slug)),
@@ -137,6 +141,12 @@ def identity_as_of(request: PageRequest, identity_id: UUID) -> HttpResponse:
         }
     status = context["problem"].status if context["problem"] else 200
     return render_page(request, "identities/history_as_of.html", context, status=status)
+
+
+def _score_as_of(identity: Identity, at: datetime) -> ScoreLines | None:
+    """How it was scored then, in the words of the policy of that time; None where it was not assessed by then."""
+    version = posture_as_of([identity.pk], at).get(identity.pk)
+    return score_lines(version, policy_numbered(version.policy_id)) if version else None
 
 
 def _past(request: PageRequest, filters: PastFilter, at: datetime, *, is_access: bool, cursor: str) -> dict[str, Any]:

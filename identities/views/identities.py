@@ -21,11 +21,12 @@ from governance.web.tables import Column, Table
 from identities.models import SavedViewPage
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_identities
+from identities.selectors.posture_picture import with_scores
 from identities.selectors.use import with_last_use
 from identities.services.exports import record_export
 from identities.services.identities import EDITORS
 from identities.views.identity_rows import IdentityRow, facts_of, row_of
-from identities.views.lists import Listing, asked, found_page, list_context, push_address
+from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address
 from identities.views.requests import PageRequest
 from identities.views.saved_views import views_row
 
@@ -42,14 +43,19 @@ LISTING = Listing(
             Column("owner", "Owner"),
             Column("privileged", "Privileged", sort="privileged_count", numeric=True, is_crossed=True),
             Column("grants", "Grants", sort="grant_count", numeric=True, is_crossed=True),
-            Column("credentials", "Credentials", sort="credential_count", numeric=True, is_crossed=True),
+            Column("assurance", "Assurance"),
+            Column("exposure", "Exposure"),
+            Column("credentials", "Credentials", sort="credential_count", numeric=True, is_crossed=True, shown=False),
             Column("last_use", "Last used", sort="last_seen_at", nullable=True, is_crossed=True),
             Column("status", "Status"),
         ],
         default_sort="name",
     ),
     bar=("source", "kind", "environment", "owner", "privileged"),
-    more=("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", "status", "retired"),
+    more=(
+        *("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", *POSTURE, "status"),
+        *("finding", "finding_severity", "retired"),
+    ),
 )
 
 
@@ -61,7 +67,8 @@ def identity_list(request: PageRequest) -> HttpResponse:
     wanted = asked(request, LISTING)
     found, summary = FilteredPage(), ""
     if wanted.problem is None:
-        identities = with_last_use(list_identities(actor=request.actor, filters=wanted.filters, now=now))
+        listed = list_identities(actor=request.actor, filters=wanted.filters, now=now)
+        identities = with_scores(with_last_use(listed))
         found, summary = found_page(identities, wanted, LISTING, request)
     rows = found.page
     context = list_context(request, wanted, LISTING, list_url=reverse("identities:identity_list")) | {
@@ -109,9 +116,8 @@ def person_panel(request: PageRequest, user_id: UUID) -> HttpResponse:
     """The identities that one person answers for: a panel on their page."""
     person = access_person(request.actor, user_id)
     now = timezone.now()
-    owned = with_last_use(
-        list_identities(actor=request.actor, filters=InventoryFilter(), now=now).filter(owner=person)
-    ).order_by("name", "pk")
+    listed = list_identities(actor=request.actor, filters=InventoryFilter(), now=now).filter(owner=person)
+    owned = with_scores(with_last_use(listed)).order_by("name", "pk")
     rows: list[IdentityRow] = [row_of(identity, now) for identity in owned[: PANEL_ROWS + 1]]
     context = {
         "rows": rows[:PANEL_ROWS],
@@ -127,5 +133,5 @@ def _exported(request: PageRequest, form: str) -> Iterator[dict[str, Any]]:
     now = timezone.now()
     filters = InventoryFilter.parse({name: str(value) for name, value in request.GET.items()})
     record_export(what="identities", form=form, filters=filters, actor=request.actor, now=now)
-    identities = with_last_use(list_identities(actor=request.actor, filters=filters, now=now))
+    identities = with_scores(with_last_use(list_identities(actor=request.actor, filters=filters, now=now)))
     return (facts_of(identity, now) for some in chunks(identities, BY_NAME) for identity in some)

@@ -14,19 +14,26 @@ from governance.people.access import MAIL_LINK
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
+from identities.posture.policy import policy_in_force
 from identities.selectors.authorization import declared_for
 from identities.selectors.inventory import access_identity, list_current_grants
+from identities.selectors.posture_scores import list_versions_of
 from identities.selectors.sources import freshness_of
 from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
 from identities.views import boundary_lines, grant_lines, questions
+from identities.views.agent_lines import agent_context
 from identities.views.identity_facts import facts_of
+from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
 from identities.views.reach_lines import can_of
 from identities.views.requests import PageRequest
+from identities.views.score_lines import score_of, sparkline_of
 
 MOST_GRANTS = 150
 MOST_GRANTS_AT_ALL = 5_000
+# The line of exposure beside the score shows so many assessments.
+MOST_POINTS = 40
 
 
 @require_safe
@@ -46,7 +53,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
     last_use = last_use_of(identity, now)
     may_edit = _may_edit(request.actor, identity)
     authorization = declared_for(identity)
-    context = {
+    context: dict[str, Any] = {
         "identity": identity,
         "grant_count": grant_count,
         "icon": KIND_ICONS.get(identity.kind, "robot"),
@@ -56,6 +63,7 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "purpose": identity.purpose_edited or identity.purpose,
         "freshness": freshness_of(identity.source, now),
         "may_edit": may_edit,
+        "life": life_of(identity),
         "facts": facts_of(identity, actor=request.actor, may_edit=may_edit),
         "attributes": json.dumps(identity.attributes, indent=2, ensure_ascii=False) if identity.attributes else "",
         "credentials": lines,
@@ -74,14 +82,26 @@ def identity_detail(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "custody": questions.CUSTODY_WORDS.get(identity.custody, ""),
         "times": questions.times(identity.source, credentials, versions, _spoken(last_use), now),
         "last_use": last_use,
+        **_scored(identity),
         "today": f"{now:%Y-%m-%d}",
     }
+    if identity.kind == IdentityKind.AI_AGENT:
+        context |= agent_context(identity, versions, request.actor)
     return render_page(request, "identities/identity_detail.html", context)
 
 
 def _with_everything(identities: QuerySet[Identity]) -> QuerySet[Identity]:
     """All that the page prints of the row itself, in one query."""
-    return with_last_use(identities).select_related("source", "owner", "backup_owner", "sponsor", "team")
+    return with_last_use(identities).select_related("source", "owner", "backup_owner", "sponsor", "team", "posture")
+
+
+def _scored(identity: Identity) -> dict[str, Any]:
+    """Both scores in words, and how exposure went. Two queries."""
+    versions = list_versions_of(identity.pk, limit=MOST_POINTS)
+    trend, label = sparkline_of(versions)
+    score = score_of(identity, policy_in_force())
+    assessed_at = identity.posture.assessed_at if score else None
+    return {"score": score, "assessed_at": assessed_at, "trend": trend, "trend_label": label}
 
 
 def _may_edit(actor: Actor, identity: Identity) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from identities.models import Identity
+from identities.selectors.posture_picture import SCORES
 from identities.selectors.use import is_brief
 
 KIND_ICONS = {
@@ -40,6 +42,15 @@ class LastUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreCell:
+    """Both scores in a list. assurance: empty where it was not assessed; exposure: None where it cannot be said."""
+
+    assurance: str = ""
+    exposure: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRow:
     """One line of the inventory list."""
 
@@ -62,6 +73,7 @@ class IdentityRow:
     credentials: int
     last_use: LastUse
     status: str
+    score: ScoreCell
 
 
 def last_use_of(identity: Identity, now: datetime) -> LastUse:
@@ -103,6 +115,21 @@ def row_of(identity: Identity, now: datetime) -> IdentityRow:
         credentials=facts.credential_count,
         last_use=last_use_of(identity, now),
         status="retired" if identity.retired_at else identity.status,
+        score=score_cell(identity),
+    )
+
+
+def score_cell(identity: Identity) -> ScoreCell:
+    """From `with_scores`; an unassessed identity has neither."""
+    facts: Any = identity
+    if facts.assurance_lower is None:
+        return ScoreCell()
+    low, high = facts.exposure_low, facts.exposure_high
+    levels = sorted({facts.assurance_lower, facts.assurance_upper})
+    return ScoreCell(
+        assurance=" to ".join(f"A{level}" for level in levels),
+        exposure=None if high is None else float(high),
+        words="" if high is None or round(low) == round(high) else f"{low:.0f} to {high:.0f}",
     )
 
 
@@ -129,6 +156,7 @@ def facts_of(identity: Identity | None, now: datetime) -> dict[str, Any]:
         use.state,
         use.at.isoformat() if use.at else "",
         identity.retired_at.isoformat() if identity.retired_at else "",
+        *(_blank(getattr(facts, name)) for name in SCORES),
     )
     return dict(zip(_FACTS, values, strict=True))
 
@@ -136,7 +164,13 @@ def facts_of(identity: Identity | None, now: datetime) -> dict[str, Any]:
 _FACTS = (
     *("source", "id", "name", "kind", "status", "environment", "environment_from", "owner", "source_owner", "purpose"),
     *("privileged_grants", "grants", "credentials", "use", "last_used_or_watched_since", "retired_at"),
+    *SCORES,
 )
+
+
+def _blank(value: Any) -> Any:
+    """Nothing where it was not assessed or cannot be said; numbers as numbers."""
+    return "" if value is None else float(value) if isinstance(value, Decimal) else value
 
 
 def identity_url(pk: UUID) -> str:

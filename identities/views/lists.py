@@ -21,6 +21,8 @@ from identities.selectors.inventory import sees_everything
 from identities.views.requests import PageRequest
 
 PAGE_SIZE = 50
+# The fields of posture in "More filters" of both lists.
+POSTURE = ("box", "assurance", "exposure", "excess")
 
 
 @dataclass(frozen=True, slots=True)

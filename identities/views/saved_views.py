@@ -22,7 +22,11 @@ from identities.services.saved_views import change_view, delete_view, save_view
 from identities.views.requests import PageRequest
 
 SHOWN = 8
-LISTS = {SavedViewPage.IDENTITIES: "identities:identity_list", SavedViewPage.ACCESS: "identities:access_list"}
+LISTS = {
+    SavedViewPage.IDENTITIES: "identities:identity_list",
+    SavedViewPage.ACCESS: "identities:access_list",
+    SavedViewPage.FINDINGS: "identities:finding_list",
+}
 PLANNERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from reviews.api import (
+    access_requests,
     approvals,
     brakes,
     bulk,
@@ -37,6 +38,17 @@ urlpatterns = [
     ),
     path("packs/<uuid:pack_id>/", packs.PackDetail.as_view(), name="api_pack"),
     path("packs/<uuid:pack_id>/file/", packs.PackFile.as_view(), name="api_pack_file"),
+    path("access-requests/", access_requests.AccessRequestList.as_view(), name="api_access_requests"),
+    path(
+        "access-requests/<uuid:request_id>/",
+        access_requests.AccessRequestDetail.as_view(),
+        name="api_access_request",
+    ),
+    path(
+        "access-requests/<uuid:request_id>/cancel/",
+        access_requests.AccessRequestCancel.as_view(),
+        name="api_access_request_cancel",
+    ),
     path("campaign-previews/", previews.CampaignPreviews.as_view(), name="api_campaign_previews"),
     path("delegations/", delegations.DelegationList.as_view(), name="api_delegations"),
     path("delegations/<uuid:delegation_id>/", delegations.DelegationDetail.as_view(), name="api_delegation"),

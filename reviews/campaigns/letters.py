@@ -10,10 +10,10 @@ from django.urls import reverse
 
 from governance.people.mail_links import make_link
 from reviews.decisions.items import UNDECIDED
-from reviews.models import Brake, BrakeState, Campaign, MailKind, OrderHold, ReviewItem, ReviewMail
+from reviews.models import AccessRequest, Brake, BrakeState, Campaign, MailKind, OrderHold, ReviewItem, ReviewMail
 from reviews.remediation.brake import brake_words
 from reviews.selectors import is_asked
-from reviews.states import CampaignState, ItemState, OrderState
+from reviews.states import AccessRequestState, CampaignState, ItemState, OrderState
 
 ASKED = (
     "They ask whether programs and service accounts still need the access they have. Each takes a moment: keep it, "
@@ -48,8 +48,8 @@ def letter_for(mail: ReviewMail, now: datetime) -> Letter | None:
         return None
     if mail.kind == MailKind.DIGEST:
         return _digest(mail, now)
-    if mail.kind == MailKind.BRAKE:
-        return _brake(mail)
+    if mail.kind in _ABOUT_NO_REVIEW:
+        return _ABOUT_NO_REVIEW[MailKind(mail.kind)](mail)
     if mail.campaign is None:
         return None
     if mail.kind == MailKind.ESCALATION:
@@ -139,6 +139,41 @@ def _brake(mail: ReviewMail) -> Letter | None:
         url=settings.PUBLIC_URL + reverse("reviews:brake_detail", args=[brake.pk]),
         is_personal=False,
     )
+
+
+def _access(mail: ReviewMail) -> Letter | None:
+    """To whoever asked: what became of it. To the others: what waits for them, or what already holds."""
+    request = AccessRequest.objects.select_related("identity").filter(pk=mail.occasion).first()
+    if request is None:
+        return None
+    name, until = request.identity.name, f"{request.granted_until or request.until:%-d %B %Y, %H:%M} UTC"
+    state = AccessRequestState(request.state)
+    if mail.person_id == request.asked_by_id:
+        said = {
+            AccessRequestState.GRANTED: ("Granted", f"It holds until {until}, and ends by itself."),
+            AccessRequestState.DENIED: ("Refused", f"The reason: {request.answer_reason}"),
+        }.get(state)
+        if said is None:
+            return None
+        subject, sentence = f"{said[0]}: access for {name}", said[1]
+    elif request.is_emergency:
+        subject = f"Emergency access for {name}"
+        sentence = f"It was granted at once, until {until}. Please look at it; you can end it at any time."
+    elif state is AccessRequestState.PENDING:
+        subject = f"Access for {name} is asked for"
+        sentence = f"It would hold until {until}. Without an answer by {request.answer_by:%-d %B, %H:%M} UTC it lapses."
+    else:
+        return None
+    return Letter(
+        subject=subject,
+        paragraphs=(sentence,),
+        button="Look at the request",
+        url=settings.PUBLIC_URL + reverse("reviews:access_request_detail", args=[request.pk]),
+        is_personal=False,
+    )
+
+
+_ABOUT_NO_REVIEW = {MailKind.BRAKE: _brake, MailKind.ACCESS: _access}
 
 
 def _escalation(campaign: Campaign) -> Letter | None:

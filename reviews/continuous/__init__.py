@@ -2,7 +2,7 @@
 
 Three steps, each safe to repeat and to interrupt, each with its own transactions: `pulling` reads the inventory's
 changes behind a cursor, `looking` finds what leaves no change behind (people who left, access that came back, use after
-silence), `batching` opens one review per rule and source from what has settled.
+silence, findings), `batching` opens one review per rule and source from what has settled.
 """
 
 from datetime import datetime

@@ -24,11 +24,14 @@ from identities.selectors.inventory import list_population_grants
 from reviews.campaigns.approved import approvals_of
 from reviews.campaigns.differences import difference_of_tools
 from reviews.campaigns.opening import campaign_subject
+from reviews.continuous.findings import standing_findings
 from reviews.continuous.pulling import WATCHER, get_cursor
 from reviews.decisions.items import UNDECIDED
 from reviews.models import Campaign, HitOutcome, ItemKind, ReviewItem, ReviewWatch, Trigger, WatchCursor, WatchHit
 from reviews.states import CampaignState
 
+# Of hits that no finding caused.
+NO_FINDING = ""
 # How many hits are looked at in one transaction, whatever a watch allows.
 MOST_AT_ONCE = 20_000
 PRECEDENCE = {trigger: place for place, trigger in enumerate(Trigger)}
@@ -119,6 +122,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
     held = _held(grants)
     elsewhere = _asked_elsewhere(watch, grants)
     approvals = approvals_of(grants, now) if watch.trigger == Trigger.CHANGED else {}
+    findings = {NO_FINDING, *standing_findings([hit.facts["finding"] for hit in hits if "finding" in hit.facts])}
     found: dict[int, str] = {}
     for hit in hits:
         version = population.get(hit.grant_id)
@@ -127,7 +131,7 @@ def _outcomes(watch: ReviewWatch, hits: Sequence[WatchHit], now: datetime) -> di
         elif hit.grant_id in elsewhere:
             found[hit.pk] = HitOutcome.ASKED_ALREADY
         else:
-            is_so = _still_so(watch, hit, version, approvals)
+            is_so = hit.facts.get("finding", NO_FINDING) in findings and _still_so(watch, hit, version, approvals)
             found[hit.pk] = HitOutcome.WAITING if is_so else HitOutcome.MOOT
     return found
 

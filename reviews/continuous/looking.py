@@ -2,6 +2,7 @@
 
 The first two are facts in some table, and what was noticed once is known by its cause (`WatchHit.cause`), so looking
 again finds nothing new. Use is looked at once after each reading of a source, against what was dormant before it.
+Severe findings have a module of their own (`findings`).
 """
 
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from django.db.models import Exists, F, Func, OuterRef, Subquery, TextField, Val
 from django.db.models.functions import Cast, Concat
 
 from identities.models import Identity, Source, SyncRun, SyncState
+from reviews.continuous.findings import look_for_findings
 from reviews.continuous.noticing import Event, events_on_identities, write_hits
 from reviews.continuous.pulling import get_cursor
 from reviews.models import DormantIdentity, Order, ReviewWatch, Trigger, WatchCursor, WatchHit
@@ -45,6 +47,7 @@ def look_around(*, now: datetime) -> None:
     _look_for_leavers(now)
     _look_for_returned_access(now)
     _look_for_use(now)
+    look_for_findings(_watches(Trigger.FINDING), now)
 
 
 def _watches(trigger: Trigger) -> list[ReviewWatch]:

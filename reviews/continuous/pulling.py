@@ -12,9 +12,9 @@ from django.db import transaction
 
 from governance.audit.log import record_many
 from governance.kernel.actors import system_actor
-from identities.models import Change, ChangeAction, Grant
+from identities.models import Change, ChangeAction, Grant, Withholding
 from identities.selectors.feed import BadPosition, Position, end_of_feed, position_at, read_feed, read_position
-from identities.services.review_facts import clear_review
+from identities.services.review_facts import lapse_review
 from reviews.campaigns.differences import difference_of_tools
 from reviews.continuous.noticing import events_of, write_hits
 from reviews.deadline import lapsed
@@ -88,4 +88,4 @@ def _lapse_changed_tools(changes: Sequence[Change], now: datetime) -> None:
     approved = Grant.objects.select_for_update().filter(pk__in=list(changed), reviewed_at__isnull=False)
     grants = [grant for grant in approved.order_by("pk") if grant.reviewed_at and grant.reviewed_at < changed[grant.pk]]
     record_many([lapsed(grant, actor=WATCHER, why="tool_changed", now=now) for grant in grants])
-    clear_review(grant_ids=[grant.pk for grant in grants])
+    lapse_review(grant_ids=[grant.pk for grant in grants], why=Withholding.TOOL_DRIFTED, now=now)

@@ -186,7 +186,7 @@ def _scope_problems(scope: str) -> list[tuple[str, str]]:
         filters = InventoryFilter.parse(scope)
     except InvalidFilter as problem:
         return [("scope", problem.message)]
-    if filters.owner == "me":
+    if "me" in {filters.owner, filters.finding_assignee}:
         return [("scope", "“me” means nobody here; name the owner's address.")]
     if filters.retired == "yes":
         return [("scope", "What is retired at the source cannot be reviewed.")]

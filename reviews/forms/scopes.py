@@ -14,9 +14,13 @@ from identities.forms.inventory import FilterForm, label_of_filter
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 
 BASICS = ("source", "privileged", "kind", "environment")
-MORE = ("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag", "status", "q", "access")
+POSTURE = ("box", "assurance", "exposure", "excess")
+MORE = (
+    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
+    *(*POSTURE, "status", "q", "access", "finding", "finding_severity"),
+)
 # What has no field on the page and must not be lost.
-KEPT = ("team",)
+KEPT = ("team", "finding_state", "finding_assignee")
 LABELS = {"privileged": "Privilege", "q": "Name of the identity", "access": "Name of the access"}
 NAMES = (*BASICS, *MORE, *KEPT)
 
@@ -32,7 +36,8 @@ class ScopeForm(FilterForm):
         except InvalidFilter as problem:
             filters, self.problem = InventoryFilter(), problem.message
         super().__init__({name: getattr(filters, name) for name in NAMES}, sources=sources)
-        del self.fields["retired"]
+        for name in ("retired", *KEPT[1:]):
+            del self.fields[name]
         for name, label in LABELS.items():
             self.fields[name].label = label
         for name in ("q", "access", "tag"):

@@ -1,5 +1,6 @@
 """Reviews: one file per concept."""
 
+from reviews.models.access_request import AccessRequest
 from reviews.models.ask import Ask
 from reviews.models.brake import Brake, BrakeScope, BrakeState, BudgetUse, OrderHold, SourceBudget
 from reviews.models.campaign import Campaign
@@ -23,6 +24,7 @@ from reviews.models.window import ChangeWindow, Freeze
 __all__ = [
     "KEEPING",
     "PASSING_ON",
+    "AccessRequest",
     "Acknowledgement",
     "Answer",
     "Ask",

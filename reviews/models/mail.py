@@ -13,13 +13,14 @@ class MailKind(models.TextChoices):
     ESCALATION = "escalation", "Questions stayed unanswered"
     DIGEST = "digest", "What waits in all reviews"
     BRAKE = "brake", "Orders are held"
+    ACCESS = "access", "Access is asked for, or was answered"
 
 
 class ReviewMail(models.Model):
     """One mail of one kind to one person about one campaign: the row is written before the mail is sent.
 
-    What is about no single campaign (a digest, a brake) has none, and is told apart by its `occasion`: the day, or the
-    id of what it is about.
+    What is about no single campaign (a digest, a brake, a request for access) has none, and is told apart by its
+    `occasion`: the day, or the id of what it is about.
 
     `claimed_at` is when a worker took it; a worker that died lets go after a while. `sent_at` is when the mail server
     accepted it; `is_dropped` says that by then there was nothing left to ask, so nothing was sent.

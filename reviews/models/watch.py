@@ -20,6 +20,7 @@ class Trigger(models.TextChoices):
     PRIVILEGED = "privileged", "New privileged access"
     WOKE_UP = "woke_up", "A dormant identity became active"
     OWNER_LEFT = "owner_left", "The owner left"
+    FINDING = "finding", "A finding of severity high or worse"
 
 
 class ReviewWatch(models.Model):

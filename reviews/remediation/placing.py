@@ -1,10 +1,11 @@
 """Write orders down, take them back, and close the ones that people carry out."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from governance import dispatch
@@ -12,7 +13,7 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
-from identities.services.review_facts import expect_removal, forget_removal
+from identities.services.review_facts import expect_removal, forget_removal, honour, withhold
 from reviews.models import Decision, Order, OrderAction, ReviewItem
 from reviews.policies.remedies import Remedies
 from reviews.remediation.preparing import Prepared
@@ -103,6 +104,8 @@ def write_orders(orders: Sequence[Order]) -> None:
     """Write new orders; the caller writes their records. An inner step of the caller's transaction."""
     if orders:
         Order.objects.bulk_create(orders)
+        due = [order for order in orders if order.state in _ORDERED and _is_due(order, order.state_since)]
+        _withhold(due, orders[0].state_since)
         dispatch.after_commit("reviews.drain_orders")
 
 
@@ -264,13 +267,43 @@ def _column(name: str) -> str:
 
 
 def _note_on_grant(order: Order, now: datetime) -> None:
-    """Tell the inventory whether the grant's absence is expected, so that its guard is not alarmed by our own work."""
-    if order.grant_id is None or order.action not in {OrderAction.REVOKE, OrderAction.NARROW}:
+    """Tell the inventory whether the grant's absence is expected, so that its guard is not alarmed by our own work.
+
+    And whether the decision point still honours it: not once removing it is ordered, nor when it comes back.
+    """
+    if order.grant_id is None or order.action not in _TAKING_AWAY:
         return
+    if order.state in {OrderState.EXECUTING, OrderState.REAPPEARED} or (
+        order.state in _ORDERED and _is_due(order, now)
+    ):
+        _withhold([order], now)
+    elif order.state in _LIFTING or (order.state == OrderState.VERIFIED and order.action == OrderAction.NARROW):
+        honour(grant_ids=[order.grant_id])
     if order.state in {OrderState.APPLIED, OrderState.PARTIAL} or order.task_reported_at:
         expect_removal(grant_ids=[order.grant_id], now=now)
     if order.state in {OrderState.VERIFIED, OrderState.RESTORED, OrderState.DRIFTED, OrderState.SETTLED}:
         forget_removal(grant_ids=[order.grant_id])
+
+
+_TAKING_AWAY = frozenset({OrderAction.REVOKE, OrderAction.NARROW})
+_ORDERED = frozenset({OrderState.PLANNED, OrderState.TASK})
+_LIFTING = frozenset({OrderState.RECALLED, OrderState.RESTORED, OrderState.SETTLED})
+
+
+def _is_due(order: Order, now: datetime) -> bool:
+    """Whether nothing but the time in which it can be recalled stands before it; what is approved until a day is not."""
+    return order.execute_after <= now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
+
+
+def _withhold(orders: Sequence[Order], now: datetime) -> None:
+    withhold(
+        narrowed={
+            order.grant_id: order.target if order.action == OrderAction.NARROW else None
+            for order in orders
+            if order.grant_id is not None and order.action in _TAKING_AWAY
+        },
+        now=now,
+    )
 
 
 def write_order_audit(

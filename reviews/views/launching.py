@@ -45,7 +45,10 @@ def campaign_create(request: PageRequest) -> HttpResponse:
     """Choose what is asked of whom, look at what that means, start it."""
     if request.method != "POST":
         scope = request.GET.get("scope", "")[:1000]
-        return _form_page(request, LaunchForm(initial=launch_initial() | {"scope": scope, "key": uuid4().hex}))
+        initial = launch_initial() | {"scope": scope, "key": uuid4().hex}
+        if request.GET.get("asks") in ItemKind.values:
+            initial["item_kinds"] = [request.GET["asks"]]
+        return _form_page(request, LaunchForm(initial=initial))
     form = LaunchForm(with_scope(request.POST))
     if not form.is_valid():
         return _form_page(request, form, status=422)

@@ -19,4 +19,7 @@ def review_tabs(actor: Actor, current: str) -> list[dict[str, Any]]:
             {"label": "Schedules", "url": reverse("reviews:schedule_list"), "current": current == "schedules"},
             {"label": "Between dates", "url": reverse("reviews:watch_list"), "current": current == "watches"},
         ]
+    tabs.append(
+        {"label": "On request", "url": reverse("reviews:access_request_list"), "current": current == "requests"}
+    )
     return tabs

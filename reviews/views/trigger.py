@@ -42,6 +42,7 @@ def trigger_of(item: ReviewItem) -> dict[str, Any] | None:
         "approved_at": parse_datetime(approved["at"]) if approved else None,
         "approved_url": reverse("reviews:item_detail", args=[approved["item"]]) if approved else "",
         "order_url": _order_url(reason.get("facts") or {}),
+        "finding_url": _finding_url(reason.get("facts") or {}),
     }
 
 
@@ -84,6 +85,10 @@ def _order_url(facts: dict[str, Any]) -> str:
     return reverse("reviews:order_detail", args=[facts["order"]]) if facts.get("order") else ""
 
 
+def _finding_url(facts: dict[str, Any]) -> str:
+    return reverse("identities:finding_detail", args=[facts["finding"]]) if facts.get("finding") else ""
+
+
 def _sentence(kind: str, facts: dict[str, Any]) -> str:
     match kind:
         case Trigger.PRIVILEGED:
@@ -94,16 +99,23 @@ def _sentence(kind: str, facts: dict[str, Any]) -> str:
             )
         case Trigger.REAPPEARED:
             return "An order took it away and a reading confirmed that. A later reading shows it again."
-        case Trigger.OWNER_LEFT if facts.get("said_by") == "source":
-            return "The source no longer names the person who is the owner here."
+        case Trigger.FINDING:
+            severity, since = facts.get("severity", "unknown"), _day(facts.get("opened_at"))
+            return f"The rule {facts.get('rule', '')} fails since {since}, with severity {severity}."
         case Trigger.OWNER_LEFT:
-            return f"The owner left on {_day(facts.get('left_at'))}, and nobody else answers for this identity."
+            return _of_owner(facts)
         case Trigger.WOKE_UP:
             return (
                 f"No use was seen on {facts.get('quiet_days')} observable days, from {_day(facts.get('quiet_from'))}"
                 f" to {_day(facts.get('quiet_until'))}. It was used again on {_day(facts.get('used_at'))}."
             )
     return "It is no longer what was approved, so the approval lapsed. The question is about the difference."
+
+
+def _of_owner(facts: dict[str, Any]) -> str:
+    if facts.get("said_by") == "source":
+        return "The source no longer names the person who is the owner here."
+    return f"The owner left on {_day(facts.get('left_at'))}, and nobody else answers for this identity."
 
 
 def _day(text: Any) -> str:

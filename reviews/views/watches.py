@@ -27,6 +27,7 @@ MEANINGS = {
     Trigger.PRIVILEGED: "A reading shows privileged access that was not there, or that was not privileged before.",
     Trigger.WOKE_UP: "No use was seen for long, although a log was watching; now there is.",
     Trigger.OWNER_LEFT: "The accountable person left, or the source no longer names them.",
+    Trigger.FINDING: "A rule of posture fails, with severity high or critical. Asked about the access that it names.",
 }
 
 

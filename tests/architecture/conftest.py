@@ -30,9 +30,15 @@ from governance.people.mail_links import make_link
 from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
+    CutOff,
+    DecisionDomain,
+    Finding,
+    FindingAcceptance,
+    GatewayServer,
     Grant,
     GrantVersion,
     Identity,
+    PosturePolicy,
     SavedView,
     Source,
     SyncMode,
@@ -65,9 +71,15 @@ from reviews.models import (
 )
 from reviews.notices.keys import fingerprint_of, new_salt, secret_of
 from reviews.packs.places import file_of
+from tests.identities.scores import make_score
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+# A decision domain that is nobody's, of a source that nothing else is about.
+DOMAIN = "payments"
+ON_EXCEPTIONS = {f"identities:finding_{act}" for act in ("approve", "refuse", "withdraw")} | {
+    "findings_withdraw_exception"
+}
 PEOPLE_CSV = b"email,name\nnew@example.org,New Person\n"
 
 
@@ -96,15 +108,19 @@ class Belongings:
     window: ChangeWindow
     freeze: Freeze
     pack: EvidencePack
+    finding: Finding
+    excused: Finding  # for which somebody asked for an exception
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
         item = self.answered if name in {"reviews:item_recall", "api_item_decisions"} else self.item
+        finding = self.excused if name in ON_EXCEPTIONS else self.finding
         return {
             "identity_id": self.identity.pk,
             "grant_id": self.grant.pk,
             "slug": self.source.slug,
+            "domain": DOMAIN,
             "run_id": self.run.pk,
             "campaign_id": self.campaign.pk,
             "schedule_id": self.schedule.pk,
@@ -125,8 +141,12 @@ class Belongings:
             "window_id": self.window.pk,
             "freeze_id": self.freeze.pk,
             "pack_id": self.pack.pk,
+            "finding_id": finding.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
+            "framework_id": "csf_2_0",
+            "rule_id": "NHI1-A",
+            "number": 1,
             "boundary_id": self.source.boundaries.get().pk,
         }
 
@@ -150,6 +170,7 @@ class World:
     waiting: Campaign  # for its sources
     sessions: dict[str, str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    cut_off_id: Any = None  # a server behind the gateway that the stranger cut off
 
     def client(self, who: str) -> Client:
         """A fresh browser with this person's session (signing out in one leaves the others alone)."""
@@ -168,6 +189,8 @@ class World:
             "event_id": self.event_id,
             "brake_id": self.brake_id,
             "hold_id": self.hold_id,
+            "server_name": "behind",
+            "cut_off_id": self.cut_off_id,
             "key": "a-b",
             "uidb36": "a",
         }
@@ -283,6 +306,7 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
     answered.refresh_from_db()
     if asked != user:
         identity = make.make_identity(source, owner=user)
+    make_score(identity)
     team = Team.objects.create(name=f"Team of {user.pk}")
     team.members.add(user)
     token, _ = _token(user, ["inventory:read"])
@@ -325,8 +349,33 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         ChangeWindow.objects.create(source=source, **_window(), created_by=user),
         Freeze.objects.create(source=source, **_freeze(), created_by=user),
         _pack(campaign),
+        _finding(identity, "NHI5-A"),
+        _excused(_finding(identity, "NHI5-B")),
         absence,
     )
+
+
+def _excused(finding: Finding) -> Finding:
+    now = timezone.now()
+    FindingAcceptance.objects.create(
+        finding=finding,
+        severity=finding.severity,
+        reason="The vendor ships the fix in March.",
+        compensating_control="Only one host may reach it.",
+        requested_by=make.make_person(Role.OWNER),
+        requested_at=now,
+        until=now + timedelta(days=30),
+    )
+    return finding
+
+
+def _finding(identity: Identity, rule: str) -> Finding:
+    policy, _ = PosturePolicy.objects.get_or_create(number=1, defaults={"document": {}})
+    now = timezone.now()
+    return Finding.objects.create(
+        rule=rule, object_kind="identity", object_id=identity.pk, source=identity.source, identity=identity,
+        severity=3, digest=b"", policy=policy, found_at=now, opened_at=now, changed_at=now,
+    )  # fmt: skip
 
 
 def _boundary(source: Source, owner: User) -> TrustBoundary:
@@ -371,6 +420,14 @@ def _delivery(user: User) -> WebhookDelivery:
     return delivery
 
 
+def _cut_off(by: User) -> Any:
+    """A tool of a server behind the gateway that nobody may call; the server itself may still be cut off."""
+    now = timezone.now()
+    server = GatewayServer.objects.create(name="behind", url="https://mcp.example.org/", created_at=now)
+    plain: dict[str, Any] = {"reason": "It sends too much.", "cut_at": now, "cut_by": by, "cut_by_label": "person"}
+    return CutOff.objects.create(kind="tool", server=server, tool="send", **plain).pk
+
+
 def _remember() -> None:
     """What readings would have written about the past."""
     Source.objects.update(last_complete_at=timezone.now())
@@ -404,6 +461,8 @@ def build_world() -> World:
         for name, user in people.items()
     }
     theirs = _belongings(stranger, second, asked=stranger)
+    apart = DecisionDomain.objects.create(slug=DOMAIN, name="Payments", subject_types={"user": []})
+    apart.sources.add(make.make_source(kind="push"))
     _remember()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals what was recorded
@@ -425,6 +484,7 @@ def build_world() -> World:
             is_open=False, frozen={"held": {"since": make.NOW.isoformat(), "why": "Waits.", "sources": []}}
         ),
     )
+    world.cut_off_id = _cut_off(stranger)
     for name, user in people.items():
         world.sessions[name] = _session(user, MAIL_LINK if name == "mail link" else PASSWORD)
     for scope in ["", *sorted(SCOPES)]:
@@ -469,6 +529,14 @@ def bodies() -> Callable[..., dict[str, Any]]:
         return _BODIES.get(name, lambda _: {})(things)
 
     return body
+
+
+def _exception() -> dict[str, Any]:
+    return {
+        "reason": "The vendor ships the fix in March.",
+        "compensating_control": "Only one host may reach it.",
+        "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%dT00:00:00Z}",
+    }
 
 
 def _window() -> dict[str, Any]:
@@ -548,6 +616,14 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "step": "preview",
     },
     "identities:identity_take_source": lambda my: {"name": "purpose", "version": my.identity.version},
+    "identities:finding_assign": lambda my: {"version": 1, "assignee": ""},
+    "identities:finding_request": lambda my: (
+        _exception() | {"version": 1, "until": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"}
+    ),
+    "identities:finding_approve": lambda my: {"version": 1},
+    "identities:finding_refuse": lambda my: {"version": 1, "reason": "It has to be fixed this week."},
+    "identities:finding_withdraw": lambda my: {"version": 1},
+    "identities:finding_bulk": lambda my: {"id": [str(my.finding.pk)], "do": "assign", "step": "preview"},
     "identities:saved_view_list": lambda my: {"page": "identities", "name": "New", "filter": "privileged=yes"},
     "identities:saved_view_edit": lambda my: {"name": "Renamed"},
     "identities:source_create": lambda my: _SOURCE | {"slug": "new"},
@@ -556,6 +632,12 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "identities:source_import": lambda my: {"file": _csv_file(b"identity,kind\nnew,bot\n"), "format": "auto"},
     "api_connection_check": lambda my: {"kind": "push"},
     "identities:sync_run_reject": lambda my: {"reason": "Broken."},
+    "identities:gateway_server_create": lambda my: {"name": "new", "url": "https://mcp.example.org/"},
+    "identities:gateway_server_switch": lambda my: {"is_enabled": "no", "version": 1},
+    "identities:cut_off_create": lambda my: {"kind": "agent", "identity": str(my.identity.pk), "reason": "Stop."},
+    "identities:cut_off_restore": lambda my: {"reason": "Mended."},
+    "api_gateway_server_list": lambda my: {"name": "new", "url": "https://mcp.example.org/"},
+    "api_gateway_cut_off_list": lambda my: {"server": "behind", "reason": "Stop."},
     "reviews:narrow_preview": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
     "reviews:narrow_ask": lambda my: {"advanced": "yes", "target_json": json.dumps(make.NARROWER)},
     "api_item_verdict": lambda my: {"target": make.NARROWER},
@@ -645,6 +727,9 @@ _BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
     "api_webhook": lambda my: {"name": "Renamed"},
     "api_order_ticket": lambda my: {"reference": "OPS-1"},
     "api_identity_bulk_edit": lambda my: {"ids": [str(my.identity.pk)], "set": {"add_tags": ["seen"]}, "dry_run": True},
+    "api_finding_assign": lambda my: {"assignee": None},
+    "api_finding_exception": lambda my: _exception(),
+    "api_finding_bulk": lambda my: {"ids": [str(my.finding.pk)], "assign": {"assignee": None}, "dry_run": True},
     "api_saved_view_list": lambda my: {"page": "identities", "name": "New"},
     "api_saved_view_detail": lambda my: {"name": "Renamed"},
     "api_items_decide": lambda my: {"items": [{"id": str(my.item.pk)}], "answer": "approve"},

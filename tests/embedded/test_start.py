@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -23,8 +24,22 @@ def test_everything_is_alive_and_ready(tree: Any) -> None:
     assert live == (200, {"status": "ok"})
     assert ready[0] == 200
     assert {name: check["ok"] for name, check in ready[1]["checks"].items()} == dict.fromkeys(
-        ("database", "broker", "worker", "beat", "migrations", "trail"), True
+        ("database", "broker", "worker", "beat", "gateway", "migrations", "trail"), True
     )
+
+
+def test_the_gateway_of_agents_is_started_beside_the_rest(tree: Any, wait_for: Any) -> None:
+    address = f"http://127.0.0.1:{tree.settings['MCP_GATEWAY_PORT']}"
+
+    wait_for(lambda: _status(f"{address}/healthz") == 200, 30, tree.diagnosis)
+    assert _status(f"{address}/mcp/anything") == 401
+
+
+def _status(address: str) -> int:
+    try:
+        return httpx.get(address).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def test_the_product_runs_without_rights_of_the_superuser_and_the_server_opens_no_port(tree: Any) -> None:

@@ -20,6 +20,7 @@ ACTIONS = {
     "kubernetes": ["get", "list", "*", "delete"],
     "rabbitmq": ["read", "write", "*", "tag:administrator"],
     "redis": ["get", "GET", "config", "config|set", "@read", "*"],
+    "authzen": ["read", "can_*", "*", "GET"],
 }
 RESOURCES = {
     "aws": ["*", "b/*", "b/k", "B/k", "b*", "b/?", "b/${aws:username}", "?/k", "=b*"],
@@ -32,6 +33,7 @@ RESOURCES = {
         *("vhost:v/[ab]$", "vhost:v/ü"),
     ],
     "redis": ["*", "read:a*", r"read:\*", "read:[ab]x", "read:ü?", "write:*", "channel:a", "server:"],
+    "authzen": ["*", "record:*", "record:7", "rec*:7", "record:%2A"],
 }
 ASKED = {
     "aws": (["s3:GetObject", "S3:PUTOBJECT", "iam:PassRole", "x"], ["b", "b/k", "B/k", "b/" + "k" * 300, "=bob", "ü"]),
@@ -50,6 +52,7 @@ ASKED = {
         ["vhost:v/a", "vhost:v/bx", "vhost:v/xax", "vhost:w/a", "broker:", "vhost:v/ü"],
     ),
     "redis": (["get", "GET", "config|set"], ["read:ax", "read:*", "read:bx", "read:üx", "write:a", "channel:a", "server:"]),
+    "authzen": (["read", "can_read", "GET"], ["record:7", "record:%2A", "records:7", "folder:7"]),
 }  # fmt: skip
 
 

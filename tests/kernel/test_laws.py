@@ -39,6 +39,7 @@ ACTIONS = {
     "kubernetes": ["get", "list", "*", "delete"],
     "rabbitmq": ["read", "write", "*"],
     "redis": ["get", "GET", "set", "config", "config|set", "@read", "*"],
+    "authzen": ["read", "can_*", "can_read", "*"],
 }
 RESOURCES = {
     "aws": ["*", "b/*", "b/k", "b*", "b/?", "b/${aws:username}"],
@@ -48,6 +49,7 @@ RESOURCES = {
     "kubernetes": ["*", "api:*//pods//*", "api:p//pods//*", "api:p//pods/log/*", "api:p//*/*/c1", "url:/debug/*"],
     "rabbitmq": ["*", "vhost:v/a", "vhost:v/^a$", "vhost:v/^(a|b)$", "vhost:v/.*", "vhost:v/^(?!a)", "vhost:v/"],
     "redis": ["*", "read:*", "read:a?", "read:a[x-z]", "read:a[^x]", "read:[", "write:a*", "channel:\\*", "server:"],
+    "authzen": ["*", "record:*", "record:7", "rec*:7", "folder:?"],
 }
 CONDITIONS = [
     Condition("StringEquals", "k", ("a",)),
@@ -157,6 +159,7 @@ WORDS = {
     ),
     "rabbitmq": (["read", "write"], ["vhost:v/a", "vhost:v/b", "vhost:v/xax", "vhost:w/a"]),
     "redis": (["get", "set", "config|set", "config|get"], ["read:ax", "read:ab", "write:ax", "channel:*", "server:"]),
+    "authzen": (["read", "can_read", "can_write"], ["record:7", "record:8", "folder:7", "recx:7"]),
 }
 
 

@@ -44,7 +44,7 @@ class Tree:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "governance.embedded", "--data", str(data), "--port", str(port)],
                 cwd=ROOT,
-                env=kept | {"REMIT_EMBEDDED_DURABLE": "no"} | environment,
+                env=kept | {"REMIT_EMBEDDED_DURABLE": "no", "MCP_GATEWAY": "no"} | environment,
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
@@ -141,10 +141,11 @@ def remit_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 
 @pytest.fixture(scope="session")
 def start_tree() -> Callable[..., Tree]:
-    """`start_tree(tmp_path_factory)`: for module fixtures, which then must call `stop()`; no demo."""
+    """`start_tree(tmp_path_factory)`: for module fixtures, which then must call `stop()`; no demo, with the gateway."""
 
     def start(factory: pytest.TempPathFactory) -> Tree:
-        return Tree(_open_folder(factory) / "data", port=free_port(), environment={"DEMO": "no"})
+        gateway = {"MCP_GATEWAY": "yes", "MCP_GATEWAY_PORT": str(free_port())}
+        return Tree(_open_folder(factory) / "data", port=free_port(), environment={"DEMO": "no"} | gateway)
 
     return start
 

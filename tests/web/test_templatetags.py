@@ -8,7 +8,7 @@ import pytest
 from django.template import Context, Template
 from django.test import RequestFactory
 
-from governance.web.charts import Dot, Segment, meter, quadrant, sparkline, split_bar
+from governance.web.charts import Segment, meter, sparkline, split_bar
 from governance.web.statuses import STATUSES, TONE_ICONS
 from governance.web.templatetags.remit import (
     badge,
@@ -58,9 +58,7 @@ def test_an_unknown_state_is_shown_in_its_own_words_not_hidden() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    assert "<script>" not in badge("<script>", "info") + meter(1, 2, '"><script>') + quadrant(
-        [Dot(1, 1, 1, "<script>", '"><script>')]
-    )
+    assert "<script>" not in badge("<script>", "info") + meter(1, 2, '"><script>')
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,6 @@ def test_a_meter_stays_inside_its_track(value: float, width: str) -> None:
 def test_charts_bear_no_data_and_constant_data() -> None:
     assert sparkline([], "none") == ""
     assert "polyline" in sparkline([3, 3, 3], "flat")
-    assert "unmeasured" in quadrant([], unmeasured=5)
     assert "<svg" in split_bar([])
 
 

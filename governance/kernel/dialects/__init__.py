@@ -1,5 +1,6 @@
 """How each kind of source writes permissions. `get` finds a dialect by its name."""
 
+from governance.kernel.dialects.authzen import AuthZEN
 from governance.kernel.dialects.aws import AWS
 from governance.kernel.dialects.interface import Dialect, Language
 from governance.kernel.dialects.kubernetes import Kubernetes
@@ -10,7 +11,8 @@ from governance.kernel.dialects.scopes import Scopes
 from governance.kernel.dialects.tools import Tools
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (PostgreSQL(), AWS(), Kubernetes(), RabbitMQ(), Redis(), Tools(), Scopes())
+    dialect.name: dialect
+    for dialect in (PostgreSQL(), AWS(), Kubernetes(), RabbitMQ(), Redis(), Tools(), Scopes(), AuthZEN())
 }
 
 

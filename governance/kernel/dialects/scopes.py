@@ -86,6 +86,7 @@ _REMIT = {
     "people:write": "read write admin",
     "people:provision": "read write admin",
     "pdp:decide": "read",
+    "mcp:call": "read write destructive external_send",
     "clients:narrow": "read write destructive",
     "clients:restore": "read write admin",
     "connector:read": "read",

@@ -39,8 +39,8 @@ class Tools(Dialect):
 
     def classes(self, action: str, resource: str) -> frozenset[str]:
         if "*" in action or "?" in action:
-            return frozenset({"read", "write", *_UNKNOWN}) | _by_words(action)
-        return KNOWN_TOOLS.get(action) or _by_words(action) or _UNKNOWN
+            return frozenset({"read", "write", *_UNKNOWN}) | classes_by_words(action)
+        return KNOWN_TOOLS.get(action) or classes_by_words(action) or _UNKNOWN
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
         return "ai_tools"
@@ -54,7 +54,8 @@ class Tools(Dialect):
         return f"call {noun} {join_words(actions)} on {where}"
 
 
-def _by_words(name: str) -> frozenset[str]:
+def classes_by_words(name: str) -> frozenset[str]:
+    """Privilege classes that the words of a name speak of; none where it says nothing."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     words = set(re.split(r"[^a-z0-9]+", spaced))
     return frozenset(kind for kind, vocabulary in _WORDS.items() if words & vocabulary)

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from governance.web import charts, linecharts
+from governance.web import quadrant as quadrants
 from governance.web.statuses import TONE_ICONS, look_of
 
 register = template.Library()
@@ -134,8 +135,9 @@ def line_chart(
 
 
 @register.simple_tag
-def quadrant(dots: Sequence[charts.Dot], unmeasured: int = 0) -> SafeString:
-    return charts.quadrant(dots, unmeasured=unmeasured)
+def quadrant(picture: quadrants.Quadrant) -> SafeString:
+    """The picture of assurance against exposure; a table of the same numbers stands behind it."""
+    return quadrants.quadrant(picture)
 
 
 # --- numbers and times --------------------------------------------------------------------------------------------

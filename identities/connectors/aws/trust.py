@@ -7,6 +7,7 @@ from typing import Any
 
 from identities.connectors.aws.documents import decode
 from identities.connectors.contract import Record
+from identities.connectors.naming import printable
 
 
 def trust_of(role: str, document: Any, counts: Counter[str]) -> Iterator[Record]:
@@ -57,7 +58,7 @@ def _further(block: Any, *, is_federated: bool) -> dict[str, str]:
                 continue
             text = ", ".join(map(str, values if isinstance(values, list) else [values]))
             plain = text if str(operator) in ("StringEquals", "StringLike") else f"{operator} {text}"
-            found[key[:200]] = "(not copied)" if key == "sts:externalid" else plain[:500]
+            found[key[:200]] = "(not copied)" if key == "sts:externalid" else printable(plain)[:500]
     return found
 
 

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from governance.people.models import Team, User
-from identities.models import Grant, GrantVersion, Identity, Source, UsageWindow
+from identities.models import Grant, GrantVersion, Identity, IdentityPosture, Source, UsageWindow
+from tests.identities.scores import score
 
 NOW = timezone.now()
 PUBLIC = [{"kind": "public", "id": "public", "label": "public"}]
@@ -58,6 +59,8 @@ def population(db: None, make_user: Callable[..., User]) -> Population:
         present = [grant for grant in grants if grant.retired_at is None]
         identity.grant_count, identity.privileged_count = len(present), sum(grant.is_privileged for grant in present)
     Identity.objects.bulk_update(identities, ["grant_count", "privileged_count"])
+    # Every fourth was never assessed.
+    IdentityPosture.objects.bulk_create(_score(number, each) for number, each in enumerate(identities) if number % 4)
     return Population(owner, team, held, ends)
 
 
@@ -79,6 +82,11 @@ def _identity(number: int, sources: list[Source], owner: User, team: Team) -> Id
         last_changed_at=NOW,
         content_hash=b"\0" * 32,
     )
+
+
+def _score(number: int, identity: Identity) -> IdentityPosture:
+    exposure = None if number % 10 == 3 else (number * 7.3) % 100
+    return score(identity, number % 5, exposure, has_excess=(True, False, None)[number % 3])
 
 
 def _grant(number: int, identity: Identity) -> Grant:

@@ -33,6 +33,20 @@ def tags_of(i: Identity) -> set[str]:
     return {*i.tags, *i.source_tags}
 
 
+def score_of(i: Identity) -> Any:
+    """None where it was never assessed."""
+    return getattr(i, "posture", None)
+
+
+def is_exposed(i: Identity, low: float, below: float) -> bool:
+    found = score_of(i)
+    return found is not None and found.exposure_high is not None and low <= float(found.exposure_high) < below
+
+
+def is_unmeasured(i: Identity) -> bool:
+    return score_of(i) is None or score_of(i).exposure_high is None
+
+
 # (filter, which identities, which grants); {owner} and {team} are filled in. `p` is the population.
 CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
     ("", lambda i, p: True, lambda g, p: True),
@@ -73,6 +87,18 @@ CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
     ("standing=no", lambda i, p: True, lambda g, p: g.pk in p.ends),
     ("unused_days=90", lambda i, p: i.last_seen_at is None or (p.now - i.last_seen_at).days >= 90, lambda g, p: True),
     ("unused_days=300", lambda i, p: i.last_seen_at and (p.now - i.last_seen_at).days >= 300, lambda g, p: True),
+    ("box=unproven_broad", lambda i, p: score_of(i) and score_of(i).box == "unproven_broad", lambda g, p: True),
+    ("box=unmeasured", lambda i, p: is_unmeasured(i), lambda g, p: True),
+    ("box=-unmeasured", lambda i, p: not is_unmeasured(i), lambda g, p: True),
+    ("assurance=A3,A4", lambda i, p: score_of(i) and score_of(i).assurance_lower >= 3, lambda g, p: True),
+    ("assurance=-A0", lambda i, p: not score_of(i) or score_of(i).assurance_lower > 0, lambda g, p: True),
+    ("exposure=50-74", lambda i, p: is_exposed(i, 50, 75), lambda g, p: True),
+    ("exposure=0-24,75-100", lambda i, p: is_exposed(i, 0, 25) or is_exposed(i, 75, 101), lambda g, p: True),
+    ("exposure=unmeasured", lambda i, p: is_unmeasured(i), lambda g, p: True),
+    ("exposure=-unmeasured", lambda i, p: not is_unmeasured(i), lambda g, p: True),
+    ("excess=yes", lambda i, p: score_of(i) and score_of(i).has_excess is True, lambda g, p: True),
+    ("excess=unknown", lambda i, p: not score_of(i) or score_of(i).has_excess is None, lambda g, p: True),
+    ("excess=-yes", lambda i, p: not score_of(i) or score_of(i).has_excess is not True, lambda g, p: True),
     ("retired=no", lambda i, p: True, lambda g, p: True),
     (
         "kind=bot,workload&privileged=yes&segment=databases&standing=yes",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identities.selectors.filters import LISTS, PATHS, SEGMENTS, InvalidFilter, InventoryFilter
+from identities.selectors.filters import ASSURANCES, LISTS, PATHS, SEGMENTS, InvalidFilter, InventoryFilter
 
 TEXTS = st.text(alphabet=st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"]), max_size=12)
 CHOICES = {
@@ -16,7 +16,15 @@ CHOICES = {
     "kind": ("bot", "workload", "ai_agent"),
     "environment": ("production", "unknown"),
     "status": ("active", "disabled"),
+    "box": ("proven_broad", "unmeasured"),
+    "assurance": ASSURANCES,
+    "excess": ("yes", "no", "unknown"),
+    "exposure": ("0-24", "50-74", "007-9", "unmeasured"),
+    "finding_state": ("open", "assigned", "accepted", "fixed"),
+    "finding": ("NHI5", "NHI10-B", "TB-1"),
 }
+# Lists whose values have a form of their own.
+WRITTEN = {"exposure", "finding", "team"}
 
 
 @st.composite
@@ -61,7 +69,7 @@ def test_order_and_repetition_of_values_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "said"),
     [
-        ("colour=red", "colour", "Known: access, environment"),
+        ("colour=red", "colour", "Known: access, assurance"),
         ("kind=robot", "kind", "Known: service_account"),
         ("kind=bot,-workload", "kind", "each with a minus"),
         ("kind=-", "kind", "is not a known kind"),
@@ -74,6 +82,13 @@ def test_order_and_repetition_of_values_do_not_matter() -> None:
         ("new_since=20260131", "new_since", "a day such as"),
         ("new_since=0001-01-01", "new_since", "a day such as"),
         ("unused_days=٣", "unused_days", "whole number"),
+        ("exposure=50", "exposure", "a range from 0 to 100 such as 50-74"),
+        ("exposure=74-50", "exposure", "a range from 0 to 100"),
+        ("exposure=0-101", "exposure", "a range from 0 to 100"),
+        ("exposure=٥-٧", "exposure", "a range from 0 to 100"),
+        ("assurance=A5", "assurance", "Known: A0, A1, A2, A3, A4"),
+        ("excess=maybe", "excess", "Known: yes, no, unknown"),
+        ("box=-broad", "box", "Known: proven_contained"),
         ("team=ledger", "team", "identifier of a team, or “none”"),
         ("q=ab", "q", "at least 3 characters"),
         ("access=%2D%2Da", "access", "two of them letters or digits"),
@@ -96,7 +111,7 @@ def test_a_flood_of_fields_is_refused() -> None:
         InventoryFilter.parse("&".join(f"q{n}=x" for n in range(1000)))
 
 
-@pytest.mark.parametrize("name", sorted(LISTS - set(CHOICES) - {"team"}))
+@pytest.mark.parametrize("name", sorted(LISTS - set(CHOICES) - WRITTEN))
 def test_names_that_only_the_inventory_knows_may_be_anything(name: str) -> None:
     picked = InventoryFilter.parse({name: "-b@x,-a y"}).picked(name)
 

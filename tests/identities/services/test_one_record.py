@@ -12,8 +12,9 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Actor
 from identities.models import Identity, Source, SyncMode, SyncOrigin
 from identities.selectors.filters import InventoryFilter
-from identities.services import authorization, boundaries, checking, exports, saved_views, sources
+from identities.services import authorization, boundaries, checking, domains, exports, saved_views, sources
 from identities.services import identities as services
+from identities.services import lifecycle
 from identities.sync.receive import receive
 
 NOW = timezone.now()
@@ -33,6 +34,7 @@ def cases(
     view = saved_views.save_view(page="identities", name="Ada's bots", filter_text="kind=bot", **mine)
     lines = [json.dumps({"type": "identity", "id": "worker", "kind": "bot"}).encode(), b'{"type":"end","records":1}']
     new = {"slug": "new", "name": "New", "kind": "push", "environment": "staging", "settings": {}}
+    domain = domains.create_domain(slug="old", name="Old", sources=[pushing], subject_types={"user": []}, **at)
     versioned = {"identity": identity, "version": identity.version}
     due = (NOW + timedelta(days=90)).date()
     trusting = {
@@ -60,9 +62,17 @@ def cases(
         "source.read_requested": lambda: sources.request_read(source=reading, **at),
         "source.preview_requested": lambda: sources.request_preview(source=reading, **at),
         "source.checked": lambda: checking.check_connection(kind="push", settings={}, **at),
+        "domain.created": lambda: domains.create_domain(
+            slug="ledger", name="Ledger", sources=[reading], subject_types={"user": []}, **at
+        ),
+        "domain.changed": lambda: domains.change_domain(domain=domain, version=1, changes={"sources": [reading]}, **at),
         "sync.applied": lambda: receive(source=pushing, lines=lines, **sending, **at),
         "identity.owner_assigned": lambda: services.assign_owner(owner=ada, reason="Ada asked.", **versioned, **at),
         "identity.changed": lambda: services.edit_identity(changes={"purpose": "Books it."}, **versioned, **at),
+        "identity.registered": lambda: lifecycle.register_identity(owner=ada, purpose="Ada's books.", **versioned, **at),
+        "identity.cadence_declared": lambda: lifecycle.declare_cadence(
+            days=370, reason="Closes the year.", **versioned, **at
+        ),
         "authorization.declared": lambda: authorization.declare_authorization(of=identity, **decides, **at),
         "boundary.registered": lambda: boundaries.register_boundary(issuer="https://two.example", **trusting, **at),
         "boundary.changed": lambda: boundaries.change_boundary(changes={"purpose": "Ada's other"}, **seen, **at),
@@ -82,9 +92,11 @@ def cases(
     [
         *("source.registered", "source.changed", "source.read_requested", "source.preview_requested"),
         *("source.checked", "sync.applied", "identity.owner_assigned", "identity.changed"),
+        *("identity.registered", "identity.cadence_declared"),
         *("authorization.declared", "boundary.registered", "boundary.changed", "boundary.reviewed"),
         *("boundary.withdrawn",),
         *("view.saved", "view.changed", "view.deleted", "inventory.exported"),
+        *("domain.created", "domain.changed"),
     ],
 )
 def test_a_use_case_leaves_exactly_its_record(

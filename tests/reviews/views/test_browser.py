@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK
 from reviews.decisions import decide, save_draft
 from reviews.models import Decision, Order, ReviewItem
+from tests.looking import faults_in_every_look, violations
 
 pytestmark = pytest.mark.browser
 
@@ -47,14 +47,7 @@ def scene(site, make):
     return make
 
 
-def violations(page):
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
-def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size, dark):
+def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit):
     order = Order.objects.get()
     visits = [
         (scene.owner, "/inbox/", ""),
@@ -77,7 +70,7 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size,
     ]
     found = []
     for person, path, waits_for in visits:
-        page = visit(person, path, dark=dark, **size)
+        page = visit(person, path, **DESKTOP)
         if "plain" in path or path.endswith(f"{scene.plain.pk}/"):
             page.check("[name=answer][value=scope_down]", force=True)
         if waits_for:
@@ -85,24 +78,18 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit, size,
         page.wait_for_load_state("networkidle")
         # What is closed at first must be as good as what is open.
         page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
-        found += [f"{path} {each}" for each in violations(page)]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append(f"{path} scrolls sideways")
+        found += [f"{path} {each}" for each in faults_in_every_look(page)]
         page.context.close()
     assert found == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
-def test_the_desk_is_accessible_and_never_scrolls_sideways(scene, visit, size, dark):
+def test_the_desk_is_accessible_and_never_scrolls_sideways(scene, visit):
     columns = "&".join(f"cols={name}" for name in ("use", "exposure", "owner", "last", "recommendation"))
     found = []
     for path in (f"/inbox/?by=source&{columns}", "/inbox/?by=permission", "/inbox/drafts/"):
-        page = visit(scene.owner, path, dark=dark, **size)
+        page = visit(scene.owner, path, **DESKTOP)
         page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
-        found += [f"{path} {each}" for each in violations(page)]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append(f"{path} scrolls sideways")
+        found += [f"{path} {each}" for each in faults_in_every_look(page)]
         page.context.close()
     assert found == []
 

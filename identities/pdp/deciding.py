@@ -1,0 +1,91 @@
+"""The decision: one request against everything that is governed about it. What is not clearly permitted is denied.
+
+`decide` and `decide_many` are what every edge calls. A batch is decided as of one check of freshness; the order of
+answers is that of the questions. Neither raises for what it finds: a database that is away is an answer too.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+from django.db import Error, connection
+
+from identities.pdp import explaining, logging
+from identities.pdp.freshness import MEMORY, View
+from identities.pdp.gathering import Gathered
+from identities.pdp.judging import Judge, Verdict
+from identities.pdp.policy import InvalidDecisionPolicy
+from identities.pdp.reasons import Reason
+from identities.pdp.requests import Decision, Request
+
+logger = structlog.get_logger(__name__)
+
+
+def decide(request: Request, *, now: datetime, is_search: bool = False) -> Decision:
+    """Decide one request. Parameters as of `decide_many`."""
+    return decide_many((request,), now=now, is_search=is_search)[0]
+
+
+def decide_many(requests: Iterable[Request], *, now: datetime, is_search: bool = False) -> list[Decision]:
+    """Decide requests, all as of one moment; answers in their order.
+
+    is_search: asked by a search that goes through possible requests, which nobody makes: not logged, no use.
+    """
+    listed = list(requests)
+    try:
+        view, judge, verdicts = _with_one_more_try(listed, now)
+        decisions = [_decision(judge, request, verdict) for request, verdict in zip(listed, verdicts, strict=True)]
+    except (Error, InvalidDecisionPolicy) as problem:
+        logger.warning("decisions.unavailable", error=str(problem).partition("\n")[0], questions=len(listed))
+        return [Decision(False, Reason.UNAVAILABLE, _new_id()) for _ in listed]
+    if not is_search:
+        logging.keep(judge.policy, listed, verdicts, decisions, now=now, is_shared=view.is_shared)
+    return decisions
+
+
+def _with_one_more_try(requests: Sequence[Request], now: datetime) -> tuple[View, Judge, list[Verdict]]:
+    """A connection that the server ended while nobody used it is found out by using it: once more, with a new one."""
+    try:
+        return _judged(requests, now)
+    except Error:
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return _judged(requests, now)
+
+
+def _judged(requests: Sequence[Request], now: datetime) -> tuple[View, Judge, list[Verdict]]:
+    view = MEMORY.view()
+    gathered = Gathered(view)
+    gathered.gather(requests)
+    judge = Judge(gathered, now)
+    return view, judge, [judge.judge(request) for request in requests]
+
+
+def _decision(judge: Judge, request: Request, verdict: Verdict) -> Decision:
+    principal = verdict.principal
+    seen = judge.gathered.seen_at(principal) if principal is not None else None
+    snapshot = datetime.fromtimestamp(seen, UTC) if seen is not None else None
+    if not request.wants_explanation:
+        return Decision(
+            verdict.reason is Reason.GRANTED, verdict.reason, _new_id(), snapshot, judge.policy.number, (), None,
+            verdict.not_assessed,
+        )  # fmt: skip
+    grants, review = explaining.explain(judge, request, verdict)
+    return Decision(
+        permit=verdict.reason is Reason.GRANTED,
+        reason=verdict.reason,
+        evaluation_id=_new_id(),
+        snapshot_at=snapshot,
+        policy_number=judge.policy.number,
+        grants=grants,
+        review=review,
+        not_assessed=verdict.not_assessed,
+    )
+
+
+def _new_id() -> UUID:
+    """A random id (RFC 9562, version 4); made by hand, because making it is a tenth of a decision."""
+    return UUID(bytes=os.urandom(16), version=4)

@@ -1,0 +1,302 @@
+"""One request after the other against what was gathered. Pure of the database once `gather` has run."""
+
+from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
+from uuid import UUID
+
+from governance.kernel.attributes import AttributeContext
+from governance.kernel.conditions import PartlyKnown
+from governance.kernel.dialects import Dialect
+from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound
+from identities.pdp.guards import cut_off
+from identities.pdp.index import Principal, Terms
+from identities.pdp.programs import FastRule, Program
+from identities.pdp.proving import refuse_proof
+from identities.pdp.reasons import Reason
+from identities.pdp.requests import Request
+from identities.pdp.surroundings import request_context, resource_text
+from identities.selectors.domains import Domain
+
+MOST_DELEGATORS = 4
+# What says most about why no grant stands, first.
+_NEAREST = (
+    Reason.MISSING_INPUT,
+    Reason.CONDITION_NOT_MET,
+    Reason.LOW_ASSURANCE,
+    Reason.NOT_APPROVED,
+    Reason.APPROVAL_LAPSED,
+    Reason.TOOL_DRIFTED,
+    Reason.NARROWED,
+    Reason.WITHHELD,
+    Reason.EXPIRED,
+)
+
+
+class Verdict(NamedTuple):
+    """Why a request is decided as it is. action, resource: in the words of the grants, for use and the log."""
+
+    reason: Reason
+    principal: Principal | None = None
+    action: str = ""
+    resource: str = ""
+    not_assessed: tuple[str, ...] = ()
+
+
+class Surroundings:
+    """What rules look at beside names, made when the first rule asks for it."""
+
+    def __init__(self, judge: "Judge", request: Request, principal: Principal, domain: Domain) -> None:
+        self._made_of = (judge, request, principal, domain)
+
+    @cached_property
+    def known(self) -> AttributeContext:
+        judge, request, principal, domain = self._made_of
+        return request_context(request, principal, domain, judge.gathered.resource(request, domain), judge.now)
+
+    @cached_property
+    def partly(self) -> PartlyKnown:
+        """The same as a context of which other keys may be set too: what a caller leaves out is not known to be absent."""
+        return PartlyKnown(self.known)
+
+
+class Judge:
+    """The decisions of one call: what was gathered for it, and the rules."""
+
+    def __init__(self, gathered: Gathered, now: datetime) -> None:
+        self.gathered = gathered
+        self.now = now
+        self.seconds = now.timestamp()
+        self.shared = gathered.shared
+        self.policy = gathered.shared.policy
+
+    # --- judging --------------------------------------------------------------------------------------------------
+
+    def judge(self, request: Request) -> Verdict:
+        """The verdict on a request that was gathered."""
+        domain = self.shared.domain(request.domain)
+        if domain is None:
+            return Verdict(Reason.UNKNOWN_DOMAIN)
+        if not is_sound(request):
+            return Verdict(Reason.MALFORMED)
+        principal = self.gathered.find(domain.source_ids, request.subject_id)
+        if isinstance(principal, Reason):
+            return Verdict(principal)
+        if not domain.admits(request.subject_type, principal.kind):
+            return Verdict(Reason.UNKNOWN_IDENTITY)
+        if domain.registered_types and domain.is_registered_type(request.resource_type):
+            if not self.gathered.is_registered(request):
+                return Verdict(Reason.UNKNOWN_RESOURCE, principal)
+        refusal = self._refuse_subject(principal, request) or refuse_proof(
+            principal, request, self.policy, self.seconds
+        )
+        if refusal is not None:
+            return Verdict(refusal, principal)
+        verdict = self.by_grants(principal, request, domain)
+        if verdict.reason is not Reason.GRANTED:
+            return verdict
+        if principal.acts_for or request.context or request.subject_properties:
+            verdict = self._with_delegators(verdict, principal, request, domain)
+            if verdict.reason is Reason.GRANTED:
+                return self._with_agent(verdict, request, domain)
+        return verdict
+
+    def _refuse_subject(self, principal: Principal, request: Request) -> Reason | None:
+        if principal.is_retired:
+            return Reason.RETIRED
+        if not principal.is_active:
+            return Reason.DISABLED
+        if self.shared.guards:
+            reason = cut_off(self.shared.guards, principal, request)
+            if reason is not None:
+                return reason
+        source = self.shared.sources.get(principal.source_id)
+        if source is None or source.seen_at is None:
+            return Reason.STALE
+        limit = self.policy.staleness_seconds
+        if self.seconds - source.seen_at > (source.limit if limit is None else limit):
+            return Reason.STALE
+        return None
+
+    def by_grants(self, principal: Principal, request: Request, domain: Domain) -> Verdict:
+        """What the grants of this identity say, whoever asks."""
+        texts: dict[int, tuple[str, str]] = {}
+        around = Surroundings(self, request, principal, domain)
+        best: list[Reason] = []
+        denies: bool | None = False
+        granted: tuple[str, str] | None = None
+        program: Program | None = None
+        action = resource = ""
+        for rule, terms, owner in principal.rules:
+            if owner is not program:
+                program = owner
+                dialect = owner.dialect
+                found = texts.get(id(dialect))
+                if found is None:
+                    found = texts[id(dialect)] = words_of(request, dialect)
+                action, resource = found
+            if action not in rule.actions or resource not in rule.resources:
+                continue
+            if rule.is_deny:
+                if denies is not True and self._is_in_time(terms):
+                    said = self.applies(rule, owner, action, resource, around)
+                    denies = said if said is not False else denies
+                continue
+            if granted is None:
+                reason = self.stands(rule, terms, owner, action, resource, around)
+                if reason is Reason.GRANTED:
+                    granted = (action, resource)
+                else:
+                    best.append(reason)
+        action, resource = granted or next(iter(texts.values()), (request.action, request.resource_id))
+        if denies is True:
+            return Verdict(Reason.DENIED_BY_GRANT, principal, action, resource)
+        if granted is not None and denies is False:
+            return Verdict(Reason.GRANTED, principal, action, resource)
+        reason = Reason.MISSING_INPUT if granted else next((each for each in _NEAREST if each in best), Reason.NO_GRANT)
+        missing = self._missing(principal, request, around) if reason is Reason.MISSING_INPUT else ()
+        return Verdict(reason, principal, action, resource, missing)
+
+    def stands(
+        self, rule: FastRule, terms: Terms, owner: Program, action: str, resource: str, around: Surroundings
+    ) -> Reason:
+        """Whether an allowing rule that contains both names permits this; else why not."""
+        if terms.withheld:
+            if terms.narrowed is None:
+                return Reason(terms.withheld)
+            if not self._is_within(terms.narrowed, action, resource, around):
+                return Reason.NARROWED
+        if not self._is_in_time(terms):
+            return Reason.EXPIRED
+        if terms.approved_until is not None and self.seconds >= terms.approved_until:
+            return Reason.APPROVAL_LAPSED
+        if self.policy.approval != "none" and terms.review != "same":
+            if self.policy.approval == "all" or terms.is_privileged:
+                return Reason.APPROVAL_LAPSED if terms.review else Reason.NOT_APPROVED
+        said = self.applies(rule, owner, action, resource, around)
+        if said is None:
+            return Reason.MISSING_INPUT
+        if said is False:
+            return Reason.EXPIRED if rule.until is not None and self.now >= rule.until else self._unmet(rule, around)
+        least = self.policy.least_assurance_privileged if terms.is_privileged else self.policy.least_assurance
+        if least:
+            assurance = around.known.get("subject.assurance")
+            if assurance is None:
+                return Reason.MISSING_INPUT
+            if int(str(assurance)) < least:
+                return Reason.LOW_ASSURANCE
+        return Reason.GRANTED
+
+    def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
+        """Whether a rule that contains both names applies; None where that hangs on what is not known."""
+        if rule.is_plain:
+            return True
+        if rule.until is not None and self.now >= rule.until:
+            return False
+        doubt = False
+        if rule.is_open:
+            certain = rule.is_certain(owner.dialect, action, resource, around.partly)
+            if certain is False:
+                return False
+            doubt = certain is None
+        for test in rule.tests:
+            holds = test.holds(around.known, around.partly)
+            if holds is False:
+                return False
+            doubt = doubt or holds is None
+        return None if doubt else True
+
+    def _is_within(self, narrowed: Program, action: str, resource: str, around: Surroundings) -> bool:
+        """Whether what a review left of a grant permits this for certain."""
+        allowed = False
+        for rule in narrowed.rules:
+            if action in rule.actions and resource in rule.resources:
+                said = self.applies(rule, narrowed, action, resource, around)
+                if rule.is_deny and said is not False:
+                    return False
+                allowed = allowed or (not rule.is_deny and said is True)
+        return allowed
+
+    def _is_in_time(self, terms: Terms) -> bool:
+        if terms.valid_from is not None and self.seconds < terms.valid_from:
+            return False
+        return terms.valid_until is None or self.seconds < terms.valid_until
+
+    def _unmet(self, rule: FastRule, around: Surroundings) -> Reason:
+        """A test that fails because its attribute is absent asks for input; any other is not met."""
+        failing = [test for test in rule.tests if test.holds(around.known, around.partly) is False]
+        if not failing:
+            return Reason.NO_GRANT
+        is_said = any(not test.is_absent_from(around.known) for test in failing)
+        return Reason.CONDITION_NOT_MET if is_said else Reason.MISSING_INPUT
+
+    def _missing(self, principal: Principal, request: Request, around: Surroundings) -> tuple[str, ...]:
+        """What conditions that concern the request ask for and nobody said."""
+        missing: set[str] = set()
+        for rule, _, owner in principal.rules:
+            action, resource = words_of(request, owner.dialect)
+            if action in rule.actions and resource in rule.resources:
+                missing.update(test.key for test in rule.tests if test.is_absent_from(around.known))
+        if not missing and principal.assurance is None:
+            missing.add("subject.assurance")
+        return tuple(sorted(missing))
+
+    # --- on whose behalf ------------------------------------------------------------------------------------------
+
+    def _with_delegators(self, verdict: Verdict, principal: Principal, request: Request, domain: Domain) -> Verdict:
+        """What an agent may do for somebody is what both may do."""
+        named = delegator_of(request)
+        if named is None and not principal.acts_for:
+            return verdict
+        governed = self.gathered.behind(principal)
+        if named is not None:
+            found = self.gathered.find(domain.source_ids, named)
+            if principal.acts_for and not (found is governed if governed is not None else named == principal.acts_for):
+                if governed is not None or self.policy.unknown_delegators == "deny":
+                    return verdict._replace(reason=Reason.NOT_FOR_DELEGATOR)
+            if isinstance(found, Reason):
+                return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
+            return self._both(verdict, found, request, domain, [principal.id])
+        if governed is None:
+            if self.policy.unknown_delegators == "deny":
+                return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
+            return verdict._replace(not_assessed=(*verdict.not_assessed, "delegator"))
+        return self._both(verdict, governed, request, domain, [principal.id])
+
+    def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
+        """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both have to be permitted."""
+        named = agent_of(request)
+        if named is None:
+            return verdict
+        agent = self.gathered.find(domain.source_ids, named)
+        if isinstance(agent, Reason):
+            return verdict._replace(reason=Reason.UNKNOWN_AGENT)
+        refusal = self._refuse_subject(agent, request)
+        if refusal is not None or self.by_grants(agent, request, domain).reason is not Reason.GRANTED:
+            return verdict._replace(reason=Reason.AGENT_LACKS)
+        return verdict
+
+    def _both(
+        self, verdict: Verdict, delegator: Principal, request: Request, domain: Domain, seen: list[UUID]
+    ) -> Verdict:
+        """The verdict, if the delegator may do the same, and whoever stands behind the delegator."""
+        while delegator.id not in seen:
+            if len(seen) > MOST_DELEGATORS:
+                return verdict._replace(reason=Reason.TOO_COMPLEX)
+            seen.append(delegator.id)
+            if self._refuse_subject(delegator, request) is not None:
+                return verdict._replace(reason=Reason.DELEGATOR_LACKS)
+            if self.by_grants(delegator, request, domain).reason is not Reason.GRANTED:
+                return verdict._replace(reason=Reason.DELEGATOR_LACKS)
+            self.gathered.meet_delegators([delegator])
+            behind = self.gathered.behind(delegator)
+            if behind is None:
+                return verdict
+            delegator = behind
+        return verdict
+
+
+def words_of(request: Request, dialect: Dialect) -> tuple[str, str]:
+    """Action and resource in the form in which a dialect compares them."""
+    resource = resource_text(dialect.name, request.resource_type, request.resource_id)
+    return dialect.fold_action(request.action), dialect.fold_resource(resource)

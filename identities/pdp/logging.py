@@ -1,0 +1,249 @@
+"""What was decided, kept: lines of the decision log and tallies of use, gathered in memory and written in batches.
+
+Nothing waits for it: a process gathers what it decided and writes it after some seconds, when much has come together,
+and when it ends. What a process that is killed had gathered and not written is lost, some seconds at most; a figure says
+how much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
+
+A line names the identity by its id, and action and resource as the grants write them where one of them spoke; whatever
+else a caller sent stands there as a digest. So a line holds neither secrets nor names. A tally is exact however lines
+are sampled: every permitted (identity, action, resource) counts.
+"""
+
+import atexit
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection, transaction
+
+from governance.audit.stream import Line, append
+from identities.pdp.judging import Verdict
+from identities.pdp.policy import Policy
+from identities.pdp.reasons import Reason
+from identities.pdp.requests import Decision, Request
+
+logger = structlog.get_logger(__name__)
+KIND = "decision"
+MOST_ACTION, MOST_RESOURCE = 256, 1024
+# Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
+_SPOKEN = frozenset(Reason) - {
+    *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
+    *(Reason.RETIRED, Reason.DISABLED, Reason.STALE, Reason.NO_GRANT, Reason.KILLED, Reason.MALFORMED),
+    *(Reason.UNTRUSTED, Reason.UNKNOWN_CREDENTIAL, Reason.CREDENTIAL_DISABLED, Reason.CREDENTIAL_EXPIRED),
+    Reason.UNAVAILABLE,
+}
+
+Key = tuple[UUID | None, str, str, str, str, int]
+"""Identity, action, resource, reason, domain, policy number."""
+
+
+@dataclass(slots=True)
+class _Count:
+    """How often, from when to when, and the id of the last."""
+
+    count: int
+    first: datetime
+    last: datetime
+    evaluation_id: UUID
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What one process gathered since it last wrote."""
+
+    same: dict[Key, _Count] = field(default_factory=dict)
+    each: list[tuple[Key, datetime, UUID]] = field(default_factory=list)
+    used: dict[tuple[UUID, str, str], _Count] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.same) + len(self.each) + len(self.used)
+
+
+class Recorder:
+    """One per process. Threads add; whoever's turn it is writes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gathered = _Gathered()
+        self._timer: threading.Timer | None = None
+        self._seen = 0
+        self.given_up = 0
+
+    def __len__(self) -> int:
+        return len(self._gathered)
+
+    def add(
+        self, policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict],
+        decisions: Sequence[Decision], now: datetime,
+    ) -> None:  # fmt: skip
+        """Gather what was decided. Writes at once when there is much; never raises for what the database does."""
+        with self._lock:
+            gathered = self._gathered
+            for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
+                self._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
+            is_much = len(gathered) >= settings.DECISION_LOG_MOST
+        if is_much:
+            self.flush()
+        elif self._timer is None:
+            self._wait()
+
+    def _gather(
+        self, gathered: _Gathered, policy: Policy, request: Request, verdict: Verdict, evaluation_id: UUID,
+        now: datetime,
+    ) -> None:  # fmt: skip
+        principal = verdict.principal
+        is_permit = verdict.reason is Reason.GRANTED
+        pk = principal.id if principal is not None else None
+        if is_permit and pk is not None:
+            self._count(gathered.used, (pk, verdict.action, verdict.resource), evaluation_id, now)
+        how = policy.log_permits if is_permit else policy.log_denies
+        if how == "sampled":
+            self._seen += 1
+            if self._seen % policy.one_in:
+                return
+            how = "each"
+        action, resource = said(request, verdict)
+        key: Key = (pk, action, resource, verdict.reason.value, request.domain, policy.number)
+        # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is refused.
+        if how == "each" and len(gathered.each) < settings.DECISION_LOG_MOST // 2:
+            gathered.each.append((key, now, evaluation_id))
+        else:
+            self._count(gathered.same, key, evaluation_id, now)
+
+    @staticmethod
+    def _count(counts: dict[Any, _Count], key: Any, evaluation_id: UUID, now: datetime) -> None:
+        found = counts.get(key)
+        if found is None:
+            counts[key] = _Count(1, now, now, evaluation_id)
+        else:
+            found.count += 1
+            found.last = now
+            found.evaluation_id = evaluation_id
+
+    def flush(self) -> int:
+        """Write what was gathered; how many rows were written. What cannot be written now is kept, if there is room."""
+        with self._lock:
+            taken, self._gathered = self._gathered, _Gathered()
+            self._stop_waiting()
+        if not len(taken):
+            return 0
+        try:
+            with transaction.atomic():
+                _write(taken)
+        except (Error, RuntimeError) as problem:
+            # RuntimeError: no database may be used here, as at the end of an interpreter.
+            logger.warning("decisions.not_logged", error=str(problem).partition("\n")[0], rows=len(taken))
+            if not connection.in_atomic_block:
+                connection.close()
+            self._take_back(taken)
+            return 0
+        return len(taken)
+
+    def _take_back(self, taken: _Gathered) -> None:
+        with self._lock:
+            if len(self._gathered) + len(taken) > 2 * settings.DECISION_LOG_MOST:
+                self.given_up += len(taken)
+                logger.error("decisions.log_given_up", rows=len(taken), in_all=self.given_up)
+                return
+            self._gathered.each = [*taken.each, *self._gathered.each]
+            for mine, theirs in ((self._gathered.same, taken.same), (self._gathered.used, taken.used)):
+                for key, count in theirs.items():
+                    newer = mine.get(key)  # type: ignore[attr-defined]
+                    if newer is not None:
+                        count.count += newer.count
+                        count.last, count.evaluation_id = newer.last, newer.evaluation_id
+                    mine[key] = count  # type: ignore[index]
+        self._wait()
+
+    def _wait(self) -> None:
+        with self._lock:
+            if self._timer is None and settings.DECISION_LOG_SECONDS > 0:
+                self._timer = threading.Timer(settings.DECISION_LOG_SECONDS, self._when_due)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _when_due(self) -> None:
+        try:
+            self.flush()
+        finally:
+            connection.close()
+
+
+RECORDER = Recorder()
+atexit.register(RECORDER.flush)
+
+
+def keep(
+    policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict], decisions: Sequence[Decision], *,
+    now: datetime, is_shared: bool,
+) -> None:  # fmt: skip
+    """Keep what was decided. is_shared: whether others see what it was decided by; else it is written right here."""
+    if is_shared:
+        RECORDER.add(policy, requests, verdicts, decisions, now)
+        return
+    here = Recorder()
+    gathered = _Gathered()
+    for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
+        here._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
+    _write(gathered)
+
+
+def said(request: Request, verdict: Verdict) -> tuple[str, str]:
+    """Action and resource as a line may hold them: words of the grants, or digests of what nobody here has said."""
+    if verdict.principal is not None and verdict.reason in _SPOKEN:
+        return verdict.action, verdict.resource
+    return digest_of(request.action), digest_of(f"{request.resource_type}:{request.resource_id}")
+
+
+def digest_of(text: str) -> str:
+    """A name that only the caller has said, so that equal ones can be told to be equal."""
+    return "sha256:" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _write(gathered: _Gathered) -> None:
+    lines = [_line(key, at, evaluation_id, {}) for key, at, evaluation_id in gathered.each]
+    for key, found in gathered.same.items():
+        lines.append(_line(key, found.last, found.evaluation_id, {"count": found.count, "first_at": found.first}))
+    append(lines)
+    # What is longer than use is written down was cut short would be use of something else.
+    rows = [
+        (pk, action, resource, found.count, found.first, found.last)
+        for (pk, action, resource), found in gathered.used.items()
+        if len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE
+    ]
+    if rows:
+        with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+_COPY = """
+    COPY identities_decisiontally (identity_id, action, resource, count, first_at, last_at) FROM STDIN
+"""
+
+
+def _line(key: Key, at: datetime, evaluation_id: UUID, more: dict[str, Any]) -> Line:
+    pk, action, resource, reason, domain, number = key
+    facts = {
+        "evaluation": evaluation_id,
+        "identity": pk,
+        "action": action,
+        "resource": resource,
+        "permit": reason == Reason.GRANTED,
+        "reason": reason,
+        "domain": domain,
+        "policy": number,
+        **more,
+    }
+    return Line(at, KIND, facts)

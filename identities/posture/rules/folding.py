@@ -1,0 +1,32 @@
+"""Several outcomes of one rule on one identity, as the one result that lists and counts show."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from identities.posture.results import Outcome, Result
+
+# One failing credential is a failing identity; what could not be judged outweighs what passed.
+_HEAVIEST_FIRST = (Result.FAIL, Result.NOT_ASSESSABLE, Result.PASS, Result.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """reasons: of the outcomes that have this result."""
+
+    result: Result
+    reasons: tuple[str, ...] = ()
+
+
+def folded(outcomes: Iterable[Outcome]) -> Mapping[str, Folded]:
+    """One result per rule: the heaviest among its outcomes."""
+    by_rule: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_rule.setdefault(outcome.rule, []).append(outcome)
+    return {rule: _fold(found) for rule, found in by_rule.items()}
+
+
+def _fold(outcomes: list[Outcome]) -> Folded:
+    results = {outcome.result for outcome in outcomes}
+    heaviest = next(result for result in _HEAVIEST_FIRST if result in results)
+    reasons = dict.fromkeys(code for outcome in outcomes if outcome.result is heaviest for code in outcome.reasons)
+    return Folded(heaviest, tuple(reasons))

@@ -1,0 +1,142 @@
+"""Why a rule could not be judged, or does not apply: every code with its plain sentence, once for pages, API and docs."""
+
+from collections.abc import Mapping
+
+NOT_ASSESSABLE: Mapping[str, str] = {
+    # about the source
+    "never_read": "The source has never been read.",
+    "stale": "The source was last read too long ago.",
+    "not_covered": "The source cannot report what the rule needs.",
+    "unparsed": "Some of its grants could not be understood, so the rest is not the whole.",
+    "reading_unknown": "Nobody recorded what the last reading could not take in.",
+    "parsing_unknown": "It is not known how many grants could not be understood.",
+    "names_unknown": "The names of this source were not compared.",
+    "strangers_unknown": "No log of it was taken in, so nobody knows whom a log would name.",
+    "earlier_readings_unknown": "There is no earlier complete reading to compare with.",
+    # about people
+    "owner_status_unknown": "No directory says whether its owner still works here.",
+    "creator_unknown": "Nobody recorded who made the credential or could read it.",
+    "departure_unknown": "It is not known whether whoever made the credential has left.",
+    "human_holders_unknown": "It is not known which people could take its place.",
+    "interactive_login_unknown": "The source does not say whether people could sign in as it.",
+    # about use
+    "no_log": "No log watches it.",
+    "log_ended": "The log that watched it has ended.",
+    "lookback_too_short": "It has not been watched for long enough.",
+    "use_unknown": "The source does not say when it was last used, and no log watches it.",
+    "age_unknown": "It is not known when it was made or changed.",
+    "unused_unknown": "How much of its power is used could not be measured.",
+    "callers_unknown": "No log names the workloads that call through it.",
+    "addresses_only": "Only addresses of callers are known; one gateway hides many, so this is no more than a hint.",
+    "session_kind_unknown": "No log says whether a session was a person's or a program's.",
+    "use_environment_unknown": "It is not known in which environments it is used.",
+    "office_hours_unknown": "No log says at which hours it is used.",
+    "caller_places_unknown": "No log says from which places it is used.",
+    "human_pattern": "It is used like a person would, which is a hint and no proof: look at it.",
+    # about its work
+    "workload_unknown": "No source says which workloads use it.",
+    "no_workload_link": "It is linked to no workload.",
+    "workload_state_unknown": "It is not known whether the workloads it is linked to still exist.",
+    "runtime_unknown": "It is not known where its workload runs.",
+    "environment_unknown": "Nobody said which environment it belongs to.",
+    "resource_environment_unknown": "Nobody said which environments its resources belong to.",
+    "hop_environment_unknown": "Nobody said which environment the identities it can become belong to.",
+    "sensitivity_unknown": "Nobody labelled the data that it reaches.",
+    "reach_unknown": "It is not known whether what it may change is production or restricted.",
+    # about credentials
+    "no_scanner": "No scanner for leaked secrets reports about it.",
+    "scan_stale": "The last look for leaked secrets was too long ago.",
+    "leaks_malformed": "What a scanner reports about it cannot be read.",
+    "leak_time_unknown": "It is not known when the leak was first seen.",
+    "rotation_unknown": "The source does not say when the secret was last changed.",
+    "expiry_unknown": "The source does not say when the credential ends.",
+    "creation_unknown": "The source does not say when the credential was made.",
+    "storage_unknown": "It is not known where the secret is kept, or whether that place is made for secrets.",
+    "fingerprint_unknown": "There is no fingerprint by which equal secrets could be found.",
+    "method_unknown": "The source does not say by which method it signs in.",
+    "key_algorithm_unknown": "The source does not say what kind of key it is.",
+    "key_bits_unknown": "The source does not say how long the key is.",
+    "binding_unknown": "The source does not say whether the token works for its holder only.",
+    "session_life_unknown": "The source does not say how long its sessions live.",
+    # about the application and the vendor
+    "authz_model_unknown": "Nobody said how the application decides what a signed-in caller may do.",
+    "registration_unknown": "The source does not report how the client is registered.",
+    "flows_unknown": "The source does not say which ways of signing in the client may use.",
+    "pkce_unknown": "The source does not say whether PKCE is required.",
+    "redirects_unknown": "The source does not list the client's redirects.",
+    "vendor_unknown": "Nobody said whether it belongs to a third party.",
+    "assessment_unknown": "No record says when its vendor was last assessed.",
+    "contract_unknown": "No record says when the contract with its vendor ends.",
+    "incident_unknown": "No record says whether its vendor had an incident.",
+    "consent_unknown": "The source does not report which consent it was given.",
+    "scopes_unknown": "The source does not report the scopes of its consent.",
+    # about trust and pipelines
+    "conditions_unknown": "The source does not report under which conditions the issuer is believed.",
+    "own_accounts_unknown": "Nobody listed which accounts are the organisation's own.",
+    "issuer_environments_unknown": "It is not known which environments trust the same issuer.",
+    "issuer_state_unknown": "Nobody reports whether the issuer has ended it.",
+    "pipeline_unknown": "No source reports the settings of its pipeline.",
+    "protection_unknown": "No source reports whether its environment is protected.",
+    "mounting_unknown": "The source does not say whether its token is mounted by default.",
+    # about grants and reviews
+    "limits_unknown": "The source does not report conditions or ends of its grants.",
+    "platform_without_limits": "The platform knows neither conditions nor ends of grants.",
+    "never_reviewed": "None of its grants was ever reviewed here, so there is nothing to compare with.",
+    "approval_unknown": "It is not known whether a person confirms what these tools do.",
+    "no_tool_list": "No source lists the tools behind its grants.",
+    # about the scores
+    "not_scored": "Its scores have not been worked out.",
+    "exposure_unknown": "Too much is unknown to say how much it could do.",
+    "assurance_range": "What is unknown decides whether its proof is good enough.",
+    "exposure_range": "What is unknown decides how much proof it needs.",
+}
+
+NOT_APPLICABLE: Mapping[str, str] = {
+    "disabled": "It is disabled.",
+    "no_owner": "It has no owner; another rule says so.",
+    "platform_managed": "The platform makes and keeps it.",
+    "nothing_removed": "Nothing was removed from it through Remit.",
+    "keyless": "There is no secret that could be kept, leaked or rotated.",
+    "no_credentials": "It has no working credential.",
+    "no_leak": "No leak was seen.",
+    "first_party": "It belongs to no third party.",
+    "platform_service": "The issuer is a part of the platform itself.",
+    "own_account": "The other side is an account of the organisation's own.",
+    "no_oauth_app": "It is no OAuth client.",
+    "no_code_flow": "Its client does not use the authorization code flow.",
+    "keys_only": "Where it runs, nothing but keys is possible.",
+    "not_privileged": "It holds nothing privileged.",
+    "not_production": "It does not reach production.",
+    "proof_of_possession": "It proves possession of a key instead of sending a token.",
+    "nothing_strong": "It holds nothing that writes and nothing privileged.",
+    "no_agent": "It is no AI agent.",
+    "private_issuer": "The issuer vouches for this organisation alone.",
+    "no_trust": "No other system vouches for it.",
+    "no_cloud": "Its source is no cloud.",
+    "no_cloud_key": "The credential is no key of a cloud.",
+    "no_pipeline": "It is no pipeline.",
+    "no_default_identity": "It is no identity that others get by default.",
+    "system_namespace": "It belongs to the platform's own namespaces.",
+    "no_immutable_claim": "The issuer offers no id that survives a rename.",
+    "no_expiry": "The credential has no end; another rule says so.",
+    "no_session": "It issues no session of a set length.",
+    "in_production": "It belongs to production itself.",
+    "not_federated": "No other system vouches for it.",
+    "source_off": "The source is switched off.",
+    "no_grants": "The source holds no grants.",
+}
+
+MISSING: Mapping[str, str] = {
+    "not_reported": "no sender reported it",
+    "not_covered": "the connector cannot report it",
+    "malformed": "what was sent makes no sense",
+    "not_told": "nobody told it",
+    "not_recorded": "nobody recorded it",
+    "unlabelled": "nobody labelled it",
+}
+"""Why a single input is missing, as it stands beside a reason."""
+
+
+def sentence_of(code: str) -> str:
+    """The sentence of a reason; for a code that came from elsewhere, the code as words."""
+    return NOT_ASSESSABLE.get(code) or NOT_APPLICABLE.get(code) or f"{code.replace('_', ' ').capitalize()}."

@@ -1,0 +1,74 @@
+"""Agents by tools: what the decision point would say to each pair now."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from governance.kernel.dialects import get
+from governance.kernel.privileges import PrivilegeClass
+from governance.web.access import page
+from governance.web.htmx import render_page
+from governance.web.pagination import SortKey, paginate
+from identities.models import Identity
+from identities.pdp.deciding import decide_many
+from identities.pdp.reasons import SENTENCES, Reason
+from identities.pdp.requests import Decision, Request
+from identities.pdp.surroundings import resource_names
+from identities.selectors.agents import list_agents, servers_of, tools_of
+from identities.views.requests import PageRequest
+
+BY_NAME = (SortKey("name"), SortKey("pk"))
+PER_PAGE = 40
+
+
+@require_safe
+@page()
+def agent_matrix(request: PageRequest) -> HttpResponse:
+    """One server's tools across the page, agents down; each cell is a decision of this moment."""
+    found = paginate(list_agents(actor=request.actor), BY_NAME, cursor=request.GET.get("cursor", ""), size=PER_PAGE)
+    agents = list(found.rows)
+    servers = servers_of([agent.pk for agent in agents])
+    asked = request.GET.get("server", "")
+    server = asked if asked in servers else next(iter(servers), "")
+    tools = tools_of(server) if server else None
+    names = tools.names if tools else ()
+    context: dict[str, Any] = {
+        "page": found,
+        "servers": [(each, each.removeprefix("server:"), each == server) for each in servers],
+        "server": server,
+        "tools": [(name, _classes(name, server)) for name in names],
+        "rows": _rows(agents, names, server),
+        "more": tools.more if tools else False,
+    }
+    return render_page(request, "identities/agent_matrix.html", context)
+
+
+def _classes(tool: str, server: str) -> str:
+    """What the tool does by our own catalogue, worst last."""
+    order = [each.value for each in PrivilegeClass]
+    found = sorted(get("tools").classes(tool, server), key=order.index)
+    return ", ".join(each.replace("_", " ") for each in found)
+
+
+def _rows(agents: list[Identity], tools: tuple[str, ...], server: str) -> list[tuple[Identity, list[Any]]]:
+    kind, name = resource_names("tools", server)
+    asked = [
+        Request(subject_type="identity", subject_id=str(agent.pk), action=tool, resource_type=kind, resource_id=name)
+        for agent in agents
+        for tool in tools
+    ]
+    answers = decide_many(asked, now=timezone.now()) if asked else []
+    width = len(tools)
+    return [
+        (
+            agent,
+            [_cell(tool, answer) for tool, answer in zip(tools, answers[at * width : (at + 1) * width], strict=True)],
+        )
+        for at, agent in enumerate(agents)
+    ]
+
+
+def _cell(tool: str, answer: Decision) -> tuple[str, bool, str]:
+    return tool, answer.permit, SENTENCES[Reason(answer.reason)]
