@@ -84,7 +84,8 @@ class TrustFacts:
     """An issuer whose word lets this identity in. conditions: further claims that must hold, {"claim": "pattern"}.
 
     are_conditions_known: whether the source told them at all. issuer_environments: those of every identity here that
-    the same issuer lets in.
+    the same issuer lets in. is_registered: whether somebody registered the trust and it lies inside that record; None
+    where there is nothing to register, because no boundary is crossed.
     """
 
     id: UUID
@@ -95,6 +96,7 @@ class TrustFacts:
     conditions: Mapping[str, str] = field(default_factory=dict)
     are_conditions_known: bool = False
     issuer_environments: frozenset[str] | Missing = Missing("not_told")
+    is_registered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

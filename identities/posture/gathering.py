@@ -27,11 +27,13 @@ from identities.posture.facts import (
     TrustFacts,
     UseFacts,
 )
+from identities.posture.legacy import application_grant
 from identities.posture.permissions_known import KnownFacts, facts_of, permissions_of
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
 from identities.posture.use import Observed, Seen, observe, watched_time
 from identities.selectors.authorization import Declared, declared_of
+from identities.selectors.boundaries import covers, needs_record, records_in
 from identities.selectors.reach import hops_of
 from identities.selectors.reach.hop import Hop
 
@@ -69,7 +71,7 @@ class _Chunk:
         grants = _by_first(_asked(rows.GRANTS, list({*ids, *further})))
         known = facts_of({row[2] for found in grants.values() for row in found})
         use = _Use(ids, {row.id: row.source_id for row in identities}, grants)
-        hung = _Hung(ids, self.policy)
+        hung = _Hung(ids, self.policy, {row.source_id for row in identities})
         declared = declared_of(ids)
         holdings: dict[UUID, tuple[GrantFacts, ...]] = {}
         for identity_id, found in grants.items():
@@ -82,12 +84,12 @@ class _Chunk:
                 self.now,
                 state,
                 hung,
-                declared.get(row.id),
-                holdings.get(row.id, ()),
+                (*holdings.get(row.id, ()), *_of_application(row, declared.get(row.id))),
                 use.of(row, state),
                 own_hops,
                 {hop.identity_id: holdings.get(hop.identity_id, ()) for hop in own_hops},
                 tuple(_tools(grants.get(row.id, ()), known)),
+                declared.get(row.id),
             )
 
 
@@ -239,13 +241,14 @@ def _last_use(identity: rows.IdentityRow, state: SourceState, *, is_watched: boo
 class _Hung:
     """Credentials, trusts, teams and removals of a chunk."""
 
-    def __init__(self, ids: Sequence[UUID], policy: Policy) -> None:
+    def __init__(self, ids: Sequence[UUID], policy: Policy, sources: Collection[UUID]) -> None:
         self.credentials = _by_first(_asked(rows.CREDENTIALS, ids))
         marks = {row[9] for found in self.credentials.values() for row in found if row[9]}
         self.elsewhere = _counted(rows.SAME_FINGERPRINT, marks)
         self.trusts = _by_first(_asked(rows.TRUSTS, ids))
         issuers = {row[2] for found in self.trusts.values() for row in found}
         self.places = {issuer: frozenset(places) for issuer, places in _named(rows.ISSUER_ENVIRONMENTS, issuers)}
+        self.records = records_in(sources) if self.trusts else {}
         self.removals = {row[0]: row for row in _asked(rows.REMOVALS, ids)}
         self.policy = policy
 
@@ -267,12 +270,12 @@ def _identity(
     now: datetime,
     state: SourceState,
     hung: _Hung,
-    declared: Declared | None,
     grants: tuple[GrantFacts, ...],
     use: UseFacts,
     hops: tuple[Hop, ...],
     grants_by_hop: Mapping[UUID, tuple[GrantFacts, ...]],
     tools: tuple[ToolFacts, ...],
+    declared: Declared | None,
 ) -> IdentityFacts:
     told = row.attributes if declared is None else row.attributes | _application(declared)
     workloads, holders = rows.words(told, "workloads"), rows.words(told, "human_holders")
@@ -297,7 +300,7 @@ def _identity(
         people=tuple(_people(row)),
         workloads=_NOBODY_SAID if workloads is None else tuple(workloads),
         credentials=tuple(_credential(each, state, hung) for each in hung.credentials.get(row.id, ())),
-        trusts=tuple(_trust(each, hung) for each in hung.trusts.get(row.id, ())),
+        trusts=tuple(_trust(each, row, hung) for each in hung.trusts.get(row.id, ())),
         grants=grants,
         use=use,
         hops=hops,
@@ -366,8 +369,15 @@ def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> Creden
     )
 
 
-def _trust(row: tuple[Any, ...], hung: _Hung) -> TrustFacts:
+def _of_application(row: rows.IdentityRow, declared: Declared | None) -> tuple[GrantFacts, ...]:
+    """What everybody can do there who is signed in, where signing in is all that the application asks."""
+    found = application_grant(declared, identity_id=row.id, first_seen_at=row.first_seen_at) if declared else None
+    return (found,) if found else ()
+
+
+def _trust(row: tuple[Any, ...], of: rows.IdentityRow, hung: _Hung) -> TrustFacts:
     _, pk, issuer, subject, audience, conditions = row
+    record = hung.records.get((of.source_id, issuer))
     return TrustFacts(
         id=pk,
         issuer=issuer,
@@ -377,4 +387,7 @@ def _trust(row: tuple[Any, ...], hung: _Hung) -> TrustFacts:
         conditions=orjson.loads(conditions) if conditions else {},
         are_conditions_known=conditions is not None,
         issuer_environments=hung.places.get(issuer) or _NO_LABEL,
+        is_registered=(record is not None and covers(record, subject, audience))
+        if needs_record(issuer, of.external_id)
+        else None,
     )

@@ -11,7 +11,15 @@ from django.db.models import QuerySet
 
 from governance.kernel.actors import Actor
 from governance.kernel.errors import NotFound
-from governance.kernel.federation import Looseness, SubjectJudgement, audience_is_open, lies_within, subject_looseness
+from governance.kernel.federation import (
+    IssuerSort,
+    Looseness,
+    SubjectJudgement,
+    audience_is_open,
+    lies_within,
+    sort_of_issuer,
+    subject_looseness,
+)
 from identities.models import TrustBoundary, TrustRelation
 from identities.selectors.inventory import sees_everything, visible_identities
 
@@ -172,16 +180,32 @@ def registrations_of(relations: Collection[TrustRelation]) -> Mapping[UUID, Regi
 
     One query, for as many relations as wanted.
     """
-    sources = {each.source_id for each in relations}
-    records = {
-        (each.source_id, each.issuer): each
-        for each in TrustBoundary.objects.filter(source__in=sources, withdrawn_at=None)
-    }
+    records = records_in({each.source_id for each in relations})
     return {
-        each.pk: Registration(found.pk, found.owner_id, found.review_due, _covers(found, each.subject, each.audience))
+        each.pk: Registration(found.pk, found.owner_id, found.review_due, covers(found, each.subject, each.audience))
         for each in relations
         if (found := records.get((each.source_id, each.issuer)))
     }
+
+
+def records_in(source_ids: Collection[UUID]) -> Mapping[tuple[UUID, str], TrustBoundary]:
+    """Records in force, by source and issuer. One query."""
+    records = TrustBoundary.objects.filter(source__in=source_ids, withdrawn_at=None)
+    return {(each.source_id, each.issuer): each for each in records}
+
+
+def needs_record(issuer: str, external_id: str) -> bool:
+    """Whether a trust crosses a boundary: not within one cloud account, nor from a service of the platform itself."""
+    sort = sort_of_issuer(issuer)
+    if sort is IssuerSort.PLATFORM:
+        return False
+    fields = external_id.split(":")
+    return not (sort is IssuerSort.ACCOUNT and len(fields) > 5 and issuer.endswith(f" {fields[4]}"))
+
+
+def covers(record: TrustBoundary, subject: str, audience: str) -> bool:
+    """Whether a trust accepts nothing beyond its record."""
+    return lies_within(subject, audience, subjects=record.subjects, audiences=record.audiences)
 
 
 def _boundary(row: tuple[Any, ...], subjects: Iterable[tuple[Any, ...]], record: TrustBoundary | None) -> Boundary:
@@ -194,17 +218,13 @@ def _boundary(row: tuple[Any, ...], subjects: Iterable[tuple[Any, ...]], record:
             count,
             subject_looseness(issuer, subject),
             has_conditions,
-            _covers(record, subject, audience) if record else None,
+            covers(record, subject, audience) if record else None,
         )
         for subject, audience, count, has_conditions, _ in listed
     ]
     lines.sort(key=lambda line: (_ORDER_OF_LOOSENESS[line.judgement.looseness], line.subject, line.audience))
     is_cut = bool(listed) and listed[0][4] > len(listed)
     return Boundary(source_id, source, slug, issuer, identities, relations, lines, is_cut, record)
-
-
-def _covers(record: TrustBoundary, subject: str, audience: str) -> bool:
-    return lies_within(subject, audience, subjects=record.subjects, audiences=record.audiences)
 
 
 def overdue_records(now: datetime) -> QuerySet[TrustBoundary]:

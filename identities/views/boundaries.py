@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError, NotFound
+from governance.kernel.federation import IssuerSort, sort_of_issuer
 from governance.web.access import page
 from governance.web.csv import stream_csv
 from governance.web.htmx import render_page
@@ -268,15 +269,15 @@ def _worries(boundary: Boundary, today: date) -> Iterator[tuple[str, str]]:
     """What somebody should look at."""
     strangers = [line for line in boundary.lines if line.judgement.lets_in_strangers and not line.has_conditions]
     if any(line.judgement.looseness == "any" for line in boundary.lines):
-        yield "Accepts anybody whom the issuer vouches for", "danger"
+        yield "Lets anybody in", "danger"
     elif strangers:
         yield "Strangers may fit", "danger"
     if any(line.has_open_audience for line in boundary.lines):
         yield "No audience is asked for", "warn"
-    if boundary.record is None:
+    if boundary.record is None and sort_of_issuer(boundary.issuer) is not IssuerSort.PLATFORM:
         yield "Nobody registered it", "warn"
     if boundary.outside:
-        yield f"{boundary.outside} of {len(boundary.lines)} patterns lie outside the record", "danger"
+        yield f"{boundary.outside} of {len(boundary.lines)} outside the record", "danger"
     if boundary.is_overdue(today):
         yield "Its review is overdue", "warn"
     if boundary.record and not boundary.relations:

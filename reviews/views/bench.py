@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from governance.kernel import dialects
 from governance.kernel.limits import Limits, limits_of
@@ -37,6 +40,8 @@ USE_GROUPS = (
 MOST_OPEN = 40
 # A condition named in a form of at most so many fields (Django refuses a thousand) leaves room for the rest.
 MOST_FIELDS = 950
+# Browsers and proxies cut addresses that are much longer.
+LONGEST_IN_ADDRESS = 3_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,17 @@ def narrowing_of(trial: Trial, prepared: Prepared | None, grant: Grant) -> dict[
         "prepared": prepared,
         "native": native_of(prepared),
         "others": others_of(prepared, grant),
+        "reach_url": reach_url_of(trial, grant),
     }
+
+
+def reach_url_of(trial: Trial, grant: Grant) -> str:
+    """The blast radius of the holder before and after; empty where the target is too long for an address."""
+    target = json.dumps(trial.target.to_json(), separators=(",", ":"))
+    if not trial.is_narrower or len(target) > LONGEST_IN_ADDRESS:
+        return ""
+    page = reverse("identities:identity_reach", args=[grant.identity_id])
+    return f"{page}?{urlencode({'grant': grant.pk, 'target': target})}"
 
 
 def native_of(prepared: Prepared | None) -> NativeChange | None:

@@ -19,6 +19,9 @@ _FEDERATED = frozenset({"federated_trust", "jwt_svid"})
 def _unrecorded(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     facts = judged.facts
     federated = [each for each in facts.credentials if each.is_active and each.kind in _FEDERATED]
+    crossing = [each for each in facts.trusts if each.is_registered is False]
+    if crossing:
+        return [failed(unregistered=[{"issuer": each.issuer, "subject": each.subject} for each in crossing])]
     if facts.trusts:
         return [passed(issuers=sorted({trust.issuer for trust in facts.trusts}))]
     if federated:
@@ -73,7 +76,7 @@ RULES = (
     Rule(
         id="TB-1",
         title="Federated without a record of the trust",
-        condition="It signs in by federation, and no trust relation says who vouches for it.",
+        condition="It signs in on a word that nobody registered, or that goes beyond what was registered.",
         owasp="",
         base=Severity.HIGH,
         object_kind=ObjectKind.IDENTITY,

@@ -13,7 +13,8 @@ connector, so it is no step. Nor is what somebody could make: escalation primiti
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from identities.selectors.reach import acting, assumed, sharing
@@ -40,7 +41,14 @@ def hops_of(identity_ids: Iterable[UUID], *, instead: Instead | None = None) -> 
             known = found[start].get(hop.identity_id)
             if hop.identity_id != start and (known is None or (known.is_conditional and not hop.is_conditional)):
                 found[start][hop.identity_id] = hop
-    return {start: tuple(sorted(hops.values(), key=_order)[:MOST_LISTED]) for start, hops in found.items() if hops}
+    return {start: tuple(_listed(hops.values())) for start, hops in found.items() if hops}
+
+
+def _listed(hops: Collection[Hop]) -> Iterator[Hop]:
+    """The first of them, each with how many there are: found, or behind the limit of a wildcard."""
+    whole = max(len(hops), *(hop.whole for hop in hops))
+    for hop in sorted(hops, key=_order)[:MOST_LISTED]:
+        yield replace(hop, whole=whole)
 
 
 def _order(hop: Hop) -> tuple[bool, str, UUID]:

@@ -57,7 +57,7 @@ def _steps(held: Sequence[Held], target: Target) -> Iterator[Hop]:
                 is_conditional=said.answer is Answer.UNKNOWN,
                 grant_id=said.grant_id,
                 environment=environment,
-                whole=whole if _is_open(held, action) else 1,
+                whole=whole if whole > CANDIDATES and _is_open(held, action) else 1,
             )
             return
 

@@ -104,8 +104,13 @@ def _assumed(start: Start, held: Sequence[Held], role: Trusting, *, is_named: bo
         is_conditional=role.is_open_to_more or not is_sure,
         grant_id=said.grant_id if said.answer is not Answer.NO else None,
         environment=role.environment,
-        whole=role.whole,
+        # All that a wildcard leads to, where it is more than was looked at.
+        whole=role.whole if role.whole > CANDIDATES and _is_open(held) else 1,
     )
+
+
+def _is_open(held: Sequence[Held]) -> bool:
+    return any("*" in statement.resources.include for each in held for statement in each.permission.statements)
 
 
 def _trusted(role: Trusting) -> Hop:
@@ -117,7 +122,6 @@ def _trusted(role: Trusting) -> Hop:
         via=f"trusts {role.issuer} for this name",
         is_conditional=role.is_open_to_more or not is_own,
         environment=role.environment,
-        whole=role.whole,
     )
 
 

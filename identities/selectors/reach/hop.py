@@ -10,7 +10,7 @@ class Hop:
 
     via: how, as words ("may assume it"). is_conditional: whether that hangs on something else too. grant_id: of the
     grant that allows the step, None where the other side's trust alone does. environment: of the other one, "unknown"
-    where nobody said. whole: how many identities the same way leads to, also those that are not listed.
+    where nobody said. whole: how many identities can be become altogether, also those that are not listed.
     """
 
     identity_id: UUID

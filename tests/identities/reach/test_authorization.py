@@ -10,6 +10,7 @@ from governance.kernel.actors import Role
 from governance.kernel.errors import Forbidden
 from identities.models import Identity
 from identities.posture.facts import Missing
+from identities.posture.gathering import gather
 from identities.posture.legacy import application_grant
 from identities.selectors.authorization import Declared, declared_of
 from identities.services.authorization import DeclarationChanged, InvalidDeclaration, declare_authorization
@@ -121,3 +122,14 @@ def test_what_nobody_declared_is_not_nothing() -> None:
 
 def test_an_application_that_decides_adds_nothing() -> None:
     assert application_grant(declared("per_request"), identity_id=uuid4(), first_seen_at=timezone.now()) is None
+
+
+def test_posture_takes_the_declaration_for_a_fact_and_the_application_for_a_grant(erp: Identity, declare: Any) -> None:
+    declare(erp)
+
+    (facts,) = gather([erp.pk], now=timezone.now())
+
+    assert facts.authz_model == "login_implies_all"
+    assert [(each.dialect, each.is_privileged, each.breadth) for each in facts.grants] == [
+        ("application", True, "service")
+    ]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from governance.kernel.errors import Forbidden, NotFound
 from identities.models import TrustBoundary, TrustRelation
+from identities.posture.gathering import gather
 from identities.selectors.boundaries import list_boundaries, registrations_of
 from identities.services.boundaries import (
     BoundaryChanged,
@@ -19,7 +20,7 @@ from identities.services.boundaries import (
     review_boundary,
     withdraw_boundary,
 )
-from tests.identities.reach.conftest import identity, role_arn, root_of, trust
+from tests.identities.reach.conftest import ACCOUNT, identity, role_arn, root_of, trust
 
 ISSUER = "https://token.actions.githubusercontent.com"
 STS = "sts.amazonaws.com"
@@ -178,3 +179,22 @@ def test_only_administrators_register_and_only_who_sees_everything_looks(
             register(actor=actor_of(make_user(role)))
     with pytest.raises(NotFound):
         list_boundaries(actor=actor_of(make_user(Role.OWNER)))
+
+
+def test_posture_knows_which_trusts_are_registered_and_which_need_not_be(register: Any, fill: Any) -> None:
+    register()
+    own, ci = role_arn("own"), role_arn("ci")
+    fill(
+        "aws", "aws", identity(own), identity(ci),
+        trust(own, f"AWS account {ACCOUNT}", root_of()), trust(own, "lambda.amazonaws.com"),
+        trust(ci, ISSUER, "repo:acme/app:*", audience=STS), trust(ci, ISSUER, "repo:acme/*", audience=STS),
+    )  # fmt: skip
+    ids = [each.identity_id for each in TrustRelation.objects.filter(retired_at=None)]
+
+    told = {
+        trust.subject or trust.issuer: trust.is_registered
+        for facts in gather(set(ids), now=timezone.now())
+        for trust in facts.trusts
+    }
+
+    assert told == {root_of(): None, "lambda.amazonaws.com": None, "repo:acme/app:*": True, "repo:acme/*": False}

@@ -47,7 +47,13 @@ def cases(
     }
     trusted = boundaries.register_boundary(issuer="https://one.example", **trusting, **at)
     seen = {"boundary": trusted, "version": 1}
-    decides = {"model": "login_implies_all", "classes": ["write"], "breadth": "service", "note": "Ada says.", "version": 0}
+    decides = {
+        "model": "login_implies_all",
+        "classes": ["write"],
+        "breadth": "service",
+        "note": "Ada says.",
+        "version": 0,
+    }
     sending = {"mode": SyncMode.SNAPSHOT, "is_complete": True, "origin": SyncOrigin.API}
     return {
         "source.registered": lambda: sources.register_source(**new, **at),

@@ -936,7 +936,9 @@ CASES: tuple[Case, ...] = (
     *_cases(
         "TB-1",
         ("federated, and no record of it", FAIL, facts(trusts=(), credentials=(credential(kind="federated_trust"),))),
+        ("a trust that nobody registered", FAIL, with_trust(is_registered=False)),
         ("recorded", PASS, facts()),
+        ("inside its record", PASS, with_trust(is_registered=True)),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), trusts=()), "not_covered"),
         ("not federated", NOT, facts(trusts=()), "not_federated"),
     ),
