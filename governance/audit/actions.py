@@ -46,10 +46,6 @@ class Verb(StrEnum):
         "Somebody asked what reading a source would change.",
     )
     SOURCE_CHECKED = "source.checked", "Somebody tried the connection to a system with the settings of a source."
-    DECISION_POLICY_CHANGED = (
-        "decision_policy.changed",
-        "How requests are decided beyond what grants say was set anew, as a new version.",
-    )
     SYNC_APPLIED = "sync.applied", "A reading of a source became part of the inventory."
     SYNC_REJECTED = "sync.rejected", "A reading was refused as a whole; the inventory did not change."
     SYNC_HELD = "sync.held", "A reading would remove more than the limit and waits for a person."
@@ -58,6 +54,10 @@ class Verb(StrEnum):
     SYNC_CANCEL_REQUESTED = "sync.cancel_requested", "Somebody asked for a reading that is under way to stop."
     SYNC_FAILED = "sync.failed", "A source could not be read to the end."
 
+    DECISION_POLICY_CHANGED = (
+        "decision_policy.changed",
+        "How requests are decided beyond what grants say was set anew, as a new version.",
+    )
     DOMAIN_CREATED = "domain.created", "A decision domain was written down: sources that answer requests together."
     DOMAIN_CHANGED = "domain.changed", "A decision domain answers by other sources or other rules, or was switched off."
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from governance.audit.actions import Verb
-from governance.audit.canonical import canonical
+from governance.audit.canonical import portable, rfc3339, text_of
 from governance.audit.log import Subject, new_id, record
 from governance.audit.retry import once_more
 from governance.audit.stream_triggers import MOST_PER_BATCH
@@ -81,8 +81,14 @@ def append(lines: Iterable[Line]) -> list[UUID]:
     payloads: list[str] = []
     for line in lines:
         ids.append(new_id())
-        said = {"v": LINE_VERSION, "id": ids[-1], "at": line.at, "kind": line.kind, "facts": line.facts}
-        payloads.append(canonical(said))
+        said = {
+            "v": LINE_VERSION,
+            "id": str(ids[-1]),
+            "at": rfc3339(line.at),
+            "kind": line.kind,
+            "facts": portable(line.facts, "/facts"),
+        }
+        payloads.append(text_of(said))
     with connection.wrap_database_errors, connection.cursor() as cursor:
         if len(payloads) == 1:
             cursor.execute("INSERT INTO audit_stream (payload) VALUES (%s)", payloads)

@@ -38,8 +38,8 @@ class Gathered:
                 continue
             wanted[domain.source_ids, request.subject_id] = None
             named = delegator_of(request)
-            for name in (named, request.context.get(AGENT)):
-                if isinstance(name, str):
+            for name in (named, agent_of(request)):
+                if name:
                     wanted[domain.source_ids, name] = None
             if not self.shared.registering.isdisjoint(domain.source_ids) or domain.registered_types:
                 asked.setdefault(request.domain, set()).add((request.resource_type, request.resource_id))
@@ -108,13 +108,14 @@ class Gathered:
 
 
 def is_sound(request: Request) -> bool:
-    """Whether every name is a text of a length that a name has."""
+    """Whether every name is a text of a length and of characters that a name has."""
     return (
         0 < len(request.subject_id) <= 1024
         and 0 < len(request.action) <= 256
         and 0 < len(request.resource_id) <= 1024
         and 0 < len(request.resource_type) <= 256
         and 0 < len(request.subject_type) <= 256
+        and f"{request.subject_id}{request.action}{request.resource_type}{request.resource_id}".isprintable()
     )
 
 
@@ -125,9 +126,19 @@ def delegator_of(request: Request) -> str | None:
         named = request.subject_properties.get(ON_BEHALF_OF)
     if isinstance(named, Mapping):
         named = named.get("id")
-    if named is None:
+    return _name(named)
+
+
+def agent_of(request: Request) -> str | None:
+    """The agent that the caller says acts for the subject."""
+    return _name(request.context.get(AGENT))
+
+
+def _name(said: Any) -> str | None:
+    """A name as it was said; empty, which nobody is called, where it is none."""
+    if said is None:
         return None
-    return named if isinstance(named, str) else ""
+    return said if isinstance(said, str) and len(said) <= 1024 and said.isprintable() else ""
 
 
 def _behind(agent: Principal) -> NameKey:

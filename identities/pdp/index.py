@@ -84,8 +84,22 @@ class Principal:
     """One identity, and every rule of every grant that it holds now."""
 
     __slots__ = (
-        "acts_for", "attributes", "assurance", "credentials", "digests", "environment", "external_id", "id",
-        "is_active", "is_retired", "kind", "rules", "size", "source_id", "tags", "trust",
+        "acts_for",
+        "assurance",
+        "attributes",
+        "credentials",
+        "digests",
+        "environment",
+        "external_id",
+        "id",
+        "is_active",
+        "is_retired",
+        "kind",
+        "rules",
+        "size",
+        "source_id",
+        "tags",
+        "trust",
     )  # fmt: skip
 
     id: UUID
@@ -245,5 +259,3 @@ def terms_of(grant: list[str | None]) -> Terms:
 
 def _seconds(text: str | None) -> float | None:
     return None if text is None else float(text)
-
-

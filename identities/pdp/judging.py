@@ -8,7 +8,7 @@ from uuid import UUID
 from governance.kernel.attributes import AttributeContext
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
-from identities.pdp.gathering import AGENT, Gathered, delegator_of, is_sound
+from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound
 from identities.pdp.guards import cut_off
 from identities.pdp.index import Principal, Terms
 from identities.pdp.programs import FastRule, Program
@@ -87,7 +87,9 @@ class Judge:
         if domain.registered_types and domain.is_registered_type(request.resource_type):
             if not self.gathered.is_registered(request):
                 return Verdict(Reason.UNKNOWN_RESOURCE, principal)
-        refusal = self._refuse_subject(principal, request) or refuse_proof(principal, request, self.policy, self.seconds)
+        refusal = self._refuse_subject(principal, request) or refuse_proof(
+            principal, request, self.policy, self.seconds
+        )
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
@@ -185,9 +187,7 @@ class Judge:
                 return Reason.LOW_ASSURANCE
         return Reason.GRANTED
 
-    def applies(
-        self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings
-    ) -> bool | None:
+    def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
         """Whether a rule that contains both names applies; None where that hangs on what is not known."""
         if rule.is_plain:
             return True
@@ -265,10 +265,10 @@ class Judge:
 
     def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
         """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both have to be permitted."""
-        named = request.context.get(AGENT)
+        named = agent_of(request)
         if named is None:
             return verdict
-        agent = self.gathered.find(domain.source_ids, named) if isinstance(named, str) else Reason.UNKNOWN_AGENT
+        agent = self.gathered.find(domain.source_ids, named)
         if isinstance(agent, Reason):
             return verdict._replace(reason=Reason.UNKNOWN_AGENT)
         refusal = self._refuse_subject(agent, request)

@@ -72,5 +72,7 @@ def read_shared() -> SharedFacts:
             for pk, slug, is_enabled, seen, limit in rows
         },
         load_guards(),
-        frozenset(Source.objects.filter(Exists(Resource.objects.filter(source=OuterRef("pk")))).values_list("pk", flat=True)),
+        frozenset(
+            Source.objects.filter(Exists(Resource.objects.filter(source=OuterRef("pk")))).values_list("pk", flat=True)
+        ),
     )

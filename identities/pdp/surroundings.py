@@ -50,8 +50,9 @@ def request_context(
     facts = _facts(principal)
     subject = governed_subject(principal.attributes, facts)
     context = context_of(request, domain=domain, subject=subject, resource=resource)
+    known = {name.lower() for name, value in subject.items() if value is not None}
     for name in GOVERNED:
-        if facts.get(name) is None:
+        if name not in known:
             context.pop(f"subject.{name}", None)
     if request.context:
         context |= _keys_of_sources(request.context)

@@ -13,7 +13,6 @@ from django.db import connection, transaction
 
 from governance.audit import log
 from governance.audit.actions import Verb
-from governance.kernel import dialects
 from governance.kernel.actors import Actor, Role
 from identities.models import Source
 from identities.services.sources import require_role, source_subject

@@ -70,7 +70,12 @@ def lapse_review(*, grant_ids: Iterable[UUID], why: Withholding, now: datetime) 
     ids = list(grant_ids)
     with own_notes():
         Grant.objects.filter(pk__in=ids).update(
-            reviewed_at=None, reviewed_digest=None, approved_until=None, withheld_at=now, withheld_why=why, narrowed_to=None
+            reviewed_at=None,
+            reviewed_digest=None,
+            approved_until=None,
+            withheld_at=now,
+            withheld_why=why,
+            narrowed_to=None,
         )
     note_holders(ids)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.deciding import measure_decisions
 from tests.bench.desks import measure_desk, measure_pack
 from tests.bench.estate import Variant
 from tests.bench.headlines import measure_headline
@@ -67,6 +68,16 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
     ),
     (measure_stream, ("audit_stream_rows_per_s",)),
+    (
+        measure_decisions,
+        (
+            "decisions_over_best_peer",
+            "decision_single_per_s",
+            "decisions_size_independence",
+            "decision_http_p99_over_ping",
+            "decisions_agreement_percent",
+        ),
+    ),
     (measure_desk, ("workbench_size_independence", "bulk_decide_per_s", "campaign_close_100k_s")),
     (measure_pack, ("evidence_pack_100k_s", "evidence_pack_peak_memory_mb")),
     (

@@ -542,6 +542,20 @@ def headline(number: int, seed: int = 1) -> dict[str, Any]:
     return {**measure(number=number, seed=seed, say=said.append), "said": said}
 
 
+def hold_decisions(identities: int) -> dict[str, Any]:
+    """Fill the inventory with principals to decide about; see tests/bench/deciding.py."""
+    from tests.bench.deciding import hold
+
+    return hold(identities)
+
+
+def ask_decisions(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any]:
+    """How many requests are decided, and by the peers; see tests/bench/deciding.py."""
+    from tests.bench.deciding import ask
+
+    return ask(identities, asked, rounds, beside)
+
+
 def main() -> None:
     task, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
     django.setup()

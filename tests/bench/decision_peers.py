@@ -1,0 +1,69 @@
+"""The peers of the decision point, each used as its documentation says and as fast as it can: policies parsed once, sliced
+per principal, asked in batches.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.bench.decision_cases import Question, Rule
+
+_MODEL = """
+[request_definition]
+r = sub, obj, act, env
+[policy_definition]
+p = sub, obj, act, env, eft
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = r.sub == p.sub && r.act == p.act && keyMatch(r.obj, p.obj) && (p.env == "*" || p.env == r.env)
+"""
+
+
+class Cedar:
+    """cedarpy: one parsed set of policies per principal, `is_authorized_batch` for its questions."""
+
+    name = "cedarpy"
+
+    def __init__(self, rules: Mapping[str, Sequence[Rule]]) -> None:
+        import cedarpy
+
+        self._ask = cedarpy.is_authorized_batch
+        self._allow = cedarpy.Decision.Allow
+        parse = getattr(cedarpy, "PolicySet", None)
+        texts = {name: "\n".join(rule.cedar(name) for rule in held) for name, held in rules.items()}
+        self._policies: dict[str, Any] = {name: parse(text) if parse else text for name, text in texts.items()}
+
+    def prepared(self, questions: Sequence[Question]) -> Any:
+        return questions[0].principal, [question.cedar() for question in questions]
+
+    def decide(self, prepared: Any) -> list[bool]:
+        principal, requests = prepared
+        return [answer.decision == self._allow for answer in self._ask(requests, self._policies[principal], [])]
+
+
+class Casbin:
+    """pycasbin: the fast enforcer, policies found by subject, `batch_enforce`."""
+
+    name = "pycasbin"
+
+    def __init__(self, rules: Mapping[str, Sequence[Rule]]) -> None:
+        import logging
+
+        import casbin
+
+        logging.getLogger("casbin").setLevel(logging.ERROR)
+        model = casbin.Model()
+        model.load_model_from_text(_MODEL)
+        self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0])
+        self._enforcer.add_policies(
+            [line for name, held in rules.items() for rule in held for line in rule.casbin(name)]
+        )
+
+    def prepared(self, questions: Sequence[Question]) -> Any:
+        return [question.casbin() for question in questions]
+
+    def decide(self, prepared: Any) -> list[bool]:
+        return list(self._enforcer.batch_enforce(prepared))
+
+
+PEERS = (Cedar, Casbin)
