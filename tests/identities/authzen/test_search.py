@@ -23,9 +23,9 @@ class TestTheScenarioOfThePage:
         load("certification")
 
     def test_subjects(self, ask: Any) -> None:
-        assert ask("search/subject", USERS) == {
-            "results": [{"type": "user", "id": "alice"}, {"type": "user", "id": "bob"}]
-        }
+        found = ask("search/subject", USERS)
+        assert list(found) == ["results"]
+        assert sorted(found["results"], key=str) == [{"type": "user", "id": name} for name in ("alice", "bob")]
         archived = {"type": "record", "id": "record-2", "properties": {"status": "archived"}}
         assert ids(ask("search/subject", USERS | {"action": {"name": "write"}, "resource": archived})) == ["bob"]
 
@@ -102,7 +102,7 @@ class TestTheScenarioOfThePage:
         first = ask("search/subject", USERS | {"page": {"limit": 1}})
         second = ask("search/subject", USERS | {"page": {"token": first["page"]["next_token"], **more}})
 
-        assert ids(first) + ids(second) == ["alice", "bob"]
+        assert sorted(ids(first) + ids(second)) == ["alice", "bob"]
         assert second["page"]["next_token"] == ""
 
 
