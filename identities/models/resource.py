@@ -14,8 +14,8 @@ class Resource(models.Model):
     """One object of a source, with the properties that conditions may ask for: `(source, external_id)` is unique.
 
     `external_id` is its name as permissions of the decision point write it, `type:id`. Most resources are never
-    registered and exist as patterns alone. `retired_at` is set when a reading no longer holds it; the row stays, because
-    history refers to it.
+    registered and exist as patterns alone. `retired_at` is set when a reading no longer holds it; the row stays for
+    history's sake.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

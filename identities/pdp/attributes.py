@@ -1,8 +1,8 @@
 """Which attributes a decision goes by: what the inventory says, and what the request may add.
 
-What the store says always wins. A request fills in attributes of subject and resource only where its domain accepts them
-and the store says nothing; properties of the action and the context are the caller's to say, because nobody else knows
-them. Conditions name them `subject.role`, `resource.status`, `action.soft`, `context.ip`.
+What the store says always wins. A request fills in attributes of subject and resource only where its domain accepts
+them and the store says nothing; properties of the action and the context are the caller's to say, because nobody else
+knows them. Conditions name them `subject.role`, `resource.status`, `action.soft`, `context.ip`.
 """
 
 from collections.abc import Mapping

@@ -55,7 +55,7 @@ def create_domain(
     actor: Actor,
     now: datetime,
 ) -> DecisionDomain:
-    """Write a decision domain down; it answers from its commit on. Raises `InvalidDomain`, `DomainSlugTaken`, `Forbidden`."""
+    """Write a decision domain down; it answers at once. Raises `InvalidDomain`, `DomainSlugTaken`, `Forbidden`."""
     require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
     if not _SLUG.fullmatch(slug) or slug in RESERVED:
         raise InvalidDomain(
@@ -92,7 +92,7 @@ def create_domain(
 def change_domain(
     *, domain: DecisionDomain, version: int, changes: Mapping[str, Any], actor: Actor, now: datetime
 ) -> DecisionDomain:
-    """Change any of `CHANGEABLE`; the next decision goes by it. Raises `InvalidDomain`, `DomainChanged`, `Forbidden`."""
+    """Change any of `CHANGEABLE`, from the next decision on. Raises `InvalidDomain`, `DomainChanged`, `Forbidden`."""
     require_role(actor, Role.ADMINISTRATOR, scope="inventory:write")
     checked = {field: _checked(field, value) for field, value in changes.items()}
     with transaction.atomic(durable=True):

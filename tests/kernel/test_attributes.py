@@ -192,7 +192,7 @@ def test_a_type_is_never_a_part_of_another():
 
 @pytest.mark.parametrize("text", ["record", ":7", "record:", ""])
 def test_a_resource_without_type_or_id_is_refused(text):
-    with pytest.raises(Exception, match="type:id|must not be empty"):
+    with pytest.raises(Exception, match=r"type:id|must not be empty"):
         Permission.from_json({"dialect": "authzen", "statements": [{"actions": ["read"], "resources": [text]}]})
 
 

@@ -37,7 +37,7 @@ def evaluate(body: Mapping[str, Any], *, domain: str, now: datetime) -> Document
 
 
 def evaluate_many(body: Mapping[str, Any], *, domain: str, now: datetime) -> Document:
-    """The answers to a batch; to a body without evaluations, that of one. Raises `Malformed`, `Unavailable`, `NotFound`."""
+    """The answers to a batch; to a body without evaluations, that of one. Raises as `evaluate`."""
     stop = _STOPS[_semantic(body)]
     items = body.get("evaluations")
     if items is None or items == []:

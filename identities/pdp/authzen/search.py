@@ -1,9 +1,9 @@
 """Searches: which subjects may, on which resources, which actions.
 
 A search decides nothing of its own: it goes through candidates and asks the decision point about each, so that it can
-never list what an evaluation would deny. Candidates are what the inventory can name: identities of the domain, registered
-resources and those that a grant of the subject names, actions that grants name. What only a wildcard reaches has no name
-to be listed.
+never list what an evaluation would deny. Candidates are what the inventory can name: identities of the domain,
+registered resources and those that a grant of the subject names, actions that grants name. What only a wildcard
+reaches has no name to be listed.
 """
 
 from collections.abc import Callable, Iterator, Mapping

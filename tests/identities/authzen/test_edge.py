@@ -33,18 +33,16 @@ def refused(response: Any, status: int) -> str:
     return message
 
 
-@pytest.mark.parametrize("place", ENDPOINTS)
-def test_hostile_bodies_are_refused_everywhere(pep: Client, place: str) -> None:
-    for body in HOSTILE.values():
-        refused(post(pep, url(place), body), 400)
+def test_hostile_bodies_are_refused_everywhere(pep: Client) -> None:
+    for place in ENDPOINTS:
+        for body in HOSTILE.values():
+            refused(post(pep, url(place), body), 400)
 
 
-@pytest.mark.parametrize("place", ENDPOINTS)
-@pytest.mark.parametrize(
-    "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/problem+json", ""]
-)
-def test_another_media_type_is_a_bad_request(pep: Client, place: str, media_type: str) -> None:
-    refused(post(pep, url(place), READ, content_type=media_type), 400)
+def test_another_media_type_is_a_bad_request(pep: Client) -> None:
+    for place in ENDPOINTS:
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "application/problem+json", ""):
+            refused(post(pep, url(place), READ, content_type=media_type), 400)
 
 
 def test_parameters_of_the_media_type_and_what_is_accepted_do_not_matter(pep: Client) -> None:
@@ -68,31 +66,28 @@ def test_so_many_evaluations_are_refused_and_no_answer_is_a_permit(pep: Client) 
     assert most == [{"decision": True}] * 1_000
 
 
-@pytest.mark.parametrize(
-    "options",
-    ["x", 7, [], {"evaluations_semantic": "first"}, {"evaluations_semantic": 7}, {"evaluations_semantic": []}],
-)
-def test_options_that_mean_nothing_are_refused(pep: Client, options: Any) -> None:
-    refused(post(pep, url("evaluations"), {"evaluations": [READ], "options": options}), 400)
+def test_options_that_mean_nothing_are_refused(pep: Client) -> None:
+    for options in ("x", 7, [], *({"evaluations_semantic": value} for value in ("first", 7, []))):
+        refused(post(pep, url("evaluations"), {"evaluations": [READ], "options": options}), 400)
 
 
-@pytest.mark.parametrize("items", [{}, "x", 7, True])
-def test_evaluations_are_a_list(pep: Client, items: Any) -> None:
-    refused(post(pep, url("evaluations"), READ | {"evaluations": items}), 400)
+def test_evaluations_are_a_list(pep: Client) -> None:
+    for items in ({}, "x", 7, True):
+        refused(post(pep, url("evaluations"), READ | {"evaluations": items}), 400)
 
 
-@pytest.mark.parametrize("sent", ["bfe9eb29-ab87-4ca3-be83-a1d5d8305716", "x", "~" * 128, 'a"b<c>'])
-@pytest.mark.parametrize("body", [READ, {}])
-def test_the_id_of_a_request_comes_back_as_it_was_sent(pep: Client, sent: str, body: Any) -> None:
-    assert post(pep, url(), body, headers={"X-Request-ID": sent})["X-Request-ID"] == sent
+def test_the_id_of_a_request_comes_back_as_it_was_sent(pep: Client) -> None:
+    for sent in ("bfe9eb29-ab87-4ca3-be83-a1d5d8305716", "x", "~" * 128, 'a"b<c>'):
+        for body in (READ, {}):
+            assert post(pep, url(), body, headers={"X-Request-ID": sent})["X-Request-ID"] == sent
 
 
-@pytest.mark.parametrize("sent", ["x" * 129, "a b", "a\tb", "caf\u00e9", "a\x7fb"])
-def test_an_id_that_could_forge_a_line_is_refused(pep: Client, sent: str) -> None:
-    response = post(pep, url(), READ, headers={"X-Request-ID": sent})
+def test_an_id_that_could_forge_a_line_is_refused(pep: Client) -> None:
+    for sent in ("x" * 129, "a b", "a\tb", "caf\u00e9", "a\x7fb"):
+        response = post(pep, url(), READ, headers={"X-Request-ID": sent})
 
-    refused(response, 400)
-    assert response["X-Request-ID"] != sent
+        refused(response, 400)
+        assert response["X-Request-ID"] != sent
 
 
 def test_without_an_id_one_is_made(pep: Client) -> None:
@@ -123,14 +118,14 @@ def test_a_browser_may_not_ask_and_needs_no_token_against_forgery(pep: Client, m
     assert post(pep, url(), READ).status_code == 200
 
 
-@pytest.mark.parametrize("place", ENDPOINTS)
-def test_other_methods_and_other_addresses_are_none(pep: Client, place: str) -> None:
-    for method in ("get", "put", "patch", "delete"):
-        response = getattr(pep, method)(url(place))
-        refused(response, 405)
-        assert "POST" in response["Allow"]
-    assert post(pep, url(place) + "/", READ).status_code == 404
-    refused(post(pep, f"/d/nowhere/access/v1/{place}", READ | {"evaluations": [READ]}), 404)
+def test_other_methods_and_other_addresses_are_none(pep: Client) -> None:
+    for place in ENDPOINTS:
+        for method in ("get", "put", "patch", "delete"):
+            response = getattr(pep, method)(url(place))
+            refused(response, 405)
+            assert "POST" in response["Allow"]
+        assert post(pep, url(place) + "/", READ).status_code == 404
+        refused(post(pep, f"/d/nowhere/access/v1/{place}", READ | {"evaluations": [READ]}), 404)
 
 
 def test_a_switched_off_domain_is_none(pep: Client, manager: Client) -> None:
@@ -189,6 +184,6 @@ RESPONSE = {
 }
 
 
-@pytest.mark.parametrize("context", [{}, {"explain": True}])
-def test_answers_have_the_shape_of_the_standard(pep: Client, context: dict[str, Any]) -> None:
-    jsonschema.validate(post(pep, url(), READ | {"context": context}).json(), RESPONSE)
+def test_answers_have_the_shape_of_the_standard(pep: Client) -> None:
+    for context in ({}, {"explain": True}):
+        jsonschema.validate(post(pep, url(), READ | {"context": context}).json(), RESPONSE)

@@ -23,9 +23,9 @@ class TestTheScenarioOfThePage:
         load("certification")
 
     def test_subjects(self, ask: Any) -> None:
-        assert ask("search/subject", USERS) == {
-            "results": [{"type": "user", "id": "alice"}, {"type": "user", "id": "bob"}]
-        }
+        found = ask("search/subject", USERS)
+        assert list(found) == ["results"]
+        assert sorted(found["results"], key=str) == [{"type": "user", "id": name} for name in ("alice", "bob")]
         archived = {"type": "record", "id": "record-2", "properties": {"status": "archived"}}
         assert ids(ask("search/subject", USERS | {"action": {"name": "write"}, "resource": archived})) == ["bob"]
 
@@ -48,23 +48,20 @@ class TestTheScenarioOfThePage:
             "search/resource", RECORDS
         )
 
-    @pytest.mark.parametrize(
-        "place, body",
-        [
+    def test_what_nobody_knows_finds_nothing(self, ask: Any) -> None:
+        cases: list[tuple[str, dict[str, Any]]] = [
             ("search/subject", USERS | {"resource": {"type": "record", "id": "none"}}),
             ("search/subject", USERS | {"subject": {"type": "spaceship"}}),
             ("search/resource", RECORDS | {"subject": {"type": "user", "id": "nobody"}}),
             ("search/resource", RECORDS | {"resource": {"type": "spaceship"}}),
             ("search/action", ACTIONS | {"subject": {"type": "user", "id": "nobody"}}),
             ("search/action", ACTIONS | {"subject": {"type": "spaceship", "id": "alice"}}),
-        ],
-    )
-    def test_what_nobody_knows_finds_nothing(self, ask: Any, place: str, body: dict[str, Any]) -> None:
-        assert ask(place, body) == {"results": []}
+        ]
+        for place, body in cases:
+            assert ask(place, body) == {"results": []}, (place, body)
 
-    @pytest.mark.parametrize(
-        "place, body",
-        [
+    def test_what_is_not_whole_is_refused(self, pep: Any) -> None:
+        cases: list[tuple[str, dict[str, Any]]] = [
             ("search/subject", {**USERS, "action": None}),
             ("search/subject", {**USERS, "subject": {"id": "alice"}}),
             ("search/subject", {**USERS, "resource": {"type": "record"}}),
@@ -78,13 +75,11 @@ class TestTheScenarioOfThePage:
             ("search/subject", {**USERS, "page": {"limit": True}}),
             ("search/subject", {**USERS, "page": {"token": "made up"}}),
             ("search/subject", {**USERS, "page": {"token": 7}}),
-        ],
-    )
-    def test_what_is_not_whole_is_refused(self, pep: Any, place: str, body: dict[str, Any]) -> None:
-        refused = post(pep, f"/d/certification/access/v1/{place}", body)
+        ]
+        for place, body in cases:
+            refused = post(pep, f"/d/certification/access/v1/{place}", body)
 
-        assert refused.status_code == 400
-        assert isinstance(refused.json(), str)
+            assert (refused.status_code, type(refused.json())) == (400, str), (place, body)
 
     def test_a_token_belongs_to_its_question(self, ask: Any, pep: Any) -> None:
         first = ask("search/subject", USERS | {"page": {"limit": 1}})
@@ -107,7 +102,7 @@ class TestTheScenarioOfThePage:
         first = ask("search/subject", USERS | {"page": {"limit": 1}})
         second = ask("search/subject", USERS | {"page": {"token": first["page"]["next_token"], **more}})
 
-        assert ids(first) + ids(second) == ["alice", "bob"]
+        assert sorted(ids(first) + ids(second)) == ["alice", "bob"]
         assert second["page"]["next_token"] == ""
 
 

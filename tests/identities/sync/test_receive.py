@@ -37,14 +37,15 @@ def test_a_first_snapshot_fills_the_inventory(make_source: Any, send: Any, recor
         records.trust("etl/oidc", "etl"),
         records.usage("etl"),
         records.window(),
+        {"type": "resource", "id": "record:1"},
     ]
 
     run = send(source, sent)
 
-    assert (run.state, run.problem, run.records) == (SyncState.APPLIED, None, 6)
+    assert (run.state, run.problem, run.records) == (SyncState.APPLIED, None, 7)
     assert run.counts == {
         kind: {"added": 1, "changed": 0, "retired": 0, "unchanged": 0}
-        for kind in ("identity", "credential", "grant", "trust", "usage", "usage_window")
+        for kind in ("identity", "credential", "grant", "trust", "resource", "usage", "usage_window")
     }
     etl = Identity.objects.get()
     assert (etl.name, etl.environment, etl.attributes) == ("Ledger ETL", "production", {"team": "data"})
@@ -68,7 +69,7 @@ def test_the_same_snapshot_again_writes_nothing_but_the_run(make_source: Any, se
     run = send(source, sent)
 
     assert {kind: each["unchanged"] for kind, each in run.counts.items()} == {
-        "identity": 1, "credential": 1, "grant": 1, "trust": 0, "usage": 1, "usage_window": 0,
+        "identity": 1, "credential": 1, "grant": 1, "trust": 0, "resource": 0, "usage": 1, "usage_window": 0,
     }  # fmt: skip
     assert not run.changes.exists()
     assert before == (list(Identity.objects.values()), list(Grant.objects.values()), list(Usage.objects.values()))
