@@ -14,8 +14,8 @@ class Resource(models.Model):
     """One object of a source, with the properties that conditions may ask for: `(source, external_id)` is unique.
 
     `external_id` is its name as permissions of the decision point write it, `type:id`. Most resources are never
-    registered and exist as patterns alone. `retired_at` is set when a reading no longer holds it; the row stays, because
-    history refers to it.
+    registered and exist as patterns alone. `retired_at` is set when a reading no longer holds it; the row stays for
+    history's sake.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -42,7 +42,9 @@ class Resource(models.Model):
         indexes = [
             # A search goes through the resources of one type in this order.
             models.Index(
-                fields=["resource_type", "id"], name="identities_resource_by_type", condition=Q(retired_at=None)
+                fields=["resource_type", "external_id"],
+                name="identities_resource_by_type",
+                condition=Q(retired_at=None),
             ),
         ]
 
