@@ -197,5 +197,5 @@ def _reason(text: str) -> str:
 
 
 def _facts(row: CutOff) -> dict[str, str]:
-    facts = {"kind": str(row.kind), "cut_off": str(row.pk)}
+    facts = {"kind": str(row.kind), "switch": row.pk.hex}
     return facts | {"tool": row.tool} if row.tool else facts

@@ -1,12 +1,14 @@
 """Agents with grants and tokens, and, for those who want it, the gateway's own process in front of real servers."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,12 @@ def agents(db: None) -> dict[str, Identity]:
         "idle": [],
     }
     return push_agents(make_source(), grants)
+
+
+def aside(use: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """What the coroutine returns, from a thread of its own: a browser's test leaves an event loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(use())).result()
 
 
 class Talk:

@@ -1,6 +1,5 @@
 """A server at an address (streamable HTTP): a real one, made with the official SDK, whose tools change while it runs."""
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from identities.gateway.conversations import Address, ServerRefused, Unreachable
+from tests.identities.gateway.conftest import aside
 from tests.plugins.brokers import free_port
 
 
@@ -64,11 +64,11 @@ def test_tools_are_listed_and_called_with_the_gateways_own_token(server: Any) ->
         await talk.close()
         return tools, loud["content"][0]["text"], broken["isError"], code
 
-    assert asyncio.run(go()) == ({"shout", "fail"}, "HEY", True, -32601)
+    assert aside(go) == ({"shout", "fail"}, "HEY", True, -32601)
     assert {each["authorization"] for each in server.headers} == {"Bearer upstream-word"}
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/mcp", "{url}/nowhere"])
 def test_a_server_that_is_not_there_is_unreachable(server: Any, url: str) -> None:
     with pytest.raises(Unreachable):
-        asyncio.run(Address("letters", url.format(url=server.url), "").open())
+        aside(Address("letters", url.format(url=server.url), "").open)

@@ -27,7 +27,7 @@ from identities.models import GatewayServer, GatewaySession, GatewayTool, Usage
 from identities.pdp.usage import fold_decisions
 from identities.services.cut_offs import Target, cut_off
 from tests import database
-from tests.identities.gateway.conftest import HELLO, Talk, tools
+from tests.identities.gateway.conftest import HELLO, Talk, aside, tools
 
 INSIDE = {"operator": "StringLike", "key": "action.arguments.repo_path"}
 
@@ -50,7 +50,7 @@ def with_sdk(gateway: Any, token: str, server: str, use: Callable[[Client], Awai
             async with Client(transport, **options) as client:
                 return await use(client)
 
-    return asyncio.run(go())
+    return aside(go)
 
 
 def test_the_official_client_finds_the_granted_tools_calls_one_and_is_denied_another(gateway: Any) -> None:
