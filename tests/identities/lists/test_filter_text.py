@@ -20,7 +20,8 @@ CHOICES = {
     "assurance": ASSURANCES,
     "excess": ("yes", "no", "unknown"),
     "exposure": ("0-24", "50-74", "007-9", "unmeasured"),
-    "finding_state": ("open", "accepted"),
+    "finding_state": ("open", "assigned", "accepted", "fixed"),
+    "finding": ("NHI5", "NHI10-B", "TB-1"),
 }
 # Lists whose values have a form of their own.
 WRITTEN = {"exposure", "finding", "team"}
