@@ -233,7 +233,8 @@ def _field(each: Field, most: int, frame: _Frame) -> SafeString:
     drawing = format_html(
         '<rect class="quadrant-field{lane}" data-shade="{shade}" x="{x}" y="{y}" width="{width}" height="{height}" '
         'rx="4"><title>{label}</title></rect>'
-        '<text class="quadrant-number" data-shade="{shade}" x="{middle}" y="{base}" text-anchor="middle">{number}</text>',
+        '<text class="quadrant-number" data-shade="{shade}" x="{middle}" y="{base}" text-anchor="middle">'
+        "{number}</text>",
         lane=" is-unmeasured" if each.assurance is None else "",
         shade=shade,
         x=left + 3,

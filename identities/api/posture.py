@@ -16,9 +16,8 @@ from identities.api.edge import actor_of, require_known_parameters
 from identities.models import IdentityPosture, PostureBox, PostureVersion
 from identities.posture.policy import policy_in_force
 from identities.selectors.inventory import access_identity
-from identities.selectors.posture_picture import get_spread
+from identities.selectors.posture_picture import end_of_last_quarter, get_spread
 from identities.selectors.posture_scores import get_posture, list_versions_of, movement_since
-from identities.views.picture import end_of_last_quarter
 
 MOST_HISTORY = 100
 

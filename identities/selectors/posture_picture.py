@@ -8,6 +8,7 @@ minute for those who see all of it.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ KEPT_SECONDS = 60
 SAMPLED = 10_000
 MOST_REASONS = 5
 STEP, LAST_STEP = 10, 9
+SCORES = ("box", "assurance_lower", "assurance_upper", "exposure_low", "exposure_high", "has_excess")
 _SPREAD, _BY = "posture.spread", "posture.by."
 # Always the same blocks, so that the numbers stand still while nothing changes.
 _ON_RANDOM_BLOCKS = "SELECT id FROM identities_identity TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
@@ -74,7 +76,10 @@ class Point:
     box: str
 
 
-SCORES = ("box", "assurance_lower", "assurance_upper", "exposure_low", "exposure_high", "has_excess")
+def end_of_last_quarter(now: datetime) -> datetime:
+    """The last moment of the calendar quarter before, UTC."""
+    here = now.astimezone(UTC)
+    return datetime(here.year, (here.month - 1) // 3 * 3 + 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 
 
 def with_scores(identities: QuerySet[Identity]) -> QuerySet[Identity]:

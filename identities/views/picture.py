@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +14,7 @@ from governance.web.quadrant import Dot, Field, Quadrant
 from governance.web.templatetags.remit import number, percent, plural
 from identities.models import PostureBox
 from identities.posture.policy import Policy, policy_in_force
-from identities.selectors.posture_picture import LAST_STEP, STEP, Spread, get_spread, list_points
+from identities.selectors.posture_picture import LAST_STEP, STEP, Spread, end_of_last_quarter, get_spread, list_points
 from identities.selectors.posture_scores import Movement, Picture, movement_since
 from identities.views.identity_rows import identity_url
 
@@ -108,12 +108,6 @@ def picture_context(*, actor: Actor, now: datetime) -> dict[str, Any]:
         "quadrant_table": _table(spread),
         "policy": policy,
     }
-
-
-def end_of_last_quarter(now: datetime) -> datetime:
-    """The last moment of the calendar quarter before, UTC."""
-    here = now.astimezone(UTC)
-    return datetime(here.year, (here.month - 1) // 3 * 3 + 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 
 
 def list_url(**fields: str) -> str:

@@ -24,7 +24,7 @@ from identities.posture.policy import policy_in_force
 from identities.selectors.inventory import access_identity, list_sources, sees_everything
 from identities.selectors.past_filter import read_moment
 from identities.selectors.posture_moves import count_moves, list_moved_between
-from identities.selectors.posture_picture import count_by, count_by_segment
+from identities.selectors.posture_picture import count_by, count_by_segment, end_of_last_quarter
 from identities.selectors.posture_scores import (
     difference_between,
     difference_of,
@@ -36,7 +36,6 @@ from identities.views.picture import (
     BOXES,
     FACTOR_NAMES,
     NAMES,
-    end_of_last_quarter,
     exposure_words,
     list_url,
     picture_context,

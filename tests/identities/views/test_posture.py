@@ -13,8 +13,9 @@ from governance.kernel import escalation, privileges
 from governance.kernel.actors import Role
 from identities.models import Identity, PosturePolicy, Source
 from identities.posture.policy import first_document, first_policy
+from identities.selectors.posture_picture import end_of_last_quarter
 from identities.selectors.posture_scores import difference_of
-from identities.views.picture import end_of_last_quarter, exposure_words
+from identities.views.picture import exposure_words
 from identities.views.score_lines import difference_words, if_words, score_lines
 from tests.identities.scores import THEN, make_score, make_stand, measure_now, score
 from tests.reviews import conftest as make
