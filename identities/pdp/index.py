@@ -15,8 +15,8 @@ from governance.kernel.documents import Permission
 from identities.pdp.programs import FastRule, Program
 
 _READ = """
-SELECT i.id, i.source_id, i.external_id, i.kind, i.status, i.effective_environment, i.acts_for, i.retired_at IS NOT NULL,
-    i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants, proofs.credentials,
+SELECT i.id, i.source_id, i.external_id, i.kind, i.status, i.effective_environment, i.acts_for,
+    i.retired_at IS NOT NULL, i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants, proofs.credentials,
     trusted.relations
 FROM identities_identity i
 LEFT JOIN identities_identityposture p ON p.identity_id = i.id
@@ -24,14 +24,15 @@ LEFT JOIN LATERAL (
     SELECT array_agg(ARRAY[
         encode(v.digest, 'hex'), v.id::text, g.id::text, CASE WHEN g.is_privileged THEN 'p' END,
         extract(epoch FROM v.valid_from)::text, extract(epoch FROM v.valid_until)::text,
-        CASE WHEN g.reviewed_at IS NOT NULL THEN CASE WHEN g.reviewed_digest = v.digest THEN 'same' ELSE 'other' END END,
+        CASE WHEN g.reviewed_at IS NULL THEN NULL WHEN g.reviewed_digest = v.digest THEN 'same' ELSE 'other' END,
         extract(epoch FROM g.approved_until)::text, nullif(g.withheld_why, ''),
         g.narrowed_to::text]) AS grants
     FROM identities_grant g JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
     WHERE g.identity_id = i.id AND g.retired_at IS NULL
 ) held ON true
 LEFT JOIN LATERAL (
-    SELECT array_agg(ARRAY[c.external_id, c.fingerprint, c.status, extract(epoch FROM c.expires_at)::text]) AS credentials
+    SELECT array_agg(ARRAY[c.external_id, c.fingerprint, c.status, extract(epoch FROM c.expires_at)::text])
+        AS credentials
     FROM identities_credential c WHERE c.identity_id = i.id AND c.retired_at IS NULL
 ) proofs ON true
 LEFT JOIN LATERAL (
@@ -52,6 +53,7 @@ class Terms(NamedTuple):
 
     review: "" where nobody reviewed it, "same" where what was reviewed is what is held, else "other". narrowed: the
     permission that a review left of it, where one narrowed it. withheld: why it is not honoured, or "".
+    is_bounded: whether any of these says anything, the review aside.
     """
 
     is_privileged: bool
@@ -61,6 +63,7 @@ class Terms(NamedTuple):
     approved_until: float | None
     withheld: str
     narrowed: Program | None
+    is_bounded: bool
 
 
 class CredentialFacts(NamedTuple):
@@ -250,6 +253,7 @@ def terms_of(grant: list[str | None]) -> Terms:
             approved_until=_seconds(approved_until),
             withheld=withheld or "",
             narrowed=Program(Permission.from_json(orjson.loads(narrowed))) if narrowed else None,
+            is_bounded=any((valid_from, valid_until, approved_until, withheld, narrowed)),
         )
         if len(_known_terms) >= _MOST_TERMS:
             _known_terms.clear()

@@ -48,6 +48,7 @@ class Surroundings:
 
     def __init__(self, judge: "Judge", request: Request, principal: Principal, domain: Domain) -> None:
         self._made_of = (judge, request, principal, domain)
+        self.principal = principal
 
     @cached_property
     def known(self) -> AttributeContext:
@@ -56,7 +57,7 @@ class Surroundings:
 
     @cached_property
     def partly(self) -> PartlyKnown:
-        """The same as a context of which other keys may be set too: what a caller leaves out is not known to be absent."""
+        """The same, while other keys may be set too: what a caller leaves out is not known to be absent."""
         return PartlyKnown(self.known)
 
 
@@ -75,31 +76,25 @@ class Judge:
     def judge(self, request: Request) -> Verdict:
         """The verdict on a request that was gathered."""
         domain = self.shared.domain(request.domain)
-        if domain is None:
-            return Verdict(Reason.UNKNOWN_DOMAIN)
-        if not is_sound(request):
-            return Verdict(Reason.MALFORMED)
+        if domain is None or not is_sound(request):
+            return Verdict(Reason.UNKNOWN_DOMAIN if domain is None else Reason.MALFORMED)
         principal = self.gathered.find(domain.source_ids, request.subject_id)
-        if isinstance(principal, Reason):
-            return Verdict(principal)
-        if not domain.admits(request.subject_type, principal.kind):
-            return Verdict(Reason.UNKNOWN_IDENTITY)
-        if domain.registered_types and domain.is_registered_type(request.resource_type):
-            if not self.gathered.is_registered(request):
-                return Verdict(Reason.UNKNOWN_RESOURCE, principal)
-        refusal = self._refuse_subject(principal, request) or refuse_proof(
-            principal, request, self.policy, self.seconds
-        )
+        if isinstance(principal, Reason) or not domain.admits(request.subject_type, principal.kind):
+            return Verdict(principal if isinstance(principal, Reason) else Reason.UNKNOWN_IDENTITY)
+        refusal = self._refuse(principal, request, domain)
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
-        if verdict.reason is not Reason.GRANTED:
-            return verdict
-        if principal.acts_for or request.context or request.subject_properties:
-            verdict = self._with_delegators(verdict, principal, request, domain)
-            if verdict.reason is Reason.GRANTED:
-                return self._with_agent(verdict, request, domain)
+        if verdict.reason is Reason.GRANTED and (principal.acts_for or request.context or request.subject_properties):
+            verdict = self._with_delegator(verdict, principal, request, domain)
+            return self._with_agent(verdict, request, domain)
         return verdict
+
+    def _refuse(self, principal: Principal, request: Request, domain: Domain) -> Reason | None:
+        if domain.is_registered_type(request.resource_type) and not self.gathered.is_registered(request):
+            return Reason.UNKNOWN_RESOURCE
+        refusal = self._refuse_subject(principal, request)
+        return refusal or refuse_proof(principal, request, self.policy, self.seconds)
 
     def _refuse_subject(self, principal: Principal, request: Request) -> Reason | None:
         if principal.is_retired:
@@ -161,31 +156,41 @@ class Judge:
         self, rule: FastRule, terms: Terms, owner: Program, action: str, resource: str, around: Surroundings
     ) -> Reason:
         """Whether an allowing rule that contains both names permits this; else why not."""
-        if terms.withheld:
-            if terms.narrowed is None:
-                return Reason(terms.withheld)
-            if not self._is_within(terms.narrowed, action, resource, around):
-                return Reason.NARROWED
-        if not self._is_in_time(terms):
-            return Reason.EXPIRED
-        if terms.approved_until is not None and self.seconds >= terms.approved_until:
-            return Reason.APPROVAL_LAPSED
-        if self.policy.approval != "none" and terms.review != "same":
-            if self.policy.approval == "all" or terms.is_privileged:
-                return Reason.APPROVAL_LAPSED if terms.review else Reason.NOT_APPROVED
+        refusal = self._refuse_terms(terms, action, resource, around) if terms.is_bounded else None
+        refusal = refusal or self._refuse_approval(terms)
+        if refusal is not None:
+            return refusal
         said = self.applies(rule, owner, action, resource, around)
         if said is None:
             return Reason.MISSING_INPUT
         if said is False:
             return Reason.EXPIRED if rule.until is not None and self.now >= rule.until else self._unmet(rule, around)
+        return self._refuse_assurance(terms, around) or Reason.GRANTED
+
+    def _refuse_terms(self, terms: Terms, action: str, resource: str, around: Surroundings) -> Reason | None:
+        if terms.withheld and terms.narrowed is None:
+            return Reason(terms.withheld)
+        if terms.narrowed is not None and not self._is_within(terms.narrowed, action, resource, around):
+            return Reason.NARROWED
+        if not self._is_in_time(terms):
+            return Reason.EXPIRED
+        is_over = terms.approved_until is not None and self.seconds >= terms.approved_until
+        return Reason.APPROVAL_LAPSED if is_over else None
+
+    def _refuse_approval(self, terms: Terms) -> Reason | None:
+        wanted = self.policy.approval
+        if wanted == "none" or terms.review == "same" or (wanted == "privileged" and not terms.is_privileged):
+            return None
+        return Reason.APPROVAL_LAPSED if terms.review else Reason.NOT_APPROVED
+
+    def _refuse_assurance(self, terms: Terms, around: Surroundings) -> Reason | None:
         least = self.policy.least_assurance_privileged if terms.is_privileged else self.policy.least_assurance
-        if least:
-            assurance = around.known.get("subject.assurance")
-            if assurance is None:
-                return Reason.MISSING_INPUT
-            if int(str(assurance)) < least:
-                return Reason.LOW_ASSURANCE
-        return Reason.GRANTED
+        if not least:
+            return None
+        assurance = around.principal.assurance
+        if assurance is None:
+            return Reason.MISSING_INPUT
+        return Reason.LOW_ASSURANCE if assurance < least else None
 
     def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
         """Whether a rule that contains both names applies; None where that hangs on what is not known."""
@@ -243,30 +248,37 @@ class Judge:
 
     # --- on whose behalf ------------------------------------------------------------------------------------------
 
-    def _with_delegators(self, verdict: Verdict, principal: Principal, request: Request, domain: Domain) -> Verdict:
+    def _with_delegator(self, verdict: Verdict, principal: Principal, request: Request, domain: Domain) -> Verdict:
         """What an agent may do for somebody is what both may do."""
         named = delegator_of(request)
-        if named is None and not principal.acts_for:
-            return verdict
         governed = self.gathered.behind(principal)
         if named is not None:
             found = self.gathered.find(domain.source_ids, named)
-            if principal.acts_for and not (found is governed if governed is not None else named == principal.acts_for):
-                if governed is not None or self.policy.unknown_delegators == "deny":
-                    return verdict._replace(reason=Reason.NOT_FOR_DELEGATOR)
+            if principal.acts_for and not self._may_act_for(principal, governed, found, named):
+                return verdict._replace(reason=Reason.NOT_FOR_DELEGATOR)
             if isinstance(found, Reason):
                 return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
-            return self._both(verdict, found, request, domain, [principal.id])
-        if governed is None:
-            if self.policy.unknown_delegators == "deny":
-                return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
-            return verdict._replace(not_assessed=(*verdict.not_assessed, "delegator"))
-        return self._both(verdict, governed, request, domain, [principal.id])
+            governed = found
+        if governed is not None:
+            return self._both(verdict, governed, request, domain, [principal.id])
+        if not principal.acts_for:
+            return verdict
+        if self.policy.unknown_delegators == "deny":
+            return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
+        return verdict._replace(not_assessed=(*verdict.not_assessed, "delegator"))
+
+    def _may_act_for(
+        self, principal: Principal, governed: Principal | None, found: Principal | Reason, named: str
+    ) -> bool:
+        """Whether the one who is named is the one whom the source names, as far as the inventory can tell."""
+        if governed is not None:
+            return found is governed
+        return named == principal.acts_for or self.policy.unknown_delegators != "deny"
 
     def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
-        """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both have to be permitted."""
+        """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both must be permitted."""
         named = agent_of(request)
-        if named is None:
+        if named is None or verdict.reason is not Reason.GRANTED:
             return verdict
         agent = self.gathered.find(domain.source_ids, named)
         if isinstance(agent, Reason):

@@ -1,6 +1,6 @@
 """Whether the one who asks proved itself as the inventory knows it: credential, and who authenticated.
 
-A caller that knows says which credential was presented (`credential`: its external id or fingerprint, never a secret) and
+A caller that knows says which credential was presented (`credential`: its external id or fingerprint, no secret) and
 which system authenticated (`issuer`, with `audience` and `token_subject`), in the context or as properties of the
 subject. What is said must be known; what is not said is asked for only where the policy wants it.
 """

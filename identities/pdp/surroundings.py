@@ -1,6 +1,6 @@
 """What a request is seen in: the words of a dialect for its resource, and the context of its conditions.
 
-What the store says always wins (`attributes`). What only the inventory has a say in, a request cannot fill in either, not
+What the store says always wins (`attributes`). What only the inventory has a say in, no request can fill in either, not
 even where nothing is known of it: then it is missing.
 """
 
