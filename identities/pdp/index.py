@@ -4,20 +4,22 @@ One statement sees one moment, so what is known of an identity never mixes two s
 permissions are read afterwards where no process-wide program of the same digest is at hand: a version never changes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 from django.db import connection
 
+from governance.kernel import dialects
+from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
 from identities.pdp.programs import FastRule, Program
 
 _READ = """
 SELECT i.id, i.source_id, i.external_id, i.kind, i.status, i.effective_environment, i.acts_for,
-    i.retired_at IS NOT NULL, i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants, proofs.credentials,
-    trusted.relations
+    i.retired_at IS NOT NULL, i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants,
+    proofs.credentials, trusted.relations
 FROM identities_identity i
 LEFT JOIN identities_identityposture p ON p.identity_id = i.id
 LEFT JOIN LATERAL (
@@ -83,8 +85,18 @@ class TrustFacts(NamedTuple):
     audience: str
 
 
+class Held(NamedTuple):
+    """One rule of a grant, what it concerns first: that is what is looked at most."""
+
+    actions: Container[str]
+    resources: Container[str]
+    rule: FastRule
+    terms: Terms
+    program: Program
+
+
 class Principal:
-    """One identity, and every rule of every grant that it holds now."""
+    """One identity, and every rule of every grant that it holds now, by dialect. key: its id as text."""
 
     __slots__ = (
         "acts_for",
@@ -97,6 +109,7 @@ class Principal:
         "id",
         "is_active",
         "is_retired",
+        "key",
         "kind",
         "rules",
         "size",
@@ -118,7 +131,8 @@ class Principal:
     assurance: int | None
     credentials: tuple[CredentialFacts, ...]
     trust: tuple[TrustFacts, ...]
-    rules: tuple[tuple[FastRule, Terms, Program], ...]
+    key: str
+    rules: tuple[tuple[Dialect, tuple[Held, ...]], ...]
     digests: tuple[bytes, ...]
     size: int
 
@@ -213,6 +227,7 @@ def _principal(row: tuple[Any, ...], known: Mapping[bytes, Program]) -> Principa
     made = Principal()
     (made.id, made.source_id, made.external_id, made.kind, status, made.environment, made.acts_for, made.is_retired,
      attributes, tags, made.assurance, grants, credentials, relations) = row  # fmt: skip
+    made.key = str(made.id)
     made.is_active = status == "active"
     made.attributes = orjson.loads(attributes)
     made.tags = tuple(tags)
@@ -221,17 +236,18 @@ def _principal(row: tuple[Any, ...], known: Mapping[bytes, Program]) -> Principa
         for name, fingerprint, state, expires in credentials or ()
     )
     made.trust = tuple(TrustFacts(*relation) for relation in relations or ())
-    rules: list[tuple[FastRule, Terms, Program]] = []
+    rules: dict[str, list[Held]] = {}
     digests: list[bytes] = []
     for grant in grants or ():
         digest = bytes.fromhex(grant[0])
         program, terms = known[digest], terms_of(grant)
         digests.append(digest)
-        rules += [(rule, terms, program) for rule in program.rules]
-    made.rules = tuple(rules)
+        held = rules.setdefault(program.dialect.name, [])
+        held += [Held(rule.actions, rule.resources, rule, terms, program) for rule in program.rules]
+    made.rules = tuple((dialects.get(name), tuple(held)) for name, held in rules.items())
     made.digests = tuple(digests)
     made.size = 900 + len(attributes) * 3 + 100 * len(made.tags) + 400 * len(made.credentials)
-    made.size += 400 * len(made.trust) + 80 * len(digests) + 90 * len(rules)
+    made.size += 400 * len(made.trust) + 80 * len(digests) + 100 * sum(map(len, rules.values()))
     return made
 
 

@@ -8,17 +8,18 @@ from uuid import UUID
 from governance.kernel.attributes import AttributeContext
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
-from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound
+from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound, speaks_of_others
 from identities.pdp.guards import cut_off
 from identities.pdp.index import Principal, Terms
 from identities.pdp.programs import FastRule, Program
 from identities.pdp.proving import refuse_proof
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Request
-from identities.pdp.surroundings import request_context, resource_text
+from identities.pdp.surroundings import GOVERNED_CONTEXT, request_context, resource_text
 from identities.selectors.domains import Domain
 
 MOST_DELEGATORS = 4
+_CONTEXT = "context."
 # What says most about why no grant stands, first.
 _NEAREST = (
     Reason.MISSING_INPUT,
@@ -50,6 +51,15 @@ class Surroundings:
         self._made_of = (judge, request, principal, domain)
         self.principal = principal
 
+    def value(self, key: str) -> str | list[str] | None:
+        """One value. What is plainly said in the context is found without making the whole of it."""
+        if key.startswith(_CONTEXT) and key not in GOVERNED_CONTEXT:
+            members, name = self._made_of[1].context, key[len(_CONTEXT) :]
+            found = members.get(name)
+            if type(found) is str and not any(each != name and each.lower() == name for each in members):
+                return found
+        return self.known.get(key)
+
     @cached_property
     def known(self) -> AttributeContext:
         judge, request, principal, domain = self._made_of
@@ -70,6 +80,7 @@ class Judge:
         self.seconds = now.timestamp()
         self.shared = gathered.shared
         self.policy = gathered.shared.policy
+        self._standing: dict[int, Reason | None] = {}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
@@ -85,7 +96,7 @@ class Judge:
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
-        if verdict.reason is Reason.GRANTED and (principal.acts_for or request.context or request.subject_properties):
+        if verdict.reason is Reason.GRANTED and (principal.acts_for or speaks_of_others(request)):
             verdict = self._with_delegator(verdict, principal, request, domain)
             return self._with_agent(verdict, request, domain)
         return verdict
@@ -97,58 +108,54 @@ class Judge:
         return refusal or refuse_proof(principal, request, self.policy, self.seconds)
 
     def _refuse_subject(self, principal: Principal, request: Request) -> Reason | None:
+        """Why this identity may nothing at this moment, or not this."""
+        key = id(principal)
+        if key not in self._standing:
+            self._standing[key] = self._refuse_standing(principal)
+        refusal = self._standing[key]
+        if refusal in (None, Reason.STALE) and self.shared.guards:
+            return cut_off(self.shared.guards, principal, request) or refusal
+        return refusal
+
+    def _refuse_standing(self, principal: Principal) -> Reason | None:
         if principal.is_retired:
             return Reason.RETIRED
         if not principal.is_active:
             return Reason.DISABLED
-        if self.shared.guards:
-            reason = cut_off(self.shared.guards, principal, request)
-            if reason is not None:
-                return reason
         source = self.shared.sources.get(principal.source_id)
         if source is None or source.seen_at is None:
             return Reason.STALE
         limit = self.policy.staleness_seconds
-        if self.seconds - source.seen_at > (source.limit if limit is None else limit):
-            return Reason.STALE
-        return None
+        is_stale = self.seconds - source.seen_at > (source.limit if limit is None else limit)
+        return Reason.STALE if is_stale else None
 
     def by_grants(self, principal: Principal, request: Request, domain: Domain) -> Verdict:
         """What the grants of this identity say, whoever asks."""
-        texts: dict[int, tuple[str, str]] = {}
-        around = Surroundings(self, request, principal, domain)
-        best: list[Reason] = []
-        denies: bool | None = False
+        words = (request.action, request.resource_id)
+        around: Surroundings | None = None
+        reasons: list[Reason] = []
+        denied: bool | None = False
         granted: tuple[str, str] | None = None
-        program: Program | None = None
-        action = resource = ""
-        for rule, terms, owner in principal.rules:
-            if owner is not program:
-                program = owner
-                dialect = owner.dialect
-                found = texts.get(id(dialect))
-                if found is None:
-                    found = texts[id(dialect)] = words_of(request, dialect)
-                action, resource = found
-            if action not in rule.actions or resource not in rule.resources:
-                continue
-            if rule.is_deny:
-                if denies is not True and self._is_in_time(terms):
+        for dialect, held in principal.rules:
+            action, resource = words = words_of(request, dialect)
+            # Most rules end here: nothing in this loop is done that an expression does not do.
+            for _, resources, rule, terms, owner in [each for each in held if action in each[0]]:
+                if resource not in resources:
+                    continue
+                around = around or Surroundings(self, request, principal, domain)
+                if not rule.is_deny:
+                    reason = self.stands(rule, terms, owner, action, resource, around)
+                    reasons.append(reason)
+                    granted = words if reason is Reason.GRANTED else granted
+                elif denied is not True and self._is_in_time(terms):
                     said = self.applies(rule, owner, action, resource, around)
-                    denies = said if said is not False else denies
-                continue
-            if granted is None:
-                reason = self.stands(rule, terms, owner, action, resource, around)
-                if reason is Reason.GRANTED:
-                    granted = (action, resource)
-                else:
-                    best.append(reason)
-        action, resource = granted or next(iter(texts.values()), (request.action, request.resource_id))
-        if denies is True:
-            return Verdict(Reason.DENIED_BY_GRANT, principal, action, resource)
-        if granted is not None and denies is False:
+                    denied = denied if said is False else said
+        action, resource = granted or words
+        if granted is not None and denied is False:
             return Verdict(Reason.GRANTED, principal, action, resource)
-        reason = Reason.MISSING_INPUT if granted else next((each for each in _NEAREST if each in best), Reason.NO_GRANT)
+        if around is None:
+            return Verdict(Reason.NO_GRANT, principal, action, resource)
+        reason = _nearest(reasons, denied)
         missing = self._missing(principal, request, around) if reason is Reason.MISSING_INPUT else ()
         return Verdict(reason, principal, action, resource, missing)
 
@@ -205,7 +212,7 @@ class Judge:
                 return False
             doubt = certain is None
         for test in rule.tests:
-            holds = test.holds(around.known, around.partly)
+            holds = test.holds(around)
             if holds is False:
                 return False
             doubt = doubt or holds is None
@@ -229,19 +236,20 @@ class Judge:
 
     def _unmet(self, rule: FastRule, around: Surroundings) -> Reason:
         """A test that fails because its attribute is absent asks for input; any other is not met."""
-        failing = [test for test in rule.tests if test.holds(around.known, around.partly) is False]
+        failing = [test for test in rule.tests if test.holds(around) is False]
         if not failing:
             return Reason.NO_GRANT
-        is_said = any(not test.is_absent_from(around.known) for test in failing)
+        is_said = any(not test.is_absent_from(around) for test in failing)
         return Reason.CONDITION_NOT_MET if is_said else Reason.MISSING_INPUT
 
     def _missing(self, principal: Principal, request: Request, around: Surroundings) -> tuple[str, ...]:
         """What conditions that concern the request ask for and nobody said."""
         missing: set[str] = set()
-        for rule, _, owner in principal.rules:
-            action, resource = words_of(request, owner.dialect)
-            if action in rule.actions and resource in rule.resources:
-                missing.update(test.key for test in rule.tests if test.is_absent_from(around.known))
+        for dialect, held in principal.rules:
+            action, resource = words_of(request, dialect)
+            for actions, resources, rule, _, _ in held:
+                if action in actions and resource in resources:
+                    missing.update(test.key for test in rule.tests if test.is_absent_from(around))
         if not missing and principal.assurance is None:
             missing.add("subject.assurance")
         return tuple(sorted(missing))
@@ -306,6 +314,16 @@ class Judge:
                 return verdict
             delegator = behind
         return verdict
+
+
+def _nearest(reasons: list[Reason], denied: bool | None) -> Reason:
+    """Why nothing is permitted, by what says most about it."""
+    if denied is True:
+        return Reason.DENIED_BY_GRANT
+    if Reason.GRANTED in reasons:
+        # Whether a deny applies hangs on what is not known.
+        return Reason.MISSING_INPUT
+    return next((each for each in _NEAREST if each in reasons), Reason.NO_GRANT)
 
 
 def words_of(request: Request, dialect: Dialect) -> tuple[str, str]:

@@ -40,7 +40,9 @@ class Cedar:
 
     def decide(self, prepared: Any) -> list[bool]:
         principal, requests = prepared
-        return [answer.decision == self._allow for answer in self._ask(requests, self._policies[principal], self._entities)]
+        return [
+            answer.decision == self._allow for answer in self._ask(requests, self._policies[principal], self._entities)
+        ]
 
 
 class Casbin:

@@ -39,7 +39,19 @@ class Web:
     def __init__(self, url: str, token: str) -> None:
         self.port = free_port()
         self.token = token
-        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--workers", "1", "--workers-kill-timeout", "5"]
+        command = [
+            sys.executable,
+            "-m",
+            "granian",
+            "--interface",
+            "wsgi",
+            "--host",
+            "127.0.0.1",
+            "--workers",
+            "1",
+            "--workers-kill-timeout",
+            "5",
+        ]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), "governance.wsgi:application"],
             cwd=ROOT,
