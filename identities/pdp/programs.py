@@ -101,12 +101,13 @@ ATTRIBUTES = ("subject.", "resource.", "action.", "context.")
 class FastRule:
     """One rule: `actions` and `resources` contain what concerns it, `tests` and `until` say when it applies."""
 
-    __slots__ = ("actions", "is_deny", "is_open", "is_plain", "resources", "tests", "until")
+    __slots__ = ("actions", "is_deny", "is_open", "is_plain", "resources", "starts", "tests", "until")
 
     def __init__(self, rule: Rule) -> None:
         self.is_deny = rule.statement.effect == "deny"
         self.actions = _shrunk(rule.actions)
         self.resources = _shrunk(rule.resources)
+        self.starts = self.resources.starts if isinstance(self.resources, Beginnings) else None
         self.tests = tuple(Test(each) for each in sorted(rule.conditions))
         self.until: datetime | None = rule.until
         self.is_open = isinstance(self.actions, Asked) or isinstance(self.resources, Asked)

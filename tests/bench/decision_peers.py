@@ -46,7 +46,7 @@ class Cedar:
 
 
 class Casbin:
-    """pycasbin: the fast enforcer, policies found by subject, `batch_enforce`."""
+    """pycasbin: the fast enforcer, policies found by subject and action, `batch_enforce`."""
 
     name = "pycasbin"
 
@@ -57,9 +57,9 @@ class Casbin:
         from casbin.model import FastModel
 
         logging.getLogger("casbin").setLevel(logging.ERROR)
-        model = FastModel([0])
+        model = FastModel([0, 2])
         model.load_model_from_text(_MODEL)
-        self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0])
+        self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0, 2])
         self._enforcer.add_policies(
             [line for name, held in rules.items() for rule in held for line in rule.casbin(name)]
         )
