@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import SyncRun
+from identities.pdp import usage as decided
 from identities.posture.evaluate import Busy, evaluate_changes
 from identities.posture.findings.settling import close_gone_findings as close_gone
 from identities.posture.findings.settling import settle_findings as settle
-from identities.pdp import usage as decided
 from identities.services.sources import NotReadable
 from identities.sync.locks import SyncInProgress
 from identities.sync.read import queue_due_sources, read_again
@@ -72,6 +72,8 @@ def settle_findings(**kwargs: Any) -> None:
 def close_gone_findings(**kwargs: Any) -> None:
     """End the findings of what no source holds any more."""
     close_gone(now=timezone.now())
+
+
 @shared_task(name="identities.fold_decisions", soft_time_limit=120, time_limit=150)
 def fold_decisions(**kwargs: Any) -> None:
     """Add what was decided to what is known of use, and remove notes that every process has seen."""

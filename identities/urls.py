@@ -2,15 +2,14 @@
 
 from django.urls import path
 
-from identities.api import authzen as api_authzen
 from identities.api import authorization as api_authorization
+from identities.api import authzen as api_authzen
 from identities.api import boundaries as api_boundaries
 from identities.api import bulk as api_bulk
 from identities.api import changes as api_changes
 from identities.api import connections as api_connections
-from identities.api import findings as api_findings
-from identities.api import gateway as api_gateway
 from identities.api import domains as api_domains
+from identities.api import findings as api_findings
 from identities.api import gateway as api_gateway
 from identities.api import grants as api_grants
 from identities.api import history as api_history
@@ -30,11 +29,11 @@ from identities.views import (
     authorization,
     boundaries,
     bulk,
+    catalogues,
+    domains,
     finding_bulk,
     finding_page,
     findings,
-    catalogues,
-    domains,
     gateway,
     gateway_switches,
     grants,
@@ -47,8 +46,8 @@ from identities.views import (
     playground,
     posture,
     posture_policy,
-    rules,
     reach,
+    rules,
     runs,
     saved_views,
     source_actions,

@@ -10,8 +10,6 @@ from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from reviews import access_requests, continuous, deadline, decisions, packs, remediation
-from reviews.campaigns import closing, due, leavers, mail, opening, protesting, rounds
-from reviews import continuous, deadline, decisions, packs, remediation
 from reviews.campaigns import closing, cutting, due, leavers, mail, opening, protesting, rounds
 from reviews.notices import alerts, asking, planning, sending
 from reviews.reports import campaign as campaign_reports

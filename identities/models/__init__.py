@@ -1,5 +1,8 @@
 """The inventory: one file per concept."""
 
+from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
+from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
+from identities.models.domain import DecisionDomain
 from identities.models.finding import (
     AcceptanceEnd,
     Finding,
@@ -11,11 +14,6 @@ from identities.models.finding import (
     FindingStep,
     FixedHow,
 )
-from identities.models.boundary import Authorization, AuthorizationModel, TrustBoundary
-from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability
-from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
-from identities.models.decision import DecisionMark, DecisionNote, DecisionPolicy, DecisionTally, NoteScope
-from identities.models.domain import DecisionDomain
 from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
@@ -47,8 +45,8 @@ from identities.models.usage import Usage, UsageWindow
 
 __all__ = [
     "AcceptanceEnd",
-    "AnalysedPermission",
     "AgentToken",
+    "AnalysedPermission",
     "Authorization",
     "AuthorizationModel",
     "Change",

@@ -220,9 +220,7 @@ def _checked_exposure(part: str) -> str:
         return part
     low, dash, high = part.partition("-")
     if not (dash and _is_exposure(low) and _is_exposure(high) and int(low) <= int(high)):
-        raise InvalidFilter(
-            "“exposure” is a range from 0 to 100 such as 50-74, or “unmeasured”.", field="exposure"
-        )
+        raise InvalidFilter("“exposure” is a range from 0 to 100 such as 50-74, or “unmeasured”.", field="exposure")
     return f"{int(low)}-{int(high)}"
 
 

@@ -68,7 +68,9 @@ def declare_authorization(
         declared.declared_by_id, declared.declared_at = actor.person_id, now
         declared.version += 1
         _write(declared)
-        mark_in("SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)", {"of": of.pk})
+        mark_in(
+            "SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)", {"of": of.pk}
+        )
         log.record(
             verb=Verb.AUTHORIZATION_DECLARED,
             actor=actor,

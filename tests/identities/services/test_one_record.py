@@ -68,7 +68,9 @@ def cases(
         "sync.applied": lambda: receive(source=pushing, lines=lines, **sending, **at),
         "identity.owner_assigned": lambda: services.assign_owner(owner=ada, reason="Ada asked.", **versioned, **at),
         "identity.changed": lambda: services.edit_identity(changes={"purpose": "Books it."}, **versioned, **at),
-        "identity.registered": lambda: lifecycle.register_identity(owner=ada, purpose="Ada's books.", **versioned, **at),
+        "identity.registered": lambda: lifecycle.register_identity(
+            owner=ada, purpose="Ada's books.", **versioned, **at
+        ),
         "identity.cadence_declared": lambda: lifecycle.declare_cadence(
             days=370, reason="Closes the year.", **versioned, **at
         ),
