@@ -48,8 +48,8 @@ class Identity(models.Model):
     `effective_*` columns say which holds. `retired_at` is set when a complete reading no longer holds it; the row
     stays, because history refers to it.
 
-    `registered_at` and `registered_by` say that somebody took responsibility: named a purpose and an owner, and meant it.
-    `expected_cadence_days` is how rarely it may be used without being dormant, as people declared.
+    `registered_at` and `registered_by` say that somebody took responsibility, named a purpose and an owner, and meant
+    it. `expected_cadence_days` is how rarely it may be used without being dormant, as people declared.
 
     The counts and `last_seen_at` (the latest use by any evidence) are kept up by every reading, so that a list of a
     million sorts by them without counting.

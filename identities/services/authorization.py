@@ -21,6 +21,10 @@ from identities.services.sources import source_subject
 LONGEST_NOTE = 2_000
 
 
+# The identity itself, or all of the source.
+_CONCERNED = "SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)"
+
+
 class InvalidDeclaration(DomainError):
     """A value that nobody can declare; `field` names it."""
 
