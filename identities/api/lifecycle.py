@@ -17,13 +17,13 @@ from identities.api.inventory import IF_MATCH
 from identities.api.named import person_named
 from identities.models import Identity
 from identities.posture.lifecycle import Stage
+from identities.posture.lives import life_of
 from identities.selectors.inventory import access_identity
 from identities.services.identities import MAX_PURPOSE
 from identities.services.lifecycle import LONGEST_CADENCE, declare_cadence, register_identity
-from identities.views.identity_life import life_of
 
 
-class StepOut(serializers.Serializer[Any]):
+class LifeStepOut(serializers.Serializer[Any]):
     """One step of its life."""
 
     stage = serializers.ChoiceField([stage.value for stage in Stage])
@@ -32,17 +32,17 @@ class StepOut(serializers.Serializer[Any]):
     at = serializers.DateTimeField(allow_null=True)
 
 
-class LifeOut(serializers.Serializer[Any]):
+class IdentityLifeOut(serializers.Serializer[Any]):
     """Where it stands. `expected_cadence_days` is how rarely it may be used without being dormant, null for no word."""
 
     stage = serializers.ChoiceField([stage.value for stage in Stage])
     registered_at = serializers.DateTimeField(allow_null=True)
     expected_cadence_days = serializers.IntegerField(allow_null=True)
     next_act = serializers.CharField()
-    steps = StepOut(many=True)
+    steps = LifeStepOut(many=True)
 
 
-class RegisterIn(serializers.Serializer[Any]):
+class IdentityRegisterIn(serializers.Serializer[Any]):
     """Who answers for it (an e-mail address), and what it is for."""
 
     owner = serializers.EmailField()
@@ -50,7 +50,7 @@ class RegisterIn(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
 
 
-class CadenceIn(serializers.Serializer[Any]):
+class IdentityCadenceIn(serializers.Serializer[Any]):
     """How rarely it is used; null takes the word back."""
 
     days = serializers.IntegerField(allow_null=True, min_value=1, max_value=LONGEST_CADENCE)
@@ -62,7 +62,7 @@ class IdentityLife(APIView):
 
     required_scope = "inventory:read"
 
-    @extend_schema(operation_id="identities_life", responses=LifeOut)
+    @extend_schema(operation_id="identities_life", responses=IdentityLifeOut)
     def get(self, request: Request, identity_id: UUID) -> Response:
         """Where it stands in its life, with an ETag for the acts."""
         require_known_parameters(request, ())
@@ -75,13 +75,13 @@ class IdentityRegister(APIView):
     required_scope = "inventory:write"
 
     @extend_schema(
-        operation_id="identities_register", request=RegisterIn, responses=LifeOut, parameters=[IF_MATCH]
+        operation_id="identities_register", request=IdentityRegisterIn, responses=IdentityLifeOut, parameters=[IF_MATCH]
     )
     def post(self, request: Request, identity_id: UUID) -> Response:
         """Take it on with an owner and a purpose; needs If-Match."""
         identity = access_identity(actor=actor_of(request), identity_id=identity_id)
         require_match(request, identity.version)
-        given = checked(RegisterIn, request)
+        given = checked(IdentityRegisterIn, request)
         registered = register_identity(
             identity=identity,
             version=identity.version,
@@ -99,12 +99,14 @@ class IdentityCadence(APIView):
 
     required_scope = "inventory:write"
 
-    @extend_schema(operation_id="identities_cadence", request=CadenceIn, responses=LifeOut, parameters=[IF_MATCH])
+    @extend_schema(
+        operation_id="identities_cadence", request=IdentityCadenceIn, responses=IdentityLifeOut, parameters=[IF_MATCH]
+    )
     def post(self, request: Request, identity_id: UUID) -> Response:
         """Say how rarely it is used, and why; needs If-Match."""
         identity = access_identity(actor=actor_of(request), identity_id=identity_id)
         require_match(request, identity.version)
-        given = checked(CadenceIn, request)
+        given = checked(IdentityCadenceIn, request)
         declared = declare_cadence(
             identity=identity,
             version=identity.version,
@@ -127,7 +129,7 @@ def _life(identity: Identity) -> Response:
             {"stage": step.stage.value, "state": step.state, "note": step.note, "at": step.at} for step in life.steps
         ],
     }
-    return Response(LifeOut(answer).data, headers={"ETag": etag_for(identity.version)})
+    return Response(IdentityLifeOut(answer).data, headers={"ETag": etag_for(identity.version)})
 
 
 urlpatterns = [

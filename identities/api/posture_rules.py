@@ -26,8 +26,8 @@ class RuleReasonOut(serializers.Serializer):
 class PostureRuleOut(serializers.Serializer):
     """A rule with its counts. `assessed` is passed and failed together; `pass_share` is of the assessed, null for none.
 
-    Counts are of identities, for rules about sources (`POP-…`) of sources. `base_severity` is null for a rule that never
-    fails.
+    Counts are of identities, for rules about sources (`POP-…`) of sources. `base_severity` is null for a rule that
+    never fails.
     """
 
     id = serializers.CharField(source="rule.id")
@@ -35,9 +35,7 @@ class PostureRuleOut(serializers.Serializer):
     owasp = serializers.CharField(source="rule.owasp")
     category = serializers.SerializerMethodField()
     object_kind = serializers.ChoiceField([kind.value for kind in ObjectKind], source="rule.object_kind")
-    base_severity = serializers.ChoiceField(
-        [level.value for level in Severity], source="rule.base", allow_null=True
-    )
+    base_severity = serializers.ChoiceField([level.value for level in Severity], source="rule.base", allow_null=True)
     fix = serializers.CharField(source="rule.fix")
     assessed = serializers.IntegerField(source="counts.assessed")
     passed = serializers.IntegerField(source="counts.passed")
@@ -68,7 +66,7 @@ class PostureRules(APIView):
         parameters=[OpenApiParameter("source", str, description="Of this source only: its short name.")],
     )
     def get(self, request: Request) -> Response:
-        """Every rule with what it says: failed, passed, not assessable with the most frequent reasons, not applicable."""
+        """Every rule with what it says: failed, passed, not assessable with frequent reasons, not applicable."""
         require_known_parameters(request, {"source"})
         actor = actor_of(request)
         slug = request.query_params.get("source")

@@ -80,11 +80,7 @@ def gather_sources(now: datetime, policy: Policy, source_ids: Collection[UUID] |
 
 def judge_sources(now: datetime, policy: Policy, source_ids: Collection[UUID] | None = None) -> list[Outcome]:
     """What the population rules say of them, to be kept as findings like all others."""
-    return [
-        outcome
-        for judged in gather_sources(now, policy, source_ids)
-        for outcome in assess_source(judged, policy)
-    ]
+    return [outcome for judged in gather_sources(now, policy, source_ids) for outcome in assess_source(judged, policy)]
 
 
 def _unread(source: Source, readings: _Readings) -> tuple[str, ...] | Missing:

@@ -92,7 +92,7 @@ _BY_EVIDENCE = ("identities", "grants", "credentials", "usage", "trust")
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What has ever come from a source. whole: what its last reading held that was vouched to be complete, as counts."""
+    """What has ever come from a source. whole: what its last complete reading held, as counts."""
 
     totals: Mapping[str, int]
     has_windows: bool

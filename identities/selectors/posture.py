@@ -1,4 +1,4 @@
-"""What the rules say of everything that somebody may see, rule by rule: never a share that hides what nobody assessed."""
+"""What the rules say of all that somebody may see, rule by rule: no share that hides what nobody assessed."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -19,13 +19,11 @@ from governance.web.htmx import render_page
 from identities.forms.inventory import show_refusal
 from identities.forms.lifecycle import CadenceForm, RegisterForm
 from identities.models import Identity
-from identities.posture.lifecycle import Life, LifeFacts, tell
+from identities.posture.lives import life_of
 from identities.selectors.inventory import access_identity
 from identities.services.identities import EDITORS
 from identities.services.lifecycle import declare_cadence, register_identity
 from identities.views.requests import PageRequest
-
-DORMANT = "NHI1-C"
 
 
 @require_safe
@@ -75,25 +73,6 @@ def _identity(request: PageRequest, identity_id: UUID) -> Identity:
 
 def _with_posture(identities: QuerySet[Identity]) -> QuerySet[Identity]:
     return identities.select_related("source", "owner", "posture")
-
-
-def life_of(identity: Identity) -> Life:
-    """Its life by what is known now. `identity` comes with its posture loaded, where it has one."""
-    posture = getattr(identity, "posture", None)
-    is_dormant = None
-    if posture is not None and DORMANT in (*posture.failed, *posture.passed):
-        is_dormant = DORMANT in posture.failed
-    return tell(
-        LifeFacts(
-            first_seen_at=identity.first_seen_at,
-            registered_at=identity.registered_at,
-            is_enabled=identity.status == "active",
-            is_dormant=is_dormant,
-            last_used_at=identity.last_seen_at,
-            retired_at=identity.retired_at,
-            expected_cadence_days=identity.expected_cadence_days,
-        )
-    )
 
 
 def may_edit(actor: Actor, identity: Identity) -> bool:

@@ -14,6 +14,7 @@ from governance.people.access import MAIL_LINK
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.models import Identity, IdentityKind
+from identities.posture.lives import life_of
 from identities.selectors.authorization import declared_of
 from identities.selectors.inventory import access_identity, list_current_grants
 from identities.selectors.sources import freshness_of
@@ -21,7 +22,6 @@ from identities.selectors.use import list_windows, use_of_grants, with_last_use
 from identities.services.identities import EDITORS
 from identities.views import boundary_lines, grant_lines, questions
 from identities.views.identity_facts import facts_of
-from identities.views.identity_life import life_of
 from identities.views.identity_rows import KIND_ICONS, LastUse, label_of_environment, last_use_of
 from identities.views.reach_lines import can_of
 from identities.views.requests import PageRequest

@@ -314,6 +314,8 @@ BODIES: dict[str, Any] = {
     "syncs_reject": lambda world: {"reason": "A broken export."},
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
     "sources_change": lambda world: {"name": "Renamed"},
+    "identities_register": lambda world: {"owner": world.stranger.user.email, "purpose": "Pays salaries."},
+    "identities_cadence": lambda world: {"days": 370, "reason": "Closes the year."},
     "identities_change": lambda world: {"purpose": "Pays salaries."},
     "identities_bulk_edit": lambda world: {"filter": "", "set": {"add_tags": ["seen"]}, "dry_run": True},
     "saved_views_create": lambda world: {"page": "identities", "name": "New", "filter": "privileged=yes"},

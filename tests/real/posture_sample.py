@@ -58,7 +58,7 @@ EXPORTS: tuple[Export, ...] = (
         "CloudMapper's demo account: authorization details and credential report (AWS)",
         (f"{_CLOUDMAPPER}-account-authorization-details.json", f"{_CLOUDMAPPER}-credential-report.json"),
         AWS
-        | {"credentials", "credentials.created_at", "credentials.last_rotated_at", "use.last_used_at"}
+        | {"credentials.created_at", "credentials.last_rotated_at", "use.last_used_at"}  # of some users, not of all
         | {"has_interactive_login"},
         is_whole=True,
     ),
@@ -171,7 +171,11 @@ The first rules to fail everywhere are NHI1-B (nobody answers for it) and, for f
 
 
 def _overview(sources: Sequence[tuple[Export, Source]]) -> str:
-    rows = ["## All exports\n", "| export | identities | findings | rules that assessed something | passed (of assessed) |", "|---|---|---|---|---|"]
+    rows = [
+        "## All exports\n",
+        "| export | identities | findings | rules that assessed something | passed (of assessed) |",
+        "|---|---|---|---|---|",
+    ]
     for export, source in sources:
         lines = [line for line in lines_of(source) if line.counts.assessed]
         assessed = sum(line.counts.assessed for line in lines)
@@ -191,7 +195,10 @@ def _section(export: Export, source: Source) -> str:
 def _of_brokers(brokers: Sequence[tuple[Export, Source]]) -> str:
     rows = [f"## RabbitMQ definitions, {len(brokers)} brokers together\n", "### Findings by rule\n"]
     rows += _findings([source for _, source in brokers])
-    rows += ["\n### Assessed, passed, not assessable\n", *_counts(_together([lines_of(source) for _, source in brokers]))]
+    rows += [
+        "\n### Assessed, passed, not assessable\n",
+        *_counts(_together([lines_of(source) for _, source in brokers])),
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -203,7 +210,9 @@ def _boxes(source: Source) -> str:
 
 def _findings(sources: Sequence[Source]) -> list[str]:
     found: dict[str, list[Finding]] = defaultdict(list)
-    for finding in Finding.objects.filter(source__in=sources).exclude(state="fixed").select_related("identity", "source"):
+    for finding in (
+        Finding.objects.filter(source__in=sources).exclude(state="fixed").select_related("identity", "source")
+    ):
         found[finding.rule].append(finding)
     if not found:
         return ["None: nothing could be assessed."]
@@ -227,7 +236,10 @@ def _as_read(rule: str) -> tuple[int, str]:
 
 
 def _counts(lines: Sequence[RuleLine]) -> list[str]:
-    rows = ["| rule | passed of assessed | failed | not assessable, mostly because | not applicable |", "|---|---|---|---|---|"]
+    rows = [
+        "| rule | passed of assessed | failed | not assessable, mostly because | not applicable |",
+        "|---|---|---|---|---|",
+    ]
     for line in lines:
         counts = line.counts
         if not (counts.concerned or counts.not_applicable):
@@ -251,5 +263,7 @@ def _together(reports: Sequence[Sequence[RuleLine]]) -> list[RuleLine]:
             for name in ("passed", "failed", "not_assessable", "not_applicable")
         }
         first = lines[0]
-        summed.append(RuleLine(first.rule, type(first.counts)(first.rule.id, **numbers, reasons=tuple(reasons.most_common(3)))))
+        summed.append(
+            RuleLine(first.rule, type(first.counts)(first.rule.id, **numbers, reasons=tuple(reasons.most_common(3))))
+        )
     return summed

@@ -44,8 +44,6 @@ OF_THE_IMPORT = {"POP-1", "POP-2", "POP-3", "POP-4"}
 WHOLE_LISTS = {"credentials", "grants", "trust"}
 
 
-
-
 def is_contained(needed: frozenset[str], export: Export) -> bool:
     return needed <= export.holds and (export.is_whole or not needed & WHOLE_LISTS)
 
@@ -69,7 +67,9 @@ def test_nothing_passes_that_an_export_does_not_contain_and_the_page_shows_it() 
     written = posture_sample.page(sources)
     if os.environ.get("WRITE_POSTURE_SAMPLE"):
         PAGE.write_text(written, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == written, "docs/posture-sample.md is old: write it anew (posture_sample.py)"
+    assert PAGE.read_text(encoding="utf-8") == written, (
+        "docs/posture-sample.md is old: write it anew (posture_sample.py)"
+    )
 
 
 def test_each_list_of_contents_uses_words_of_the_rules() -> None:

@@ -1,4 +1,4 @@
-"""What an application can do for whoever is signed in: the measure for systems in which a sign-in implies everything."""
+"""What an application can do for whoever is signed in: the measure where a sign-in implies everything."""
 
 from identities.posture.facts import IdentityFacts, Missing
 from identities.posture.rules.reading import words

@@ -1,6 +1,7 @@
 """Trust boundaries: where one system believes another, said as a record and not by accident."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import Missing, TrustFacts
@@ -53,12 +54,18 @@ def _honoured_after_end(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [passed()]
     lives = [each.ttl_seconds for each in facts.credentials if each.is_active]
     used = facts.use.last_used_at
-    if missing := lacking(issuer_state=ended, use=used, session_life=next((each for each in lives if isinstance(each, Missing)), 0)):
+    if missing := lacking(
+        issuer_state=ended, use=used, session_life=next((each for each in lives if isinstance(each, Missing)), 0)
+    ):
         return [not_known(missing)]
     longest = max((each for each in lives if isinstance(each, int)), default=0)
-    honoured = (used - ended).total_seconds() if used and not isinstance(ended, Missing) and not isinstance(used, Missing) else 0
+    honoured = (
+        (used - ended).total_seconds()
+        if used and not isinstance(ended, Missing) and not isinstance(used, Missing)
+        else 0
+    )
     slack = limit(policy, "revoked_skew_minutes").total_seconds()
-    evidence = {"revoked_at_issuer": ended, "last_used_at": used, "longest_session_seconds": longest}
+    evidence: dict[str, Any] = {"revoked_at_issuer": ended, "last_used_at": used, "longest_session_seconds": longest}
     return [failed(**evidence) if honoured > longest + slack else passed(**evidence)]
 
 

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 
 from identities.posture.results import Outcome
 from identities.posture.rules import (
-    boundaries, nhi01, nhi02, nhi03, nhi04, nhi05, nhi06, nhi07, nhi08, nhi09, nhi10, population,
+    boundaries,
+    nhi01,
+    nhi02,
+    nhi03,
+    nhi04,
+    nhi05,
+    nhi06,
+    nhi07,
+    nhi08,
+    nhi09,
+    nhi10,
+    population,
 )  # fmt: skip
 from identities.posture.rules.judged import Judged, Policy, SourceJudged
 from identities.posture.rules.rule import Rule, SourceRule
@@ -19,7 +30,8 @@ ALL: tuple[Rule, ...] = tuple(
 OF_SOURCES: tuple[SourceRule, ...] = population.RULES
 """The rules about a whole source."""
 
-BY_ID: Mapping[str, Rule | SourceRule] = {rule.id: rule for rule in (*ALL, *OF_SOURCES)}
+_EACH: tuple[Rule | SourceRule, ...] = (*ALL, *OF_SOURCES)
+BY_ID: Mapping[str, Rule | SourceRule] = {rule.id: rule for rule in _EACH}
 
 CATEGORIES: Mapping[str, str] = {
     "NHI1:2025": "Improper Offboarding",

@@ -1,6 +1,7 @@
 """NHI1:2025 Improper Offboarding: what outlives its owner, its work or its removal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -29,7 +30,12 @@ def _owner_departed(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     if any(isinstance(person.is_active, Missing) for person in owners):
         return [unknown("owner_status_unknown")]
     departed = [person.departed_at for person in owners if person.departed_at]
-    return [failed(owners=len(owners), departed_at=max((each for each in departed if not isinstance(each, Missing)), default=None))]
+    return [
+        failed(
+            owners=len(owners),
+            departed_at=max((each for each in departed if not isinstance(each, Missing)), default=None),
+        )
+    ]
 
 
 def _no_owner(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -66,7 +72,7 @@ def _dormant(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [not_known(lacking(use=used))]
     if reason := _unwatched(facts, policy, allowed):
         return [unknown(reason, days_needed=allowed, watched_from=facts.use.watched_from)]
-    evidence = {"last_used_at": used, "days_allowed": allowed, "created_at": born}
+    evidence: dict[str, Any] = {"last_used_at": used, "days_allowed": allowed, "created_at": born}
     if facts.is_privileged:
         return [failed(base=Severity.HIGH, why="privileged", never_used=used is None, **evidence)]
     return [failed(never_used=used is None, **evidence)]
@@ -174,7 +180,7 @@ RULES = (
         object_kind=ObjectKind.IDENTITY,
         inputs=("use.last_used_at", "created_at", "use.watched_from"),
         thresholds=("dormant_privileged_days", "dormant_days", "log_lag_days"),
-        blind_spots="Use that no imported log and no source shows; services whose last use the provider does not track.",
+        blind_spots="Use that no imported log and no source shows; services that the provider does not track.",
         cautions="Standby for disasters and yearly jobs: declare how often it is used, and it is measured by that.",
         fix="declare_use",
         judge=_dormant,

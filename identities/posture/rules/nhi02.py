@@ -151,9 +151,7 @@ RULES = (
         owasp=OWASP,
         base=Severity.CRITICAL,
         object_kind=ObjectKind.CREDENTIAL,
-        inputs=(
-            *("credentials.attributes.leaks", "credentials.attributes.scanned_at", "credentials.last_rotated_at"),
-        ),
+        inputs=(*("credentials.attributes.leaks", "credentials.attributes.scanned_at", "credentials.last_rotated_at"),),
         coverage=("credentials",),
         thresholds=("leak_public_hours", "leak_internal_hours", "scan_days"),
         blind_spots="Whether the old value is dead: a rotation is not a revocation.",

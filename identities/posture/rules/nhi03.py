@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
-from identities.posture.facts import IdentityFacts, Missing, TrustFacts
+from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.parts import WRITING, each_trust, named, privileged, unread
@@ -24,7 +24,9 @@ HIGH_RISK_SCOPES = frozenset({
 })  # fmt: skip
 
 
-def _of_vendors(judge: Callable[[IdentityFacts, Policy], Sequence[Verdict]]) -> Callable[[Judged, Policy], Sequence[Verdict]]:
+def _of_vendors(
+    judge: Callable[[IdentityFacts, Policy], Sequence[Verdict]],
+) -> Callable[[Judged, Policy], Sequence[Verdict]]:
     """The rule for third parties alone; where nobody says whose it is, it can't be judged."""
 
     def judged_by(judged: Judged, policy: Policy) -> Sequence[Verdict]:
@@ -120,7 +122,8 @@ def _incident(facts: IdentityFacts, policy: Policy) -> Sequence[Verdict]:
     if happened is None:
         return [passed(vendor=facts.vendor)]
     held = [each for each in facts.credentials if each.is_active and not is_keyless(each)]
-    doubtful, stale = [], []
+    doubtful: list[CredentialFacts] = []
+    stale: list[CredentialFacts] = []
     for credential in held:
         times = [credential.created_at, credential.last_rotated_at]
         known = [each for each in times if each is not None and not isinstance(each, Missing)]

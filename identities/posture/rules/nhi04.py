@@ -1,11 +1,12 @@
 """NHI4:2025 Insecure Authentication: weak, replayable or needless ways to prove oneself."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-from identities.posture.rules.application import classes_in_reach, implies_everything
 from identities.posture.facts import CredentialFacts, GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
+from identities.posture.rules.application import classes_in_reach, implies_everything
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.levels import required_levels
 from identities.posture.rules.parts import each_credential, known_environment, privileged
@@ -90,7 +91,7 @@ def _below_need(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [unknown("exposure_unknown")]
     in_time = _is_just_in_time(judged.facts, policy)
     least, most = required_levels(exposure, policy, is_just_in_time=in_time)
-    evidence = {
+    evidence: dict[str, Any] = {
         "assurance": f"A{assurance.lower} to A{assurance.upper}",
         "exposure": f"{exposure.low:g} to {exposure.high:g}",
         "required": f"A{least}" if least == most else f"A{least} to A{most}",
@@ -156,7 +157,11 @@ def _replayable(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [not_applicable("not_privileged")]
     if not reaches_production(facts):
         environment = known_environment(facts)
-        return [not_known(lacking(environment=environment)) if isinstance(environment, Missing) else not_applicable("not_production")]
+        return [
+            not_known(lacking(environment=environment))
+            if isinstance(environment, Missing)
+            else not_applicable("not_production")
+        ]
     return each_credential(facts, _replayable_one)
 
 
@@ -179,7 +184,7 @@ def _login_is_all(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     matters = _matters(facts)
     if isinstance(matters, Missing):
         return [not_known(lacking(environment=matters))]
-    evidence = {"authz_model": facts.authz_model, "application_can": classes_in_reach(facts)}
+    evidence: dict[str, Any] = {"authz_model": facts.authz_model, "application_can": classes_in_reach(facts)}
     return [failed(**evidence)] if matters else [passed(**evidence)]
 
 
@@ -235,7 +240,7 @@ RULES = (
         coverage=("credentials", "grants"),
         thresholds=("just_in_time_hours",),
         blind_spots="Whatever the two scores could not see.",
-        cautions="Fails only where even the upper bound of assurance is too low; between the bounds it says what is missing.",
+        cautions="Fails only where even the upper bound is too low; between the bounds it says what is missing.",
         fix="move_to_federation",
         judge=_below_need,
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from identities.posture.facts import GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -46,7 +47,7 @@ def _unused(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return [unknown("lookback_too_short", watched_from=since, watched_until=until)]
     if facts.now - until > limit(policy, "log_lag_days"):
         return [unknown("log_ended", watched_until=until)]
-    evidence = {"unused_percent": round(share * 100), "watched_from": since}
+    evidence: dict[str, Any] = {"unused_percent": round(share * 100), "watched_from": since}
     return [failed(**evidence) if share * 100 >= number(policy, "unused_percent") else passed(**evidence)]
 
 
@@ -57,7 +58,7 @@ def _escalation(judged: Judged, policy: Policy) -> Sequence[Verdict]:
         return _unless_unread(facts)
     direct = sorted({name for grant in found for name in grant.direct_primitives})
     conditional = sorted({name for grant in found for name in grant.primitives} - set(direct))
-    evidence = {"direct": direct, "conditional": conditional, "grants": named(found)}
+    evidence: dict[str, Any] = {"direct": direct, "conditional": conditional, "grants": named(found)}
     if direct:
         return [failed(**evidence)]
     return [failed(base=Severity.HIGH, why="needs a second resource", **evidence)]
@@ -95,7 +96,7 @@ def _standing(judged: Judged, policy: Policy) -> Sequence[Verdict]:
 
 
 def _knows_no_limits(grant: GrantFacts) -> bool:
-    """Whether its system could not have limited it, and no approval does. Said of the platform, not of each identity."""
+    """Whether its system could not have limited it, and no approval does: said of the platform, then."""
     is_limited = bool(grant.condition_sorts) or isinstance(grant.ends_at, datetime) or grant.approved_until is not None
     return grant.dialect in WITHOUT_LIMITS and not is_limited
 
@@ -218,7 +219,7 @@ RULES = (
         inputs=("grants.condition_sorts", "grants.ends_at", "grants.is_parsed"),
         coverage=_GRANTS,
         blind_spots="Conditions outside the permission, in a proxy or an organisation's policy.",
-        cautions="Platforms that know neither: not assessable, with that reason. An approval with an end counts as one.",
+        cautions="Platforms that know neither: not assessable, and said so. An approval with an end counts as one.",
         fix="limit_in_time",
         judge=_standing,
     ),

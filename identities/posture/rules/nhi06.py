@@ -1,8 +1,9 @@
 """NHI6:2025 Insecure Cloud Deployment Configurations: pipelines and the trust in them."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from governance.kernel.federation import Looseness, subject_looseness
+from governance.kernel.federation import IssuerSort, Looseness, subject_looseness
 from identities.posture.facts import CredentialFacts, IdentityFacts, Missing, TrustFacts
 from identities.posture.results import ObjectKind, Severity
 from identities.posture.rules.claims import claims_of, immutable_claims
@@ -16,6 +17,8 @@ OWASP = "NHI6:2025"
 CLOUDS = frozenset({"aws", "azure", "gcp"})
 # How sources begin what they say about a place in a pipeline, whose runner could federate instead.
 CI_STORES = ("masked_ci_var", "unmasked_ci_var", "ci_var", "ci variable", "ci secret")
+# Trust that no token of an issuer proves: NHI3-C and TB-2 judge whom it lets in.
+NO_TOKENS = frozenset({IssuerSort.ANYBODY, IssuerSort.ACCOUNT, IssuerSort.PLATFORM})
 _CLOUD_KEYS = frozenset({"access_key", "client_secret", "api_key"})
 
 
@@ -27,7 +30,14 @@ def _loose_one(trust: TrustFacts) -> Verdict:
     if not trust.is_public_issuer:
         return not_applicable("private_issuer", of=trust.id)
     judged = subject_looseness(trust.issuer, trust.subject)
-    told = {"issuer": trust.issuer, "subject": trust.subject, "audience": trust.audience, "who": judged.words}
+    if judged.issuer in NO_TOKENS:
+        return not_applicable("no_token_issuer", of=trust.id)
+    told: dict[str, Any] = {
+        "issuer": trust.issuer,
+        "subject": trust.subject,
+        "audience": trust.audience,
+        "who": judged.words,
+    }
     pinned = claims_of(trust.conditions) & set(immutable_claims(trust.issuer))
     if judged.looseness in (Looseness.LOOSE, Looseness.ANY) and not pinned:
         if not trust.are_conditions_known:

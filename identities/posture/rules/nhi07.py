@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from identities.posture.facts import CredentialFacts, Missing
 from identities.posture.results import ObjectKind, Severity
@@ -44,9 +45,9 @@ def _too_long_one(credential: CredentialFacts, policy: Policy) -> Verdict:
         return not_applicable("no_expiry", of=credential.id)
     if missing := lacking(expiry=ends, creation=made if made is not None else Missing("not_reported")):
         return not_known(missing, of=credential.id)
-    assert isinstance(made, datetime) and isinstance(ends, datetime)  # noqa: S101, PT018
+    assert isinstance(made, datetime) and isinstance(ends, datetime)  # noqa: S101
     allowed = limit(policy, _life_of(credential))
-    evidence = {"days": (ends - made).days, "days_allowed": allowed.days, "expires_at": ends}
+    evidence: dict[str, Any] = {"days": (ends - made).days, "days_allowed": allowed.days, "expires_at": ends}
     if ends - made <= allowed:
         return passed(of=credential.id, **evidence)
     if ends - made > limit(policy, "secret_overdue_days"):
@@ -73,7 +74,7 @@ def _not_rotated_one(credential: CredentialFacts, now: datetime, policy: Policy)
     if not times:
         return unknown("age_unknown", of=credential.id)
     age, allowed = now - max(times), limit(policy, "secret_rotation_days")
-    evidence = {"days": age.days, "days_allowed": allowed.days}
+    evidence: dict[str, Any] = {"days": age.days, "days_allowed": allowed.days}
     if age <= allowed:
         return passed(of=credential.id, **evidence)
     if isinstance(changed, Missing) and credential.kind not in MADE_ONCE:
@@ -118,7 +119,7 @@ def _session_one(credential: CredentialFacts, policy: Policy) -> Verdict:
     if life is None:
         return not_applicable("no_session", of=credential.id)
     allowed = limit(policy, "session_minutes")
-    evidence = {"minutes": life // 60, "minutes_allowed": int(allowed.total_seconds()) // 60}
+    evidence: dict[str, Any] = {"minutes": life // 60, "minutes_allowed": int(allowed.total_seconds()) // 60}
     return (failed if life > allowed.total_seconds() else passed)(of=credential.id, **evidence)
 
 
@@ -146,7 +147,12 @@ RULES = (
         object_kind=ObjectKind.CREDENTIAL,
         inputs=("credentials.expires_at", "credentials.created_at"),
         coverage=("credentials",),
-        thresholds=("secret_life_days", "certificate_life_days", "attested_certificate_life_hours", "secret_overdue_days"),
+        thresholds=(
+            "secret_life_days",
+            "certificate_life_days",
+            "attested_certificate_life_hours",
+            "secret_overdue_days",
+        ),
         blind_spots="Renewal of the same key under a new certificate.",
         cautions="Roots and intermediates are another kind, and not recorded as credentials of identities.",
         fix="rotate",
@@ -163,7 +169,7 @@ RULES = (
         coverage=("credentials",),
         thresholds=("secret_rotation_days", "secret_overdue_days"),
         blind_spots="Whether the old value still works somewhere.",
-        cautions="A kind that is made anew with each change is as old as itself; for passwords the change must be told.",
+        cautions="What is made anew with each change is as old as itself; for passwords the change must be told.",
         fix="rotate",
         judge=_not_rotated,
     ),

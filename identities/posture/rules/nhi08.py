@@ -54,7 +54,9 @@ def _two_environments_one(credential: CredentialFacts, facts: IdentityFacts, *, 
     known = places - {"unknown"}
     if len(known) > 1:
         return failed(of=credential.id, environments=known)
-    return passed(of=credential.id, environments=known) if known else unknown("use_environment_unknown", of=credential.id)
+    return (
+        passed(of=credential.id, environments=known) if known else unknown("use_environment_unknown", of=credential.id)
+    )
 
 
 def _assumable_from_below(judged: Judged, policy: Policy) -> Sequence[Verdict]:

@@ -86,7 +86,7 @@ RULES = (
         object_kind=ObjectKind.IDENTITY,
         inputs=("workloads",),
         blind_spots="Workloads that nobody linked to it.",
-        cautions="Replicas and sidecars of one application count once: workloads are compared by the application's name.",
+        cautions="Replicas and sidecars of one application count once: workloads go by the application's name.",
         fix="separate",
         judge=_several_workloads,
     ),

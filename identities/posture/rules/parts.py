@@ -8,9 +8,7 @@ from identities.posture.rules.verdicts import Verdict, not_applicable, unknown
 WRITING = frozenset({"write", "destructive", "admin", "external_send"})
 
 
-def each_credential(
-    facts: IdentityFacts, judge: Callable[[CredentialFacts], Verdict]
-) -> Sequence[Verdict]:
+def each_credential(facts: IdentityFacts, judge: Callable[[CredentialFacts], Verdict]) -> Sequence[Verdict]:
     """A verdict per credential that works; one about the identity where there is none."""
     found = [judge(credential) for credential in facts.credentials if credential.is_active]
     if found:

@@ -1,4 +1,4 @@
-"""Why a rule could not be judged, or does not apply: every code with its plain sentence, once for pages, API and docs."""
+"""Why a rule could not be judged, or does not apply: every code with its plain sentence, once for page and API."""
 
 from collections.abc import Mapping
 
@@ -111,6 +111,7 @@ NOT_APPLICABLE: Mapping[str, str] = {
     "nothing_strong": "It holds nothing that writes and nothing privileged.",
     "no_agent": "It is no AI agent.",
     "private_issuer": "The issuer vouches for this organisation alone.",
+    "no_token_issuer": "No issuer of tokens vouches for it; other rules judge whom the trust lets in.",
     "no_trust": "No other system vouches for it.",
     "no_cloud": "Its source is no cloud.",
     "no_cloud_key": "The credential is no key of a cloud.",

@@ -15,10 +15,10 @@ from identities.posture.rules.verdicts import Verdict
 class _Described:
     """What every rule says about itself; docs/rules.md says the same for people.
 
-    condition: when it fails. owasp: id of the OWASP list, empty for population and trust boundaries. base: None for a rule that never fails.
-    inputs: the facts that it needs, as paths below the identity ("credentials.expires_at"). coverage: what the
-    connector of the source must be able to report. fix: the act that mends it, one of `FIXES`. is_advisory: its
-    severity is never raised.
+    condition: when it fails. owasp: id of the OWASP list, empty for population and trust boundaries. base: None for a
+    rule that never fails. inputs: the facts that it needs, as paths below the identity ("credentials.expires_at").
+    coverage: what the connector of the source must be able to report. fix: the act that mends it, one of `FIXES`.
+    is_advisory: its severity is never raised.
     """
 
     id: str

@@ -32,9 +32,7 @@ def failed(
     *, of: UUID | None = None, base: Severity | None = None, why: str = "", is_exposed: bool = False, **evidence: Any
 ) -> Verdict:
     """evidence: what was seen, as JSON."""
-    return Verdict(
-        result=Result.FAIL, object_id=of, base=base, why=why, is_exposed=is_exposed, evidence=cut(evidence)
-    )
+    return Verdict(result=Result.FAIL, object_id=of, base=base, why=why, is_exposed=is_exposed, evidence=cut(evidence))
 
 
 def passed(*, of: UUID | None = None, **evidence: Any) -> Verdict:

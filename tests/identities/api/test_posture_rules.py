@@ -43,7 +43,9 @@ def test_every_rule_has_its_counts_and_its_reasons_as_sentences(estate: list[Ide
 
 
 @pytest.mark.parametrize(("question", "status"), [("source=none", 404), ("page=2", 400)])
-def test_an_unknown_source_or_parameter_is_refused(estate: list[Identity], api: Any, question: str, status: int) -> None:
+def test_an_unknown_source_or_parameter_is_refused(
+    estate: list[Identity], api: Any, question: str, status: int
+) -> None:
     assert api().get(f"/api/v1/posture/rules/?{question}").status_code == status
 
 

@@ -21,7 +21,9 @@ def identity(identities: Any) -> Identity:
     return one
 
 
-def test_whoever_registers_names_owner_and_purpose_and_both_hold(identity: Identity, admin_actor: Any, make_user: Any) -> None:
+def test_whoever_registers_names_owner_and_purpose_and_both_hold(
+    identity: Identity, admin_actor: Any, make_user: Any
+) -> None:
     ada = make_user()
 
     registered = register_identity(
@@ -34,7 +36,9 @@ def test_whoever_registers_names_owner_and_purpose_and_both_hold(identity: Ident
     assert IdentityVersion.objects.get(identity=identity, seen_until=None).owner == ada
 
 
-def test_a_purpose_that_the_source_says_already_stays_the_sources(identity: Identity, admin_actor: Any, make_user: Any) -> None:
+def test_a_purpose_that_the_source_says_already_stays_the_sources(
+    identity: Identity, admin_actor: Any, make_user: Any
+) -> None:
     Identity.objects.filter(pk=identity.pk).update(purpose="Runs the nightly export.")
     identity.refresh_from_db()
 
@@ -108,6 +112,4 @@ def test_nothing_is_declared_of_what_is_gone(identity: Identity, admin_actor: An
     Identity.objects.filter(pk=identity.pk).update(retired_at=NOW)
 
     with pytest.raises(InvalidEdit):
-        declare_cadence(
-            identity=identity, version=identity.version, days=30, actor=admin_actor, now=NOW, reason="So."
-        )
+        declare_cadence(identity=identity, version=identity.version, days=30, actor=admin_actor, now=NOW, reason="So.")

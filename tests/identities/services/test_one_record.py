@@ -12,9 +12,8 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Actor
 from identities.models import Identity, Source, SyncMode, SyncOrigin
 from identities.selectors.filters import InventoryFilter
-from identities.services import authorization, boundaries, checking, exports, saved_views, sources
+from identities.services import authorization, boundaries, checking, exports, lifecycle, saved_views, sources
 from identities.services import identities as services
-from identities.services import lifecycle
 from identities.sync.receive import receive
 
 NOW = timezone.now()

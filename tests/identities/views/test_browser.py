@@ -50,6 +50,7 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
         f"/identities/{inventory.etl.pk}/",
         f"/identities/{inventory.bot.pk}/",
         f"/identities/{inventory.etl.pk}/edit/",
+        f"/identities/{inventory.etl.pk}/life/",
         "/identities/owners/",
         f"/grants/{inventory.all_grant.pk}/",
         "/sources/",

@@ -64,7 +64,9 @@ def test_what_was_typed_stays_when_somebody_else_was_faster(inventory: Any, admi
 def test_a_cadence_is_saved_with_its_reason(inventory: Any, admin: Any) -> None:
     version = Identity.objects.get(pk=inventory.etl.pk).version
 
-    done = admin.post(url_of(inventory.etl, "cadence/"), {"days": 370, "reason": "Closes the year.", "version": version})
+    done = admin.post(
+        url_of(inventory.etl, "cadence/"), {"days": 370, "reason": "Closes the year.", "version": version}
+    )
 
     assert done.status_code == 302
     assert "at least every 370 days" in admin.get(url_of(inventory.etl)).content.decode()
@@ -73,9 +75,11 @@ def test_a_cadence_is_saved_with_its_reason(inventory: Any, admin: Any) -> None:
 def test_whoever_may_not_edit_sees_no_forms(inventory: Any, make_user: Any, browse: Any) -> None:
     text = browse(make_user(Role.AUDITOR)).get(url_of(inventory.etl)).content.decode()
 
-    assert "<form class=\"form\"" not in text
+    assert '<form class="form"' not in text
 
 
-def test_the_page_costs_a_fixed_number_of_queries(inventory: Any, admin: Any, django_assert_max_num_queries: Any) -> None:
+def test_the_page_costs_a_fixed_number_of_queries(
+    inventory: Any, admin: Any, django_assert_max_num_queries: Any
+) -> None:
     with django_assert_max_num_queries(PAGE_QUERIES):
         admin.get(url_of(inventory.etl))

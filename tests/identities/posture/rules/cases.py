@@ -46,6 +46,8 @@ def account(name: str = "shop/cart", **changes: Any) -> IdentityFacts:
 
 def default_account(name: str = "shop/default", **changes: Any) -> IdentityFacts:
     return account(name, **changes)
+
+
 CLOUD_KEY: dict[str, Any] = {"kind": "access_key"}
 
 
@@ -92,7 +94,12 @@ CASES: tuple[Case, ...] = (
         ("owner left, team goes on", PASS, facts(people=(person(is_active=False), person(role="team")))),
         ("owner left, a backup is no owner", FAIL, facts(people=(person(is_active=False), person(role="backup")))),
         ("its owner is here", PASS, facts()),
-        ("nobody says whether the owner is here", UNKNOWN, facts(people=(person(is_active=GONE),)), "owner_status_unknown"),
+        (
+            "nobody says whether the owner is here",
+            UNKNOWN,
+            facts(people=(person(is_active=GONE),)),
+            "owner_status_unknown",
+        ),
         ("there is no owner", NOT, facts(people=()), "no_owner"),
         ("it is disabled", NOT, facts(is_enabled=False), "disabled"),
     ),
@@ -113,7 +120,11 @@ CASES: tuple[Case, ...] = (
             FAIL,
             facts(source=with_source(lacks=("last_used",)).source, use=with_use(last_used_at=None).use),
         ),
-        ("privileged, last used 60 days ago", FAIL, facts(use=with_use(last_used_at=ago(60)).use, grants=(privileged(),))),
+        (
+            "privileged, last used 60 days ago",
+            FAIL,
+            facts(use=with_use(last_used_at=ago(60)).use, grants=(privileged(),)),
+        ),
         ("not privileged, last used 60 days ago", PASS, with_use(last_used_at=ago(60))),
         ("used yesterday", PASS, facts()),
         ("made last week and never used", PASS, facts(use=with_use(last_used_at=None).use, created_at=ago(7))),
@@ -123,7 +134,10 @@ CASES: tuple[Case, ...] = (
         (
             "watched for a week only",
             UNKNOWN,
-            facts(source=with_source(lacks=("last_used",)).source, use=with_use(last_used_at=None, watched_from=ago(7)).use),
+            facts(
+                source=with_source(lacks=("last_used",)).source,
+                use=with_use(last_used_at=None, watched_from=ago(7)).use,
+            ),
             "lookback_too_short",
         ),
         (
@@ -138,7 +152,10 @@ CASES: tuple[Case, ...] = (
         (
             "the log ended a month ago",
             UNKNOWN,
-            facts(source=with_source(lacks=("last_used",)).source, use=with_use(last_used_at=None, watched_until=ago(30)).use),
+            facts(
+                source=with_source(lacks=("last_used",)).source,
+                use=with_use(last_used_at=None, watched_until=ago(30)).use,
+            ),
             "log_ended",
         ),
         (
@@ -187,21 +204,45 @@ CASES: tuple[Case, ...] = (
         ("found in the vault it belongs to", PASS, with_credential(attributes={"leaks": [LEAK | {"where": "vault"}]})),
         ("looked for and not found", PASS, facts()),
         ("never looked for", UNKNOWN, with_credential(attributes={"scanned_at": None}), "no_scanner"),
-        ("looked for a month ago", UNKNOWN, with_credential(attributes={"scanned_at": ago(30).isoformat()}), "scan_stale"),
-        ("what the scanner says makes no sense", UNKNOWN, with_credential(attributes={"leaks": "none"}), "leaks_malformed"),
+        (
+            "looked for a month ago",
+            UNKNOWN,
+            with_credential(attributes={"scanned_at": ago(30).isoformat()}),
+            "scan_stale",
+        ),
+        (
+            "what the scanner says makes no sense",
+            UNKNOWN,
+            with_credential(attributes={"leaks": "none"}),
+            "leaks_malformed",
+        ),
         ("no secret", NOT, with_credential(kind="federated_trust"), "keyless"),
     ),
     *_cases(
         "NHI2-B",
-        ("five days in public, not changed", FAIL, with_credential(last_rotated_at=ago(10), attributes={"leaks": [LEAK]})),
+        (
+            "five days in public, not changed",
+            FAIL,
+            with_credential(last_rotated_at=ago(10), attributes={"leaks": [LEAK]}),
+        ),
         ("changed since", PASS, with_credential(last_rotated_at=ago(2), attributes={"leaks": [LEAK]})),
         (
             "there is still time",
             PASS,
             with_credential(attributes={"leaks": [LEAK | {"is_public": False}]}),
         ),
-        ("no word about changes", UNKNOWN, with_credential(last_rotated_at=GONE, attributes={"leaks": [LEAK]}), "rotation_unknown"),
-        ("no word about when", UNKNOWN, with_credential(attributes={"leaks": [{"where": "chat"}]}), "leak_time_unknown"),
+        (
+            "no word about changes",
+            UNKNOWN,
+            with_credential(last_rotated_at=GONE, attributes={"leaks": [LEAK]}),
+            "rotation_unknown",
+        ),
+        (
+            "no word about when",
+            UNKNOWN,
+            with_credential(attributes={"leaks": [{"where": "chat"}]}),
+            "leak_time_unknown",
+        ),
         ("never looked for", UNKNOWN, with_credential(attributes={"scanned_at": None}), "no_scanner"),
         ("no leak", NOT, facts(), "no_leak"),
     ),
@@ -224,14 +265,26 @@ CASES: tuple[Case, ...] = (
     ),
     *_cases(
         "NHI3-A",
-        ("powerful, assessed years ago", FAIL, facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": YEARS_AGO})),
-        ("powerful, never assessed", FAIL, facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": None})),
+        (
+            "powerful, assessed years ago",
+            FAIL,
+            facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": YEARS_AGO}),
+        ),
+        (
+            "powerful, never assessed",
+            FAIL,
+            facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": None}),
+        ),
         (
             "writes in production, never assessed",
             FAIL,
             facts(**VENDOR, grants=(grant(classes=frozenset({"write"})),), attributes={"vendor_assessed_at": None}),
         ),
-        ("powerful, assessed", PASS, facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": DAY_AGO})),
+        (
+            "powerful, assessed",
+            PASS,
+            facts(**VENDOR, grants=(privileged(),), attributes={"vendor_assessed_at": DAY_AGO}),
+        ),
         ("reads only", PASS, facts(**VENDOR)),
         (
             "writes a place that nobody labelled",
@@ -270,10 +323,24 @@ CASES: tuple[Case, ...] = (
         (
             "another account, no condition",
             FAIL,
-            facts(trusts=(with_trust(issuer="AWS account 210987654321", audience="", subject="arn:aws:iam::210987654321:root", conditions={}).trusts), attributes={"own_accounts": ["123456789012"]}),
+            facts(
+                trusts=(
+                    with_trust(
+                        issuer="AWS account 210987654321",
+                        audience="",
+                        subject="arn:aws:iam::210987654321:root",
+                        conditions={},
+                    ).trusts
+                ),
+                attributes={"own_accounts": ["123456789012"]},
+            ),
         ),
         ("anybody, no condition", FAIL, with_trust(issuer="any AWS account", audience="", subject="", conditions={})),
-        ("a condition", PASS, with_trust(issuer="AWS account 210987654321", audience="", conditions={"sts:externalid": "(set)"})),
+        (
+            "a condition",
+            PASS,
+            with_trust(issuer="AWS account 210987654321", audience="", conditions={"sts:externalid": "(set)"}),
+        ),
         ("issuer, subject and audience", PASS, with_trust(conditions={})),
         (
             "conditions not told",
@@ -281,14 +348,27 @@ CASES: tuple[Case, ...] = (
             with_trust(issuer="AWS account 210987654321", audience="", conditions={}, are_conditions_known=False),
             "conditions_unknown",
         ),
-        ("whose account it is nobody said", UNKNOWN, with_trust(issuer="AWS account 210987654321", audience="", conditions={}), "own_accounts_unknown"),
+        (
+            "whose account it is nobody said",
+            UNKNOWN,
+            with_trust(issuer="AWS account 210987654321", audience="", conditions={}),
+            "own_accounts_unknown",
+        ),
         (
             "an account of our own",
             NOT,
-            facts(trusts=(with_trust(issuer="AWS account 123456789012", audience="", conditions={}).trusts), attributes={"own_accounts": ["123456789012"]}),
+            facts(
+                trusts=(with_trust(issuer="AWS account 123456789012", audience="", conditions={}).trusts),
+                attributes={"own_accounts": ["123456789012"]},
+            ),
             "own_account",
         ),
-        ("a part of the platform", NOT, with_trust(issuer="ec2.amazonaws.com", subject="", audience="", conditions={}), "platform_service"),
+        (
+            "a part of the platform",
+            NOT,
+            with_trust(issuer="ec2.amazonaws.com", subject="", audience="", conditions={}),
+            "platform_service",
+        ),
         ("nobody else vouches for it", NOT, facts(trusts=()), "no_trust"),
     ),
     *_cases(
@@ -300,7 +380,9 @@ CASES: tuple[Case, ...] = (
         (
             "nobody knows when it changed",
             UNKNOWN,
-            facts(**VENDOR, credentials=(credential(last_rotated_at=GONE),), attributes={"vendor_incident_at": DAY_AGO}),
+            facts(
+                **VENDOR, credentials=(credential(last_rotated_at=GONE),), attributes={"vendor_incident_at": DAY_AGO}
+            ),
             "rotation_unknown",
         ),
         ("our own", NOT, facts(), "first_party"),
@@ -318,7 +400,12 @@ CASES: tuple[Case, ...] = (
             facts(**VENDOR, kind="oauth_app", attributes={"consent": {"kind": "user", "scopes": ["Mail.ReadWrite"]}}),
         ),
         ("consent not told", UNKNOWN, facts(**VENDOR, kind="oauth_app"), "consent_unknown"),
-        ("scopes not told", UNKNOWN, facts(**VENDOR, kind="oauth_app", attributes={"consent": {"kind": "tenant"}}), "scopes_unknown"),
+        (
+            "scopes not told",
+            UNKNOWN,
+            facts(**VENDOR, kind="oauth_app", attributes={"consent": {"kind": "tenant"}}),
+            "scopes_unknown",
+        ),
         ("no app", NOT, facts(**VENDOR), "no_oauth_app"),
     ),
     *_cases(
@@ -329,7 +416,12 @@ CASES: tuple[Case, ...] = (
         ("signed by its own key", PASS, facts()),
         ("a long key", PASS, with_credential(kind="x509", key_algorithm="rsa", key_bits=4096)),
         ("method unknown", UNKNOWN, with_credential(method=GONE), "method_unknown"),
-        ("length of the key unknown", UNKNOWN, with_credential(kind="x509", key_algorithm="rsa", key_bits=GONE), "key_bits_unknown"),
+        (
+            "length of the key unknown",
+            UNKNOWN,
+            with_credential(kind="x509", key_algorithm="rsa", key_bits=GONE),
+            "key_bits_unknown",
+        ),
         ("no credential", NOT, facts(credentials=()), "no_credentials"),
     ),
     *_cases(
@@ -354,7 +446,12 @@ CASES: tuple[Case, ...] = (
         ("enough for the whole range", PASS, scored((4, 4), (10, 90))),
         ("between the bounds of assurance", UNKNOWN, scored((1, 3), (60, 60)), "assurance_range"),
         ("between the bounds of exposure", UNKNOWN, scored((2, 2), (30, 60)), "exposure_range"),
-        ("exposure unmeasured", UNKNOWN, Judged(facts(), scored((1, 1), (0, 0)).assurance, Exposure(0, 0, False)), "exposure_unknown"),
+        (
+            "exposure unmeasured",
+            UNKNOWN,
+            Judged(facts(), scored((1, 1), (0, 0)).assurance, Exposure(0, 0, False)),
+            "exposure_unknown",
+        ),
         ("no scores", UNKNOWN, facts(), "not_scored"),
     ),
     *_cases(
@@ -371,17 +468,35 @@ CASES: tuple[Case, ...] = (
     ),
     *_cases(
         "NHI4-E",
-        ("a bearer token in production", FAIL, facts(grants=(privileged(),), credentials=(credential(sender_constrained=False),))),
+        (
+            "a bearer token in production",
+            FAIL,
+            facts(grants=(privileged(),), credentials=(credential(sender_constrained=False),)),
+        ),
         ("a bound token", PASS, facts(grants=(privileged(),))),
-        ("a bound token, and production by its own label", PASS, facts(grants=(privileged(resource_environments=GONE),))),
-        ("binding unknown", UNKNOWN, facts(grants=(privileged(),), credentials=(credential(sender_constrained=GONE),)), "binding_unknown"),
+        (
+            "a bound token, and production by its own label",
+            PASS,
+            facts(grants=(privileged(resource_environments=GONE),)),
+        ),
+        (
+            "binding unknown",
+            UNKNOWN,
+            facts(grants=(privileged(),), credentials=(credential(sender_constrained=GONE),)),
+            "binding_unknown",
+        ),
         (
             "environment unknown",
             UNKNOWN,
             facts(environment="unknown", grants=(privileged(resource_environments=GONE),)),
             "environment_unknown",
         ),
-        ("signs its requests", NOT, facts(grants=(privileged(),), credentials=(credential(kind="access_key"),)), "proof_of_possession"),
+        (
+            "signs its requests",
+            NOT,
+            facts(grants=(privileged(),), credentials=(credential(kind="access_key"),)),
+            "proof_of_possession",
+        ),
         ("not privileged", NOT, facts(), "not_privileged"),
     ),
     *_cases(
@@ -391,7 +506,9 @@ CASES: tuple[Case, ...] = (
         (
             "elsewhere, over restricted data",
             FAIL,
-            facts(authz_model="login_implies_all", environment="staging", grants=(grant(touches_restricted_data=True),)),
+            facts(
+                authz_model="login_implies_all", environment="staging", grants=(grant(touches_restricted_data=True),)
+            ),
         ),
         ("asked with each request", PASS, facts()),
         ("by roles", PASS, facts(authz_model="roles")),
@@ -427,13 +544,22 @@ CASES: tuple[Case, ...] = (
         ("nine of ten unused", FAIL, facts(grants=(privileged(),), use=with_use(unused_share=0.9).use)),
         ("one of ten unused", PASS, facts(grants=(privileged(),))),
         ("not measured", UNKNOWN, facts(grants=(privileged(),), use=with_use(unused_share=GONE).use), "unused_unknown"),
-        ("watched for a month", UNKNOWN, facts(grants=(privileged(),), use=with_use(unused_share=0.9, watched_from=ago(30)).use), "lookback_too_short"),
+        (
+            "watched for a month",
+            UNKNOWN,
+            facts(grants=(privileged(),), use=with_use(unused_share=0.9, watched_from=ago(30)).use),
+            "lookback_too_short",
+        ),
         ("no log", UNKNOWN, facts(grants=(privileged(),), use=with_use(watched_from=None).use), "no_log"),
         ("reads only", NOT, facts(), "nothing_strong"),
     ),
     *_cases(
         "NHI5-C",
-        ("may write its own policy", FAIL, facts(grants=(privileged(primitives=("iam:PutRolePolicy",), direct_primitives=("iam:PutRolePolicy",)),))),
+        (
+            "may write its own policy",
+            FAIL,
+            facts(grants=(privileged(primitives=("iam:PutRolePolicy",), direct_primitives=("iam:PutRolePolicy",)),)),
+        ),
         ("may pass a role", FAIL, facts(grants=(privileged(primitives=("iam:PassRole",)),))),
         ("none known", PASS, facts()),
         ("a grant that nobody understands", UNKNOWN, with_grant(is_parsed=False), "unparsed"),
@@ -443,19 +569,31 @@ CASES: tuple[Case, ...] = (
         ("every restricted store", FAIL, with_grant(has_wildcard_resource=True, touches_restricted_data=True)),
         ("every harmless store", PASS, with_grant(has_wildcard_resource=True)),
         ("no wildcard", PASS, facts()),
-        ("nobody labelled them", UNKNOWN, with_grant(has_wildcard_resource=True, touches_restricted_data=GONE), "sensitivity_unknown"),
+        (
+            "nobody labelled them",
+            UNKNOWN,
+            with_grant(has_wildcard_resource=True, touches_restricted_data=GONE),
+            "sensitivity_unknown",
+        ),
     ),
     *_cases(
         "NHI5-E",
         ("for ever and always", FAIL, facts(grants=(privileged(condition_sorts=frozenset()),))),
         ("under a condition", PASS, facts(grants=(privileged(),))),
         ("until a date", PASS, facts(grants=(privileged(condition_sorts=frozenset(), ends_at=ago(-5)),))),
-        ("approved until a date", PASS, facts(grants=(privileged(condition_sorts=frozenset(), approved_until=ago(-5)),))),
+        (
+            "approved until a date",
+            PASS,
+            facts(grants=(privileged(condition_sorts=frozenset(), approved_until=ago(-5)),)),
+        ),
         ("conditions unknown", UNKNOWN, facts(grants=(privileged(condition_sorts=GONE),)), "limits_unknown"),
         (
             "a platform that knows neither",
             UNKNOWN,
-            replace(with_source(lacks=("conditions", "grant_expiry")), grants=(privileged(condition_sorts=GONE, ends_at=GONE),)),
+            replace(
+                with_source(lacks=("conditions", "grant_expiry")),
+                grants=(privileged(condition_sorts=GONE, ends_at=GONE),),
+            ),
             "platform_without_limits",
         ),
         (
@@ -473,7 +611,11 @@ CASES: tuple[Case, ...] = (
     ),
     *_cases(
         "NHI5-F",
-        ("newer than the last review", FAIL, facts(grants=(grant(), privileged(reviewed_at=None, first_seen_at=ago(3))))),
+        (
+            "newer than the last review",
+            FAIL,
+            facts(grants=(grant(), privileged(reviewed_at=None, first_seen_at=ago(3)))),
+        ),
         ("reviewed", PASS, facts(grants=(privileged(),))),
         ("older than the last review", PASS, facts(grants=(grant(), privileged(reviewed_at=None)))),
         ("never reviewed", UNKNOWN, facts(grants=(privileged(reviewed_at=None),)), "never_reviewed"),
@@ -485,7 +627,12 @@ CASES: tuple[Case, ...] = (
         ("sends mail without asking", FAIL, agent(tools=(replace(TOOL, needs_approval=False),))),
         ("asks before it sends", PASS, agent()),
         ("sends to one address only", PASS, agent(tools=(replace(TOOL, needs_approval=False, has_condition=True),))),
-        ("nobody knows whether it asks", UNKNOWN, agent(tools=(replace(TOOL, needs_approval=GONE),)), "approval_unknown"),
+        (
+            "nobody knows whether it asks",
+            UNKNOWN,
+            agent(tools=(replace(TOOL, needs_approval=GONE),)),
+            "approval_unknown",
+        ),
         ("nobody listed its tools", UNKNOWN, agent(tools=()), "no_tool_list"),
         ("no agent", NOT, facts(), "no_agent"),
     ),
@@ -496,9 +643,15 @@ CASES: tuple[Case, ...] = (
         ("no audience", FAIL, with_trust(audience="")),
         ("one branch of one repository", PASS, facts()),
         ("loose by name, pinned by id", PASS, with_trust(subject="repo:acme/*:*")),
-        ("loose by name, the rest not told", UNKNOWN, with_trust(subject="repo:acme/*:*", conditions={}, are_conditions_known=False), "conditions_unknown"),
+        (
+            "loose by name, the rest not told",
+            UNKNOWN,
+            with_trust(subject="repo:acme/*:*", conditions={}, are_conditions_known=False),
+            "conditions_unknown",
+        ),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), trusts=()), "not_covered"),
         ("an issuer of our own", NOT, with_trust(is_public_issuer=False), "private_issuer"),
+        ("another account", NOT, with_trust(issuer="any AWS account", subject="", conditions={}), "no_token_issuer"),
         ("no trust", NOT, facts(trusts=()), "no_trust"),
     ),
     *_cases(
@@ -523,11 +676,20 @@ CASES: tuple[Case, ...] = (
         "NHI6-D",
         ("a default account with rights", FAIL, default_account()),
         ("a default account without rights", PASS, default_account(grants=())),
-        ("mounted and never used", FAIL, account(attributes={"mounted_by_default": True}, use=with_use(last_used_at=None).use)),
+        (
+            "mounted and never used",
+            FAIL,
+            account(attributes={"mounted_by_default": True}, use=with_use(last_used_at=None).use),
+        ),
         ("mounted and used", PASS, account(attributes={"mounted_by_default": True})),
         ("not mounted", PASS, account(attributes={"mounted_by_default": False})),
         ("mounting not told", UNKNOWN, account(), "mounting_unknown"),
-        ("use not told", UNKNOWN, account(attributes={"mounted_by_default": True}, use=with_use(last_used_at=GONE).use), "use_unknown"),
+        (
+            "use not told",
+            UNKNOWN,
+            account(attributes={"mounted_by_default": True}, use=with_use(last_used_at=GONE).use),
+            "use_unknown",
+        ),
         ("a pipeline that may write", FAIL, pipeline(default_permission="write")),
         ("a pipeline that may read", PASS, pipeline(default_permission="read")),
         ("a pipeline of which nothing is told", UNKNOWN, facts(kind="ci_job"), "pipeline_unknown"),
@@ -551,7 +713,11 @@ CASES: tuple[Case, ...] = (
         "NHI7-B",
         ("half a year", FAIL, with_credential(expires_at=ago(-160))),
         ("beyond a year", FAIL, with_credential(expires_at=ago(-600))),
-        ("attested, for a week", FAIL, with_credential(kind="x509", attested=True, created_at=ago(1), expires_at=ago(-6))),
+        (
+            "attested, for a week",
+            FAIL,
+            with_credential(kind="x509", attested=True, created_at=ago(1), expires_at=ago(-6)),
+        ),
         ("two months", PASS, facts()),
         ("beginning not told", UNKNOWN, with_credential(created_at=GONE), "creation_unknown"),
         ("end not told", UNKNOWN, with_credential(expires_at=GONE), "expiry_unknown"),
@@ -563,8 +729,17 @@ CASES: tuple[Case, ...] = (
         ("a key as old as it was made", FAIL, with_credential(created_at=ago(200), last_rotated_at=GONE)),
         ("changed last week", PASS, facts()),
         ("changed last week, its making not told", PASS, with_credential(created_at=GONE)),
-        ("made last week, changes not told", PASS, with_credential(kind="password", created_at=ago(7), last_rotated_at=GONE)),
-        ("an old password, changes not told", UNKNOWN, with_credential(kind="password", created_at=ago(200), last_rotated_at=GONE), "rotation_unknown"),
+        (
+            "made last week, changes not told",
+            PASS,
+            with_credential(kind="password", created_at=ago(7), last_rotated_at=GONE),
+        ),
+        (
+            "an old password, changes not told",
+            UNKNOWN,
+            with_credential(kind="password", created_at=ago(200), last_rotated_at=GONE),
+            "rotation_unknown",
+        ),
         ("no times at all", UNKNOWN, with_credential(created_at=GONE, last_rotated_at=GONE), "age_unknown"),
         ("no secret", NOT, with_credential(kind="jwt_svid"), "keyless"),
     ),
@@ -574,7 +749,12 @@ CASES: tuple[Case, ...] = (
         ("two keys for two days", PASS, facts(credentials=(credential(created_at=ago(2)), credential()))),
         ("one key and one password", PASS, facts(credentials=(credential(kind="password"), credential()))),
         ("one key", PASS, facts()),
-        ("beginnings not told", UNKNOWN, facts(credentials=(credential(created_at=GONE), credential())), "creation_unknown"),
+        (
+            "beginnings not told",
+            UNKNOWN,
+            facts(credentials=(credential(created_at=GONE), credential())),
+            "creation_unknown",
+        ),
         ("credentials not covered", UNKNOWN, with_source(lacks=("credentials",)), "not_covered"),
     ),
     *_cases(
@@ -582,20 +762,36 @@ CASES: tuple[Case, ...] = (
         ("twelve hours", FAIL, with_credential(ttl_seconds=43_200)),
         ("half an hour", PASS, facts()),
         ("a token for half an hour", PASS, with_credential(kind="token")),
-        ("a token whose life is not told", UNKNOWN, with_credential(kind="token", ttl_seconds=GONE), "session_life_unknown"),
+        (
+            "a token whose life is not told",
+            UNKNOWN,
+            with_credential(kind="token", ttl_seconds=GONE),
+            "session_life_unknown",
+        ),
         ("no session", NOT, with_credential(ttl_seconds=None), "no_session"),
         ("a static key", NOT, with_credential(ttl_seconds=GONE), "no_session"),
     ),
     *_cases(
         "NHI8-A",
         ("from staging into production", FAIL, facts(environment="staging")),
-        ("stays in staging", PASS, facts(environment="staging", grants=(grant(resource_environments=frozenset({"staging"})),))),
+        (
+            "stays in staging",
+            PASS,
+            facts(environment="staging", grants=(grant(resource_environments=frozenset({"staging"})),)),
+        ),
         ("nobody labelled the identity", UNKNOWN, facts(environment="unknown"), "environment_unknown"),
-        ("nobody labelled the resources", UNKNOWN, facts(environment="staging", grants=(grant(resource_environments=GONE),)), "resource_environment_unknown"),
+        (
+            "nobody labelled the resources",
+            UNKNOWN,
+            facts(environment="staging", grants=(grant(resource_environments=GONE),)),
+            "resource_environment_unknown",
+        ),
         (
             "a grant that nobody understands",
             UNKNOWN,
-            facts(environment="staging", grants=(grant(resource_environments=frozenset({"staging"}), is_parsed=False),)),
+            facts(
+                environment="staging", grants=(grant(resource_environments=frozenset({"staging"}), is_parsed=False),)
+            ),
             "unparsed",
         ),
         ("production itself", NOT, facts(), "in_production"),
@@ -631,7 +827,12 @@ CASES: tuple[Case, ...] = (
         ("from staging", FAIL, facts(environment="staging", hops=(replace(HOP, environment="production"),))),
         ("within staging", PASS, facts(environment="staging", hops=(HOP,))),
         ("can become nobody", PASS, facts(environment="staging")),
-        ("nobody labelled the other", UNKNOWN, facts(environment="staging", hops=(replace(HOP, environment="unknown"),)), "hop_environment_unknown"),
+        (
+            "nobody labelled the other",
+            UNKNOWN,
+            facts(environment="staging", hops=(replace(HOP, environment="unknown"),)),
+            "hop_environment_unknown",
+        ),
         ("nobody labelled it", UNKNOWN, facts(environment=GONE, hops=(HOP,)), "environment_unknown"),
         ("trust not covered", UNKNOWN, replace(with_source(lacks=("trust",)), environment="staging"), "not_covered"),
         ("production itself", NOT, facts(), "in_production"),
@@ -643,7 +844,8 @@ CASES: tuple[Case, ...] = (
             "the subject names the environment",
             PASS,
             with_trust(
-                issuer_environments=frozenset({"production", "staging"}), subject="repo:acme/ledger:environment:production"
+                issuer_environments=frozenset({"production", "staging"}),
+                subject="repo:acme/ledger:environment:production",
             ),
         ),
         ("an issuer for production", PASS, facts()),
@@ -674,7 +876,12 @@ CASES: tuple[Case, ...] = (
         "NHI9-C",
         ("three callers", FAIL, with_use(callers=3)),
         ("one caller", PASS, facts()),
-        ("many addresses are a hint", UNKNOWN, facts(use=with_use(callers=GONE).use, attributes={"caller_addresses": 400}), "addresses_only"),
+        (
+            "many addresses are a hint",
+            UNKNOWN,
+            facts(use=with_use(callers=GONE).use, attributes={"caller_addresses": 400}),
+            "addresses_only",
+        ),
         ("not told", UNKNOWN, with_use(callers=GONE), "callers_unknown"),
         ("watched for a week", UNKNOWN, with_use(watched_from=ago(7)), "lookback_too_short"),
     ),
@@ -718,7 +925,12 @@ CASES: tuple[Case, ...] = (
     *_cases(
         "NHI10-D",
         ("round the clock", PASS, facts(attributes={"office_hours_percent": 30, "from_workstation": False})),
-        ("office hours only", UNKNOWN, facts(attributes={"office_hours_percent": 99, "from_workstation": False}), "human_pattern"),
+        (
+            "office hours only",
+            UNKNOWN,
+            facts(attributes={"office_hours_percent": 99, "from_workstation": False}),
+            "human_pattern",
+        ),
         ("not told", UNKNOWN, facts(), "office_hours_unknown"),
     ),
     *_cases(
@@ -733,7 +945,12 @@ CASES: tuple[Case, ...] = (
         ("anybody at the issuer", FAIL, with_trust(subject="*", conditions={})),
         ("one subject", PASS, facts()),
         ("anybody under a condition", PASS, with_trust(subject="")),
-        ("the rest not told", UNKNOWN, with_trust(subject="", conditions={}, are_conditions_known=False), "conditions_unknown"),
+        (
+            "the rest not told",
+            UNKNOWN,
+            with_trust(subject="", conditions={}, are_conditions_known=False),
+            "conditions_unknown",
+        ),
         ("a part of the platform", NOT, with_trust(issuer="lambda.amazonaws.com", subject=""), "platform_service"),
         ("no trust", NOT, facts(trusts=()), "no_trust"),
     ),

@@ -42,7 +42,9 @@ def test_a_case_has_the_result_that_it_should_have(case: Case) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_no_rule_lacks_its_cases(rule: Any) -> None:
     seen = {case.result for case in CASES if case.rule == rule.id}
-    must = {Result.PASS, Result.NOT_ASSESSABLE} if rule.base is None else {Result.FAIL, Result.PASS, Result.NOT_ASSESSABLE}
+    must = (
+        {Result.PASS, Result.NOT_ASSESSABLE} if rule.base is None else {Result.FAIL, Result.PASS, Result.NOT_ASSESSABLE}
+    )
     if rule.id == "NHI1-B":  # that nobody is named is itself the fact: there is no way not to know it
         must -= {Result.NOT_ASSESSABLE}
 
@@ -99,7 +101,9 @@ def without(facts: IdentityFacts) -> dict[str, IdentityFacts]:
 
 def _without_members(facts: IdentityFacts, several: str, members: tuple[Any, ...]) -> dict[str, IdentityFacts]:
     found = {
-        f"{several}.{name}": replace(facts, **{several: tuple(replace(each, **{name: Missing("gone")}) for each in members)})
+        f"{several}.{name}": replace(
+            facts, **{several: tuple(replace(each, **{name: Missing("gone")}) for each in members)}
+        )
         for name in missable(type(members[0]))
     }
     if several == "grants":
@@ -108,7 +112,9 @@ def _without_members(facts: IdentityFacts, several: str, members: tuple[Any, ...
         found["hops.environment"] = replace(facts, hops=tuple(replace(each, environment="unknown") for each in members))
     if several == "trusts":
         unknown = {"conditions": {}, "are_conditions_known": False}
-        found["trusts.are_conditions_known"] = replace(facts, trusts=tuple(replace(each, **unknown) for each in members))
+        found["trusts.are_conditions_known"] = replace(
+            facts, trusts=tuple(replace(each, **unknown) for each in members)
+        )
     for name in {key for each in members for key in getattr(each, "attributes", {})}:
         cut = tuple(
             replace(each, attributes={key: value for key, value in each.attributes.items() if key != name})

@@ -45,7 +45,15 @@ def test_harmless_outside_production_lowers() -> None:
     )
 
 
-@pytest.mark.parametrize("unknown", [{"environment": GONE}, {"environment": "unknown"}, {"grants": (grant(is_parsed=False, resource_environments=frozenset()),)}], ids=str)
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"environment": GONE},
+        {"environment": "unknown"},
+        {"grants": (grant(is_parsed=False, resource_environments=frozenset()),)},
+    ],
+    ids=str,
+)
 def test_what_is_unknown_lowers_nothing(unknown) -> None:
     level, arithmetic = failure("NHI10-B", facts(**({"has_interactive_login": True, **HARMLESS} | unknown)))
 
