@@ -237,7 +237,7 @@ class FindingException(_Act):
         """
         return self.carry_out(request, finding_id, _exception(checked(FindingExceptionIn, request)))
 
-    @extend_schema(operation_id="findings_withdraw_exception", responses=FindingDetailOut, parameters=[IF_MATCH])
+    @extend_schema(operation_id="findings_withdraw_exception", responses={200: FindingDetailOut}, parameters=[IF_MATCH])
     def delete(self, request: Request, finding_id: UUID) -> Response:
         """End the exception, or take the wish for it back; needs If-Match."""
         return self.carry_out(request, finding_id, wishes.Withdraw())

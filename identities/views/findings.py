@@ -35,8 +35,8 @@ LISTING = Listing(
     words="finding,findings",
     table=Table(
         [
-            Column("severity", "Severity", sort="severity", then=("-opened_at",), is_crossed=True),
             Column("finding", "Finding", sort="rule", then=("-severity", "opened_at"), essential=True),
+            Column("severity", "Severity", sort="severity", then=("-opened_at",), is_crossed=True),
             Column("object", "Of", essential=True),
             Column("source", "Source"),
             Column("environment", "Environment"),

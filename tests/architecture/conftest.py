@@ -31,6 +31,7 @@ from governance.people.models import ApiToken, PeopleFile, Team, User
 from identities.models import (
     Change,
     Finding,
+    FindingAcceptance,
     Grant,
     GrantVersion,
     Identity,
@@ -70,6 +71,9 @@ from reviews.packs.places import file_of
 from tests.reviews import conftest as make
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+ON_EXCEPTIONS = {f"identities:finding_{act}" for act in ("approve", "refuse", "withdraw")} | {
+    "findings_withdraw_exception"
+}
 PEOPLE_CSV = b"email,name\nnew@example.org,New Person\n"
 
 
@@ -99,11 +103,13 @@ class Belongings:
     freeze: Freeze
     pack: EvidencePack
     finding: Finding
+    excused: Finding  # for which somebody asked for an exception
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
         """Values for every parameter that a path of the product has, for the endpoint `name`."""
         item = self.answered if name in {"reviews:item_recall", "api_item_decisions"} else self.item
+        finding = self.excused if name in ON_EXCEPTIONS else self.finding
         return {
             "identity_id": self.identity.pk,
             "grant_id": self.grant.pk,
@@ -128,7 +134,7 @@ class Belongings:
             "window_id": self.window.pk,
             "freeze_id": self.freeze.pk,
             "pack_id": self.pack.pk,
-            "finding_id": self.finding.pk,
+            "finding_id": finding.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
             "boundary_id": self.source.boundaries.get().pk,
@@ -329,17 +335,31 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         ChangeWindow.objects.create(source=source, **_window(), created_by=user),
         Freeze.objects.create(source=source, **_freeze(), created_by=user),
         _pack(campaign),
-        _finding(identity),
+        _finding(identity, "NHI5-A"),
+        _excused(_finding(identity, "NHI5-B")),
         absence,
     )
 
 
-def _finding(identity: Identity) -> Finding:
-    """One that has to be done, for which nobody asked for an exception yet."""
+def _excused(finding: Finding) -> Finding:
+    now = timezone.now()
+    FindingAcceptance.objects.create(
+        finding=finding,
+        severity=finding.severity,
+        reason="The vendor ships the fix in March.",
+        compensating_control="Only one host may reach it.",
+        requested_by=make.make_person(Role.OWNER),
+        requested_at=now,
+        until=now + timedelta(days=30),
+    )
+    return finding
+
+
+def _finding(identity: Identity, rule: str) -> Finding:
     policy, _ = PosturePolicy.objects.get_or_create(number=1, defaults={"document": {}})
     now = timezone.now()
     return Finding.objects.create(
-        rule="NHI5-A", object_kind="identity", object_id=identity.pk, source=identity.source, identity=identity,
+        rule=rule, object_kind="identity", object_id=identity.pk, source=identity.source, identity=identity,
         severity=3, digest=b"", policy=policy, found_at=now, opened_at=now, changed_at=now,
     )  # fmt: skip
 

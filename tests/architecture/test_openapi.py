@@ -318,6 +318,13 @@ BODIES: dict[str, Any] = {
     "identities_cadence": lambda world: {"days": 370, "reason": "Closes the year."},
     "identities_change": lambda world: {"purpose": "Pays salaries."},
     "identities_bulk_edit": lambda world: {"filter": "", "set": {"add_tags": ["seen"]}, "dry_run": True},
+    "findings_assign": lambda world: {"assignee": None},
+    "findings_request_exception": lambda world: {
+        "reason": "The vendor ships the fix in March.",
+        "compensating_control": "Only one host may reach it.",
+        "until": (timezone.now() + timedelta(days=30)).isoformat(),
+    },
+    "findings_bulk": lambda world: {"filter": "finding=NHI5", "assign": {"assignee": None}, "dry_run": True},
     "saved_views_create": lambda world: {"page": "identities", "name": "New", "filter": "privileged=yes"},
     "saved_views_change": lambda world: {"name": "Renamed"},
     "people_create": lambda world: {"email": "new@example.org", "name": "New"},

@@ -23,6 +23,7 @@ class Known(NamedTuple):
     id: UUID
     rule: str
     object_id: UUID
+    identity_id: UUID | None
     state: str
     severity: int
     digest: bytes
@@ -33,6 +34,11 @@ class Known(NamedTuple):
     @property
     def key(self) -> Key:
         return self.rule, self.object_id
+
+    @property
+    def whole(self) -> Key | None:
+        """What the rule says of the identity as a whole, where it says nothing of its credential or trust."""
+        return (self.rule, self.identity_id) if self.identity_id else None
 
     @property
     def is_fixed(self) -> bool:
@@ -63,10 +69,14 @@ class Judged:
         ids = {pk for ids in self.assessed.values() for pk in ids}
         return list(ids | {pk for each in (self.failed, self.unjudged, self.ended) for _, pk in each})
 
+    def doubts_about(self, known: Known) -> list[str] | None:
+        """Why the object of a finding could not be judged, or None where it could, or was not looked at."""
+        if known.key in self.ended:
+            return None
+        return self.unjudged.get(known.key) or (self.unjudged.get(known.whole) if known.whole else None)
+
     def end_of(self, key: Key) -> FixedHow | None:
         """How the finding ends by what was said, or None where it does not."""
-        if key in self.unjudged:
-            return None
         if key in self.ended:
             return self.ended[key]
         return FixedHow.VERIFIED if key[1] in self.assessed.get(key[0], ()) else None
@@ -145,8 +155,9 @@ def _compare_failed(each: Known, said: Said, plan: Plan) -> None:
 
 
 def _compare_other(each: Known, judged: Judged, plan: Plan) -> None:
-    how = judged.end_of(each.key)
-    if how is not None:
+    doubts = judged.doubts_about(each)
+    if doubts is not None:
+        if not each.is_unjudged or doubts != each.unjudged_why:
+            plan.unjudged[each.id] = doubts
+    elif (how := judged.end_of(each.key)) is not None:
         plan.fixed[each.id] = how
-    elif each.key in judged.unjudged and (not each.is_unjudged or judged.unjudged[each.key] != each.unjudged_why):
-        plan.unjudged[each.id] = judged.unjudged[each.key]

@@ -50,7 +50,8 @@ found AS (
     -- What hangs on an identity that was judged and is no longer there was not judged itself.
     SELECT f.id FROM asked JOIN identities_finding f ON f.identity_id = asked.id AND f.state <> 'fixed'
 )
-SELECT f.id, f.rule, f.object_id, f.state, f.severity, f.digest, f.unjudged_since IS NOT NULL, f.unjudged_why,
+SELECT f.id, f.rule, f.object_id, f.identity_id, f.state, f.severity, f.digest,
+       f.unjudged_since IS NOT NULL, f.unjudged_why,
        coalesce(i.retired_at, c.retired_at, t.retired_at) IS NOT NULL
 FROM found JOIN identities_finding f USING (id)
 LEFT JOIN identities_identity i ON i.id = f.identity_id
@@ -147,7 +148,7 @@ def take_outcomes(
 def _known(objects: Sequence[UUID]) -> list[Known]:
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, {"ids": list(objects)})
-        return [Known(*row[:5], bytes(row[5]), row[6], _list(row[7]), row[8]) for row in cursor.fetchall()]
+        return [Known(*row[:6], bytes(row[6]), row[7], _list(row[8]), row[9]) for row in cursor.fetchall()]
 
 
 def _list(value: Any) -> list[str]:
@@ -285,13 +286,13 @@ def tell_pass(taken: Taken, *, now: datetime, context: Mapping[str, Any] | None 
 
 
 def _critical(row: Any, policy: int, now: datetime) -> log.Record:
-    pk, rule, kind, object_id, _ = row
+    pk, rule, kind, *_ = row
     return log.Record(
         verb=Verb.FINDING_OPENED,
         actor=JUDGE,
         subject=finding_subject(pk, rule),
         now=now,
-        new={"rule": rule, "severity": FindingSeverity.CRITICAL.word, "object_kind": kind, "object": str(object_id)},
+        new={"rule": rule, "severity": FindingSeverity.CRITICAL.word, "object_kind": kind},
         context={"policy": policy},
     )
 

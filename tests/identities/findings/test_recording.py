@@ -108,6 +108,16 @@ def test_not_assessable_never_closes_a_finding_and_says_since_when(finding, iden
     assert (finding.unjudged_since, finding.unjudged_why) == (None, [])
 
 
+def test_a_credential_of_an_identity_that_cannot_be_judged_as_a_whole_is_not_fixed_by_silence(identity):
+    key = make_credential(identity)
+    take([outcome(key, rule="NHI7-A")])
+
+    taken = take([outcome(identity, Result.NOT_ASSESSABLE, rule="NHI7-A")], {"NHI7-A": [key.pk]})
+
+    assert taken == Taken(unjudged=1)
+    assert Finding.objects.get().state == "open"
+
+
 def test_a_fixed_finding_that_fails_again_is_reopened_and_counted(finding, identity):
     take([outcome(identity, Result.PASS)])
 

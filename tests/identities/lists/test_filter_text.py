@@ -16,6 +16,8 @@ CHOICES = {
     "kind": ("bot", "workload", "ai_agent"),
     "environment": ("production", "unknown"),
     "status": ("active", "disabled"),
+    "finding_state": ("open", "assigned", "accepted", "fixed"),
+    "finding": ("NHI5", "NHI10-B", "TB-1"),
 }
 
 
