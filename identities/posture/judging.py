@@ -149,14 +149,18 @@ def due_at(facts: IdentityFacts, policy: Policy) -> datetime:
 
 
 @lru_cache(maxsize=16)
-def _offsets_of(number: int, thresholds: tuple[tuple[str, int], ...]) -> tuple[timedelta, ...]:
-    units = {name: _UNITS.get(name.rpartition("_")[2]) for name, _ in thresholds}
-    return tuple(sorted({units[name] * value for name, value in thresholds if units[name] is not None}))  # type: ignore[operator]
+def _offsets_of(thresholds: tuple[tuple[str, int], ...]) -> tuple[timedelta, ...]:
+    found = set()
+    for name, value in thresholds:
+        unit = _UNITS.get(name.rpartition("_")[2])
+        if unit is not None:
+            found.add(unit * value)
+    return tuple(sorted(found))
 
 
 def _offsets(policy: Policy) -> tuple[timedelta, ...]:
     """Every threshold that is a length of time, short ones first."""
-    return _offsets_of(policy.number, tuple(policy.thresholds.items()))
+    return _offsets_of(tuple(policy.thresholds.items()))
 
 
 def _moments(facts: IdentityFacts) -> Iterator[datetime]:

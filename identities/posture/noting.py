@@ -117,7 +117,7 @@ def _note_feed(cursor: PostureCursor) -> tuple[frozenset[UUID], bool]:
             # The inventory was restored from an older backup: what it holds now is to be judged as a whole.
             cursor.feed_number, cursor.pass_key = _end_of_feed(), ""
         return frozenset(), False
-    until = taken[-1][0]
+    until = taken[-1][0] or cursor.feed_number
     with connection.cursor() as statement:
         statement.execute(_FROM_FEED, {"after": cursor.feed_number, "until": until})
     cursor.feed_number = until

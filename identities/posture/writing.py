@@ -131,7 +131,7 @@ def write(judgements: Sequence[Judgement], *, gone: Collection[UUID], policy_num
     """Replace what stands of these identities, and end what stands of those that are gone."""
     day = begin_day(now)
     ids = [*(judgement.facts.id for judgement in judgements), *gone]
-    parameters = {
+    parameters: dict[str, Any] = {
         "ids": ids,
         "gone": list(gone),
         "policy": policy_number,

@@ -21,15 +21,17 @@ from identities.services.sources import source_subject
 LONGEST_NOTE = 2_000
 
 
-# The identity itself, or all of the source.
-_CONCERNED = "SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)"
-
-
 class InvalidDeclaration(DomainError):
     """A value that nobody can declare; `field` names it."""
 
     code = "invalid-declaration"
     title = "This can't be declared"
+
+
+# Whoever stands on this application: the identity itself, or all of the source.
+_CONCERNED = """
+SELECT id FROM identities_identity WHERE retired_at IS NULL AND (id = %(of)s::uuid OR source_id = %(of)s::uuid)
+"""
 
 
 class DeclarationChanged(Conflict):
@@ -72,9 +74,7 @@ def declare_authorization(
         declared.declared_by_id, declared.declared_at = actor.person_id, now
         declared.version += 1
         _write(declared)
-        mark_in(
-            "SELECT id FROM identities_identity WHERE retired_at IS NULL AND %(of)s IN (id, source_id)", {"of": of.pk}
-        )
+        mark_in(_CONCERNED, {"of": of.pk})
         log.record(
             verb=Verb.AUTHORIZATION_DECLARED,
             actor=actor,
