@@ -112,7 +112,7 @@ def _steps(facts: LifeFacts, stage: Stage) -> Iterator[Step]:
         yield Step(Stage.REGISTERED, _passed_or_now(Stage.REGISTERED, stage), "", facts.registered_at)
     else:
         is_past = stage is not Stage.DISCOVERED
-        yield Step(Stage.REGISTERED, "skipped" if is_past else "todo", "nobody has said what it is for, and by whom")
+        yield Step(Stage.REGISTERED, "skipped" if is_past else "todo", "nobody has answered for it yet")
     yield _active(facts, stage)
     yield _dormant(facts, stage)
     yield _step(Stage.QUARANTINED, stage, "nothing can use it" if stage is Stage.QUARANTINED else "")

@@ -38,7 +38,7 @@ class AlreadyRegistered(Conflict):
 
 
 def register_identity(
-    *, identity: Identity, version: int, owner: User, purpose: str, actor: Actor, now: datetime, reason: str = ""
+    *, identity: Identity, version: int, owner: User | None, purpose: str, actor: Actor, now: datetime, reason: str = ""
 ) -> Identity:
     """Take an identity on: name who answers for it and what it is for, and mean it.
 
