@@ -148,7 +148,12 @@ def take_outcomes(
 def _known(objects: Sequence[UUID]) -> list[Known]:
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, {"ids": list(objects)})
-        return [Known(*row[:6], bytes(row[6]), row[7], _list(row[8]), row[9]) for row in cursor.fetchall()]
+        return [_known_from(row) for row in cursor.fetchall()]
+
+
+def _known_from(row: Any) -> Known:
+    pk, rule, object_id, identity_id, state, severity, digest, is_unjudged, why, is_gone = row
+    return Known(pk, rule, object_id, identity_id, state, severity, bytes(digest), is_unjudged, _list(why), is_gone)
 
 
 def _list(value: Any) -> list[str]:

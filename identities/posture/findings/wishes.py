@@ -169,6 +169,7 @@ class Request:
 
     def write(self, standings: Sequence[Standing], actor: Actor, now: datetime) -> None:
         person = person_behind(actor)
+        assert person is not None  # noqa: S101 - `check` refused whoever stands for nobody
         FindingAcceptance.objects.bulk_create(
             FindingAcceptance(
                 finding=each.finding,
