@@ -165,7 +165,7 @@ class RecordList(APIView):
         require_known_parameters(request, ())
         wish = _people(checked(RecordIn, request))
         source = access_source(actor=actor_of(request), slug=wish.pop("source"))
-        lists = {"audiences": [], "attributes_trusted": []}
+        lists: dict[str, list[str]] = {"audiences": [], "attributes_trusted": []}
         boundary = register_boundary(source=source, actor=actor_of(request), now=timezone.now(), **(lists | wish))
         return _told(boundary, status.HTTP_201_CREATED)
 

@@ -55,7 +55,7 @@ class BehindOut(serializers.Serializer):
     privileged = serializers.IntegerField()
 
 
-class StepOut(serializers.Serializer):
+class ReachStepOut(serializers.Serializer):
     """Another identity that this one can become. `whole`: how many the same way leads to."""
 
     identity = serializers.UUIDField()
@@ -75,7 +75,7 @@ class ReachOut(serializers.Serializer):
     breadth = serializers.ChoiceField(ORDER, allow_null=True)
     reached = ReachedOut(many=True)
     escalation = PrimitiveOut(many=True)
-    steps = StepOut(many=True)
+    steps = ReachStepOut(many=True)
     step_count = serializers.IntegerField()
     grants = serializers.IntegerField()
     unread = serializers.IntegerField()

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from governance.kernel.actors import Role
 from governance.kernel.errors import DomainError, NotFound
-from governance.kernel.federation import IssuerSort, sort_of_issuer
+from governance.kernel.federation import IssuerSort, Looseness, sort_of_issuer
 from governance.web.access import page
 from governance.web.csv import stream_csv
 from governance.web.htmx import render_page
@@ -78,7 +78,7 @@ def boundary_list(request: PageRequest) -> HttpResponse:
 
 
 @require_safe
-@page(roles=SEES_EVERYTHING)
+@page(roles=SEES_EVERYTHING)  # type: ignore[arg-type] # a stream is a response too
 def boundary_csv(request: PageRequest) -> HttpResponseBase:
     """The same as a file, a line for each subject pattern."""
     asked = _asked(request)
@@ -232,7 +232,9 @@ def _initial(request: PageRequest) -> dict[str, Any]:
     found = list_boundaries(actor=request.actor, source=slug, issuer=issuer) if slug and issuer else None
     if found and found.rows:
         lines = found.rows[0].lines
-        initial["subjects"] = list(dict.fromkeys(line.subject or "*" for line in lines))[:50]
+        # That everybody may come is for a person to write down, not to nod through.
+        named = (line.subject for line in lines if line.judgement.looseness is not Looseness.ANY)
+        initial["subjects"] = list(dict.fromkeys(named))[:50]
         initial["audiences"] = list(
             dict.fromkeys(part.strip() for line in lines for part in line.audience.split(",") if part.strip())
         )

@@ -61,7 +61,7 @@ def identity_reach(request: PageRequest, identity_id: UUID) -> HttpResponse:
 
 
 @require_safe
-@page()
+@page()  # type: ignore[arg-type] # a stream is a response too
 def identity_reach_csv(request: PageRequest, identity_id: UUID) -> HttpResponseBase:
     """Everything that is reached, as a file."""
     identity = access_identity(actor=request.actor, identity_id=identity_id)
@@ -106,9 +106,9 @@ def _lines(identity: Identity, radius: Radius) -> Iterator[tuple[Any, ...]]:
             *("; ".join(can_of(each.classes)), "yes" if each.is_privileged else "no"),
             "; ".join(label for _, label in each.grants),
         )
-    for each in radius.primitives:
-        kind = "escalation" if each.is_direct else "escalation, perhaps"
-        yield kind, identity.name, "admin", "", each.name, "", each.words, "yes", each.source
+    for way in radius.primitives:
+        kind = "escalation" if way.is_direct else "escalation, perhaps"
+        yield kind, identity.name, "admin", "", way.name, "", way.words, "yes", way.source
     for step in radius.onward:
         kind = "one step, perhaps" if step.hop.is_conditional else "one step"
         name = step.hop.name if step.is_visible else "another identity"
