@@ -1,8 +1,8 @@
 """What was decided, kept: lines of the decision log and tallies of use, gathered in memory and written in batches.
 
 Nothing waits for it: a process gathers what it decided and writes it after some seconds, when much has come together,
-and when it ends. What a process that is killed had gathered and not written is lost, some seconds at most; a figure says
-how much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
+and when it ends. What a process that is killed had gathered and not written is lost, seconds at most; a figure says how
+much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
 
 A line names the identity by its id, and action and resource as the grants write them where one of them spoke; whatever
 else a caller sent stands there as a digest. So a line holds neither secrets nor names. A tally is exact however lines
@@ -11,7 +11,7 @@ are sampled: every permitted (identity, action, resource) counts.
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 
+from governance.audit.canonical import rfc3339
 from governance.audit.stream import Line, append
 from identities.pdp.judging import Verdict
 from identities.pdp.policy import Policy
@@ -30,6 +31,7 @@ from identities.pdp.requests import Decision, Request
 
 logger = structlog.get_logger(__name__)
 KIND = "decision"
+PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
 _SPOKEN = frozenset(Reason) - {
@@ -39,8 +41,11 @@ _SPOKEN = frozenset(Reason) - {
     Reason.UNAVAILABLE,
 }
 
-Key = tuple[UUID | None, str, str, str, str, int]
-"""Identity, action, resource, reason, domain, policy number."""
+Key = tuple[str | None, str, str, str, str, str, int]
+"""Identity (its id as text), action, type of the resource and its id or all of it, reason, domain, policy number.
+
+Where a grant spoke, the type is empty and the resource is written as the grant writes it.
+"""
 
 
 @dataclass(slots=True)
@@ -59,7 +64,8 @@ class _Gathered:
 
     same: dict[Key, _Count] = field(default_factory=dict)
     each: list[tuple[Key, datetime, UUID]] = field(default_factory=list)
-    used: dict[tuple[UUID, str, str], _Count] = field(default_factory=dict)
+    used: dict[Key, _Count] = field(default_factory=dict)
+    """Permits that no other part tells of as use: single and sampled lines."""
 
     def __len__(self) -> int:
         return len(self.same) + len(self.each) + len(self.used)
@@ -97,23 +103,22 @@ class Recorder:
         self, gathered: _Gathered, policy: Policy, request: Request, verdict: Verdict, evaluation_id: UUID,
         now: datetime,
     ) -> None:  # fmt: skip
-        principal = verdict.principal
         is_permit = verdict.reason is Reason.GRANTED
-        pk = principal.id if principal is not None else None
-        if is_permit and pk is not None:
-            self._count(gathered.used, (pk, verdict.action, verdict.resource), evaluation_id, now)
         how = policy.log_permits if is_permit else policy.log_denies
+        key = _key(request, verdict, policy.number)
+        if how == "aggregated":
+            self._count(gathered.same, key, evaluation_id, now)
+            return
+        if is_permit:
+            self._count(gathered.used, key, evaluation_id, now)
         if how == "sampled":
             self._seen += 1
             if self._seen % policy.one_in:
                 return
-            how = "each"
-        action, resource = said(request, verdict)
-        key: Key = (pk, action, resource, verdict.reason.value, request.domain, policy.number)
         # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is refused.
-        if how == "each" and len(gathered.each) < settings.DECISION_LOG_MOST // 2:
+        if len(gathered.each) < settings.DECISION_LOG_MOST // 2:
             gathered.each.append((key, now, evaluation_id))
-        else:
+        elif not is_permit:
             self._count(gathered.same, key, evaluation_id, now)
 
     @staticmethod
@@ -199,11 +204,12 @@ def keep(
     _write(gathered)
 
 
-def said(request: Request, verdict: Verdict) -> tuple[str, str]:
-    """Action and resource as a line may hold them: words of the grants, or digests of what nobody here has said."""
-    if verdict.principal is not None and verdict.reason in _SPOKEN:
-        return verdict.action, verdict.resource
-    return digest_of(request.action), digest_of(f"{request.resource_type}:{request.resource_id}")
+def _key(request: Request, verdict: Verdict, number: int) -> Key:
+    principal, reason = verdict.principal, verdict.reason
+    pk = principal.key if principal is not None else None
+    if pk is not None and reason in _SPOKEN:
+        return pk, verdict.action, "", verdict.resource, reason.value, request.domain, number
+    return pk, request.action, request.resource_type, request.resource_id, reason.value, request.domain, number
 
 
 def digest_of(text: str) -> str:
@@ -214,18 +220,21 @@ def digest_of(text: str) -> str:
 def _write(gathered: _Gathered) -> None:
     lines = [_line(key, at, evaluation_id, {}) for key, at, evaluation_id in gathered.each]
     for key, found in gathered.same.items():
-        lines.append(_line(key, found.last, found.evaluation_id, {"count": found.count, "first_at": found.first}))
+        more = {"count": found.count, "first_at": rfc3339(found.first)}
+        lines.append(_line(key, found.last, found.evaluation_id, more))
     append(lines)
-    # What is longer than use is written down was cut short would be use of something else.
-    rows = [
-        (pk, action, resource, found.count, found.first, found.last)
-        for (pk, action, resource), found in gathered.used.items()
-        if len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE
-    ]
+    rows = [row for part in (gathered.same, gathered.used) for row in _tallies(part)]
     if rows:
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+def _tallies(counts: Mapping[Key, _Count]) -> Iterator[tuple[Any, ...]]:
+    """Permits as rows. What is longer than use is written down would, cut short, be use of something else."""
+    for (pk, action, _, resource, reason, _, _), found in counts.items():
+        if reason == PERMIT and len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE:
+            yield pk, action, resource, found.count, found.first, found.last
 
 
 _COPY = """
@@ -234,13 +243,14 @@ _COPY = """
 
 
 def _line(key: Key, at: datetime, evaluation_id: UUID, more: dict[str, Any]) -> Line:
-    pk, action, resource, reason, domain, number = key
+    """A line says in words what a grant of the identity spoke of, and of anything else a digest."""
+    pk, action, kind, resource, reason, domain, number = key
     facts = {
-        "evaluation": evaluation_id,
+        "evaluation": str(evaluation_id),
         "identity": pk,
-        "action": action,
-        "resource": resource,
-        "permit": reason == Reason.GRANTED,
+        "action": digest_of(action) if kind else action,
+        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
+        "permit": reason == PERMIT,
         "reason": reason,
         "domain": domain,
         "policy": number,

@@ -7,6 +7,7 @@ kernel's own set for everything else. What the kernel says is what these say; te
 
 from collections.abc import Container, Iterable
 from datetime import datetime
+from typing import Protocol
 
 from governance.kernel.conditions import Context, evaluate, parse_operator
 from governance.kernel.decisions import Program as Compiled
@@ -49,6 +50,21 @@ class Asked:
         return resolve_membership(dialect, self.compiled.membership(text), text, context)
 
 
+class Around(Protocol):
+    """What conditions look at. known: attributes of the request, of which absence is known. partly: the same for what
+    sources call otherwise, of which it is not.
+    """
+
+    @property
+    def known(self) -> Context: ...
+
+    @property
+    def partly(self) -> Context: ...
+
+    def value(self, key: str) -> str | list[str] | None:
+        """What `known` holds under this key."""
+
+
 class Test:
     """One condition. The commonest form, a text that must be one of some, is answered here; others by the kernel."""
 
@@ -67,16 +83,16 @@ class Test:
         ):
             self.values = frozenset(condition.values)
 
-    def holds(self, known: Context, partly: Context) -> bool | None:
-        """known: for attributes of the request, of which absence is known. partly: for what sources call otherwise."""
+    def holds(self, around: "Around") -> bool | None:
+        """Whether the condition holds there; None where that cannot be known."""
         if self.values is not None:
-            value = known.get(self.key)
+            value = around.value(self.key)
             if type(value) is str:
                 return value in self.values
-        return evaluate(self.condition, known if self.key.startswith(ATTRIBUTES) else partly)
+        return evaluate(self.condition, around.known if self.key.startswith(ATTRIBUTES) else around.partly)
 
-    def is_absent_from(self, known: Context) -> bool:
-        return known.get(self.key) is None
+    def is_absent_from(self, around: "Around") -> bool:
+        return around.value(self.key) is None
 
 
 ATTRIBUTES = ("subject.", "resource.", "action.", "context.")

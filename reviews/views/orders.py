@@ -374,6 +374,101 @@ def _has_forms(context: dict[str, Any]) -> bool:
     return context["pace"] == CALM_PACE and any(context[name] for name in names)
 
 
+def _news_of(
+    request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool
+) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
+def _news_of(
+    request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool
+) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
+def _news_of(
+    request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool
+) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
+def _news_of(
+    request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool
+) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
+def _news_of(
+    request: PageRequest, order: Order, context: dict[str, Any], *, has_moved_on: bool
+) -> dict[str, Any]:
+    """How the page asks for news: `seen` names what it shows; `is_typed_in` that somebody may be writing on it."""
+    writes = request.GET.get("typed") == "yes" if is_fragment(request) else _has_forms(context)
+    told = has_moved_on and writes
+    return {
+        "is_typed_in": writes,
+        "moved_on": told,
+        # Whoever was told that it moved on is told so again, until they look.
+        "seen": request.GET.get("seen", "") if told else f"{order.state}.{order.version}",
+    }
+
+
+def _has_forms(context: dict[str, Any]) -> bool:
+    names = ("release_form", "protest_form", "task_form", "settle_form", "restore_form", "may_call_off")
+    return context["pace"] == CALM_PACE and any(context[name] for name in names)
+
+
 def _has_moved_on(request: PageRequest, order: Order) -> bool:
     """Whether the order is another than the one that the page, which asks for news of it, was made for."""
     return is_fragment(request) and request.GET.get("seen", "") != f"{order.state}.{order.version}"
