@@ -17,7 +17,7 @@ from identities.models import CredentialKind, Environment, Revocability
 from reviews.decisions import SelfReview, answers_for, reason_is_required
 from reviews.decisions.independence import is_attestation, parties_of_item
 from reviews.decisions.resolution import RULE_LABELS
-from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of, standing_votes, standing_votes, standing_votes, standing_votes, standing_votes, standing_votes, standing_votes, standing_votes, standing_votes
+from reviews.decisions.stages import may_owners_answer, others_waiting, stages_of, standing_votes
 from reviews.models import PASSING_ON, Answer, Decision, ItemKind, Order, ReviewItem
 from reviews.policies.outcomes import Strategy
 from reviews.selectors import UNDECIDED, explain_resolution, list_decisions
