@@ -1,4 +1,4 @@
-"""What the decision point stands on: the policy it decides by, notes of what changed, and tallies of what it decided."""
+"""What the decision point stands on: its policy, notes of what changed, and tallies of what it decided."""
 
 from django.conf import settings
 from django.db import models

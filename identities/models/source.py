@@ -21,7 +21,7 @@ class Source(models.Model):
     `kind` names a connector. `settings` are its non-secret settings; secrets stand in it only as references
     (`env:NAME`, `file:/path`), never as values. `coverage` is what the connector said it can report: a fact that is
     not covered is shown as not observable, never as empty. `version` counts edits by people, for If-Match. `totals` are
-    counted by every reading: `{"identities": 0, "grants": 0, "privileged": 0, "credentials": 0}`. `enforced_since`, where
+    counted by every reading: `{"identities": 0, "grants": 0, "privileged": 0, "credentials": 0}`. `enforced_since`, if
     set, says that from then on every use of this source's access asks the decision point first: only then does no
     decision mean no use.
     """

@@ -66,6 +66,7 @@ def _terms(version: GrantVersion) -> Terms:
         approved_until=grant.approved_until.timestamp() if grant.approved_until else None,
         withheld=grant.withheld_why,
         narrowed=Program(Permission.from_json(grant.narrowed_to)) if grant.narrowed_to is not None else None,
+        is_bounded=True,
     )
 
 

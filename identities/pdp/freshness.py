@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -155,10 +156,9 @@ class Memory:
     def recall(self, pk: UUID) -> Principal | None:
         found = self._principals.get(pk)
         if found is not None:
-            try:
+            # Another thread may have just forgotten it; what was found is as fresh as this view.
+            with suppress(KeyError):
                 self._principals.move_to_end(pk)
-            except KeyError:
-                pass  # another thread has just forgotten it; what was found is as fresh as this view
         return found
 
     def read(self, ids: Collection[UUID]) -> dict[UUID, Principal]:

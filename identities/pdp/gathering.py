@@ -26,6 +26,7 @@ class Gathered:
         self.shared = view.shared
         self._names: dict[NameKey, Name | None] = {}
         self._principals: dict[UUID, Principal] = {}
+        self._found: dict[NameKey, Principal | Reason] = {}
         self._resources: dict[tuple[str, str, str], Mapping[str, Any]] = {}
 
     def gather(self, requests: Sequence[Request]) -> None:
@@ -34,14 +35,18 @@ class Gathered:
         asked: dict[str, set[tuple[str, str]]] = {}
         for request in requests:
             domain = self.shared.domain(request.domain)
-            if domain is None or not is_sound(request):
+            if domain is None:
                 continue
-            wanted[domain.source_ids, request.subject_id] = None
-            named = delegator_of(request)
-            for name in (named, agent_of(request)):
-                if name:
-                    wanted[domain.source_ids, name] = None
-            if not self.shared.registering.isdisjoint(domain.source_ids) or domain.registered_types:
+            key = domain.source_ids, request.subject_id
+            if key not in wanted and _name(request.subject_id):
+                wanted[key] = None
+            if speaks_of_others(request):
+                for name in (delegator_of(request), agent_of(request)):
+                    if name:
+                        wanted[domain.source_ids, name] = None
+            if (domain.registered_types or not self.shared.registering.isdisjoint(domain.source_ids)) and is_sound(
+                request
+            ):
                 asked.setdefault(request.domain, set()).add((request.resource_type, request.resource_id))
         self._meet(wanted)
         self.meet_delegators(list(self._principals.values()))
@@ -58,6 +63,7 @@ class Gathered:
             self._meet(named, knows_all=True)
 
     def _meet(self, wanted: Mapping[NameKey, None], *, knows_all: bool = False) -> None:
+        self._found.clear()
         unread: dict[frozenset[UUID], list[str]] = {}
         ids: dict[UUID, None] = {}
         for key in wanted:
@@ -79,6 +85,14 @@ class Gathered:
             self._principals |= self.view.principals(missing)
 
     def find(self, source_ids: frozenset[UUID], text: str) -> Principal | Reason:
+        """The identity of this name among these sources, or why there is none."""
+        key = source_ids, text
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._find(source_ids, text)
+        return found
+
+    def _find(self, source_ids: frozenset[UUID], text: str) -> Principal | Reason:
         name = self._names.get((source_ids, text))
         if name is None or (name.id is None and not name.is_several):
             return Reason.UNKNOWN_IDENTITY
@@ -109,14 +123,24 @@ class Gathered:
 
 def is_sound(request: Request) -> bool:
     """Whether every name is a text of a length and of characters that a name has."""
+    parts = request.subject_type, request.subject_id, request.action, request.resource_type, request.resource_id
+    said = "".join(parts)
+    if len(said) <= 256 and all(parts) and said.isprintable():
+        return True
     return (
         0 < len(request.subject_id) <= 1024
         and 0 < len(request.action) <= 256
         and 0 < len(request.resource_id) <= 1024
         and 0 < len(request.resource_type) <= 256
         and 0 < len(request.subject_type) <= 256
-        and f"{request.subject_id}{request.action}{request.resource_type}{request.resource_id}".isprintable()
+        and said.isprintable()
     )
+
+
+def speaks_of_others(request: Request) -> bool:
+    """Whether the caller names anybody beside the subject."""
+    context, properties = request.context, request.subject_properties
+    return ON_BEHALF_OF in context or AGENT in context or ON_BEHALF_OF in properties
 
 
 def delegator_of(request: Request) -> str | None:

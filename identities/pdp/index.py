@@ -4,34 +4,37 @@ One statement sees one moment, so what is known of an identity never mixes two s
 permissions are read afterwards where no process-wide program of the same digest is at hand: a version never changes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 from django.db import connection
 
+from governance.kernel import dialects
+from governance.kernel.dialects import Dialect
 from governance.kernel.documents import Permission
 from identities.pdp.programs import FastRule, Program
 
 _READ = """
-SELECT i.id, i.source_id, i.external_id, i.kind, i.status, i.effective_environment, i.acts_for, i.retired_at IS NOT NULL,
-    i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants, proofs.credentials,
-    trusted.relations
+SELECT i.id, i.source_id, i.external_id, i.kind, i.status, i.effective_environment, i.acts_for,
+    i.retired_at IS NOT NULL, i.attributes::text, (i.tags || i.source_tags)::text[], p.assurance_lower, held.grants,
+    proofs.credentials, trusted.relations
 FROM identities_identity i
 LEFT JOIN identities_identityposture p ON p.identity_id = i.id
 LEFT JOIN LATERAL (
     SELECT array_agg(ARRAY[
         encode(v.digest, 'hex'), v.id::text, g.id::text, CASE WHEN g.is_privileged THEN 'p' END,
         extract(epoch FROM v.valid_from)::text, extract(epoch FROM v.valid_until)::text,
-        CASE WHEN g.reviewed_at IS NOT NULL THEN CASE WHEN g.reviewed_digest = v.digest THEN 'same' ELSE 'other' END END,
+        CASE WHEN g.reviewed_at IS NULL THEN NULL WHEN g.reviewed_digest = v.digest THEN 'same' ELSE 'other' END,
         extract(epoch FROM g.approved_until)::text, nullif(g.withheld_why, ''),
         g.narrowed_to::text]) AS grants
     FROM identities_grant g JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
     WHERE g.identity_id = i.id AND g.retired_at IS NULL
 ) held ON true
 LEFT JOIN LATERAL (
-    SELECT array_agg(ARRAY[c.external_id, c.fingerprint, c.status, extract(epoch FROM c.expires_at)::text]) AS credentials
+    SELECT array_agg(ARRAY[c.external_id, c.fingerprint, c.status, extract(epoch FROM c.expires_at)::text])
+        AS credentials
     FROM identities_credential c WHERE c.identity_id = i.id AND c.retired_at IS NULL
 ) proofs ON true
 LEFT JOIN LATERAL (
@@ -52,6 +55,7 @@ class Terms(NamedTuple):
 
     review: "" where nobody reviewed it, "same" where what was reviewed is what is held, else "other". narrowed: the
     permission that a review left of it, where one narrowed it. withheld: why it is not honoured, or "".
+    is_bounded: whether any of these says anything, the review aside.
     """
 
     is_privileged: bool
@@ -61,6 +65,7 @@ class Terms(NamedTuple):
     approved_until: float | None
     withheld: str
     narrowed: Program | None
+    is_bounded: bool
 
 
 class CredentialFacts(NamedTuple):
@@ -80,8 +85,22 @@ class TrustFacts(NamedTuple):
     audience: str
 
 
+class Held(NamedTuple):
+    """One rule of a grant, what it concerns first: that is what is looked at most.
+
+    starts: the beginnings of its resources, where it concerns all that begins so and nothing else.
+    """
+
+    actions: Container[str]
+    resources: Container[str]
+    starts: tuple[str, ...] | None
+    rule: FastRule
+    terms: Terms
+    program: Program
+
+
 class Principal:
-    """One identity, and every rule of every grant that it holds now."""
+    """One identity, and every rule of every grant that it holds now, by dialect. key: its id as text."""
 
     __slots__ = (
         "acts_for",
@@ -94,6 +113,7 @@ class Principal:
         "id",
         "is_active",
         "is_retired",
+        "key",
         "kind",
         "rules",
         "size",
@@ -115,7 +135,8 @@ class Principal:
     assurance: int | None
     credentials: tuple[CredentialFacts, ...]
     trust: tuple[TrustFacts, ...]
-    rules: tuple[tuple[FastRule, Terms, Program], ...]
+    key: str
+    rules: tuple[tuple[Dialect, tuple[Held, ...]], ...]
     digests: tuple[bytes, ...]
     size: int
 
@@ -210,6 +231,7 @@ def _principal(row: tuple[Any, ...], known: Mapping[bytes, Program]) -> Principa
     made = Principal()
     (made.id, made.source_id, made.external_id, made.kind, status, made.environment, made.acts_for, made.is_retired,
      attributes, tags, made.assurance, grants, credentials, relations) = row  # fmt: skip
+    made.key = str(made.id)
     made.is_active = status == "active"
     made.attributes = orjson.loads(attributes)
     made.tags = tuple(tags)
@@ -218,17 +240,18 @@ def _principal(row: tuple[Any, ...], known: Mapping[bytes, Program]) -> Principa
         for name, fingerprint, state, expires in credentials or ()
     )
     made.trust = tuple(TrustFacts(*relation) for relation in relations or ())
-    rules: list[tuple[FastRule, Terms, Program]] = []
+    rules: dict[str, list[Held]] = {}
     digests: list[bytes] = []
     for grant in grants or ():
         digest = bytes.fromhex(grant[0])
         program, terms = known[digest], terms_of(grant)
         digests.append(digest)
-        rules += [(rule, terms, program) for rule in program.rules]
-    made.rules = tuple(rules)
+        held = rules.setdefault(program.dialect.name, [])
+        held += [Held(rule.actions, rule.resources, rule.starts, rule, terms, program) for rule in program.rules]
+    made.rules = tuple((dialects.get(name), tuple(held)) for name, held in rules.items())
     made.digests = tuple(digests)
     made.size = 900 + len(attributes) * 3 + 100 * len(made.tags) + 400 * len(made.credentials)
-    made.size += 400 * len(made.trust) + 80 * len(digests) + 90 * len(rules)
+    made.size += 400 * len(made.trust) + 80 * len(digests) + 100 * sum(map(len, rules.values()))
     return made
 
 
@@ -250,6 +273,7 @@ def terms_of(grant: list[str | None]) -> Terms:
             approved_until=_seconds(approved_until),
             withheld=withheld or "",
             narrowed=Program(Permission.from_json(orjson.loads(narrowed))) if narrowed else None,
+            is_bounded=any((valid_from, valid_until, approved_until, withheld, narrowed)),
         )
         if len(_known_terms) >= _MOST_TERMS:
             _known_terms.clear()

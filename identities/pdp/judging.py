@@ -8,17 +8,18 @@ from uuid import UUID
 from governance.kernel.attributes import AttributeContext
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
-from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound
+from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound, speaks_of_others
 from identities.pdp.guards import cut_off
-from identities.pdp.index import Principal, Terms
+from identities.pdp.index import Held, Principal, Terms
 from identities.pdp.programs import FastRule, Program
 from identities.pdp.proving import refuse_proof
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Request
-from identities.pdp.surroundings import request_context, resource_text
+from identities.pdp.surroundings import GOVERNED_CONTEXT, request_context, resource_text
 from identities.selectors.domains import Domain
 
 MOST_DELEGATORS = 4
+_CONTEXT = "context."
 # What says most about why no grant stands, first.
 _NEAREST = (
     Reason.MISSING_INPUT,
@@ -48,6 +49,16 @@ class Surroundings:
 
     def __init__(self, judge: "Judge", request: Request, principal: Principal, domain: Domain) -> None:
         self._made_of = (judge, request, principal, domain)
+        self.principal = principal
+
+    def value(self, key: str) -> str | list[str] | None:
+        """One value. What is plainly said in the context is found without making the whole of it."""
+        if key.startswith(_CONTEXT) and key not in GOVERNED_CONTEXT:
+            members, name = self._made_of[1].context, key[len(_CONTEXT) :]
+            found = members.get(name)
+            if type(found) is str and not any(each != name and each.lower() == name for each in members):
+                return found
+        return self.known.get(key)
 
     @cached_property
     def known(self) -> AttributeContext:
@@ -56,7 +67,7 @@ class Surroundings:
 
     @cached_property
     def partly(self) -> PartlyKnown:
-        """The same as a context of which other keys may be set too: what a caller leaves out is not known to be absent."""
+        """The same, while other keys may be set too: what a caller leaves out is not known to be absent."""
         return PartlyKnown(self.known)
 
 
@@ -69,123 +80,151 @@ class Judge:
         self.seconds = now.timestamp()
         self.shared = gathered.shared
         self.policy = gathered.shared.policy
+        self._standing: dict[int, Reason | None] = {}
+        self._spoken: dict[tuple[int, str], list[Held]] = {}
+        self._subjects: dict[tuple[str, str, str], tuple[Domain | None, Principal | Reason]] = {}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
     def judge(self, request: Request) -> Verdict:
         """The verdict on a request that was gathered."""
-        domain = self.shared.domain(request.domain)
-        if domain is None:
-            return Verdict(Reason.UNKNOWN_DOMAIN)
         if not is_sound(request):
             return Verdict(Reason.MALFORMED)
-        principal = self.gathered.find(domain.source_ids, request.subject_id)
-        if isinstance(principal, Reason):
-            return Verdict(principal)
-        if not domain.admits(request.subject_type, principal.kind):
-            return Verdict(Reason.UNKNOWN_IDENTITY)
-        if domain.registered_types and domain.is_registered_type(request.resource_type):
-            if not self.gathered.is_registered(request):
-                return Verdict(Reason.UNKNOWN_RESOURCE, principal)
-        refusal = self._refuse_subject(principal, request) or refuse_proof(
-            principal, request, self.policy, self.seconds
-        )
+        key = request.domain, request.subject_type, request.subject_id
+        found = self._subjects.get(key)
+        if found is None:
+            found = self._subjects[key] = self._subject(request)
+        domain, principal = found
+        if domain is None or isinstance(principal, Reason):
+            return Verdict(principal if isinstance(principal, Reason) else Reason.UNKNOWN_DOMAIN)
+        refusal = self._refuse(principal, request, domain)
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
-        if verdict.reason is not Reason.GRANTED:
-            return verdict
-        if principal.acts_for or request.context or request.subject_properties:
-            verdict = self._with_delegators(verdict, principal, request, domain)
-            if verdict.reason is Reason.GRANTED:
-                return self._with_agent(verdict, request, domain)
+        if verdict.reason is Reason.GRANTED and (principal.acts_for or speaks_of_others(request)):
+            verdict = self._with_delegator(verdict, principal, request, domain)
+            return self._with_agent(verdict, request, domain)
         return verdict
 
+    def _subject(self, request: Request) -> tuple[Domain | None, Principal | Reason]:
+        """In which domain this is asked, and about whom, or why that is nobody."""
+        domain = self.shared.domain(request.domain)
+        if domain is None:
+            return None, Reason.UNKNOWN_DOMAIN
+        principal = self.gathered.find(domain.source_ids, request.subject_id)
+        if not isinstance(principal, Reason) and not domain.admits(request.subject_type, principal.kind):
+            return domain, Reason.UNKNOWN_IDENTITY
+        return domain, principal
+
+    def _refuse(self, principal: Principal, request: Request, domain: Domain) -> Reason | None:
+        if (
+            domain.registered_types
+            and domain.is_registered_type(request.resource_type)
+            and not self.gathered.is_registered(request)
+        ):
+            return Reason.UNKNOWN_RESOURCE
+        refusal = self._refuse_subject(principal, request)
+        return refusal or refuse_proof(principal, request, self.policy, self.seconds)
+
     def _refuse_subject(self, principal: Principal, request: Request) -> Reason | None:
+        """Why this identity may nothing at this moment, or not this."""
+        key = id(principal)
+        if key not in self._standing:
+            self._standing[key] = self._refuse_standing(principal)
+        refusal = self._standing[key]
+        if refusal in (None, Reason.STALE) and self.shared.guards:
+            return cut_off(self.shared.guards, principal, request) or refusal
+        return refusal
+
+    def _refuse_standing(self, principal: Principal) -> Reason | None:
         if principal.is_retired:
             return Reason.RETIRED
         if not principal.is_active:
             return Reason.DISABLED
-        if self.shared.guards:
-            reason = cut_off(self.shared.guards, principal, request)
-            if reason is not None:
-                return reason
         source = self.shared.sources.get(principal.source_id)
         if source is None or source.seen_at is None:
             return Reason.STALE
         limit = self.policy.staleness_seconds
-        if self.seconds - source.seen_at > (source.limit if limit is None else limit):
-            return Reason.STALE
-        return None
+        is_stale = self.seconds - source.seen_at > (source.limit if limit is None else limit)
+        return Reason.STALE if is_stale else None
 
     def by_grants(self, principal: Principal, request: Request, domain: Domain) -> Verdict:
         """What the grants of this identity say, whoever asks."""
-        texts: dict[int, tuple[str, str]] = {}
-        around = Surroundings(self, request, principal, domain)
-        best: list[Reason] = []
-        denies: bool | None = False
+        words = (request.action, request.resource_id)
+        around: Surroundings | None = None
+        reasons: list[Reason] = []
+        denied: bool | None = False
         granted: tuple[str, str] | None = None
-        program: Program | None = None
-        action = resource = ""
-        for rule, terms, owner in principal.rules:
-            if owner is not program:
-                program = owner
-                dialect = owner.dialect
-                found = texts.get(id(dialect))
-                if found is None:
-                    found = texts[id(dialect)] = words_of(request, dialect)
-                action, resource = found
-            if action not in rule.actions or resource not in rule.resources:
-                continue
-            if rule.is_deny:
-                if denies is not True and self._is_in_time(terms):
+        for dialect, held in principal.rules:
+            action, resource = words = words_of(request, dialect)
+            # Most rules end here, so nothing is called that an operator can say.
+            for _, resources, starts, rule, terms, owner in self._about(held, action):
+                if not (resource in resources if starts is None else resource.startswith(starts)):
+                    continue
+                around = around or Surroundings(self, request, principal, domain)
+                if not rule.is_deny:
+                    reason = self.stands(rule, terms, owner, action, resource, around)
+                    reasons.append(reason)
+                    granted = words if reason is Reason.GRANTED else granted
+                elif denied is not True and self._is_in_time(terms):
                     said = self.applies(rule, owner, action, resource, around)
-                    denies = said if said is not False else denies
-                continue
-            if granted is None:
-                reason = self.stands(rule, terms, owner, action, resource, around)
-                if reason is Reason.GRANTED:
-                    granted = (action, resource)
-                else:
-                    best.append(reason)
-        action, resource = granted or next(iter(texts.values()), (request.action, request.resource_id))
-        if denies is True:
-            return Verdict(Reason.DENIED_BY_GRANT, principal, action, resource)
-        if granted is not None and denies is False:
+                    denied = denied if said is False else said
+        action, resource = granted or words
+        if granted is not None and denied is False:
             return Verdict(Reason.GRANTED, principal, action, resource)
-        reason = Reason.MISSING_INPUT if granted else next((each for each in _NEAREST if each in best), Reason.NO_GRANT)
+        if around is None:
+            return Verdict(Reason.NO_GRANT, principal, action, resource)
+        reason = _nearest(reasons, denied)
         missing = self._missing(principal, request, around) if reason is Reason.MISSING_INPUT else ()
         return Verdict(reason, principal, action, resource, missing)
+
+    def _about(self, held: tuple[Held, ...], action: str) -> list[Held]:
+        """The rules that speak of an action; one call often asks for the same action of the same identity."""
+        key = id(held), action
+        found = self._spoken.get(key)
+        if found is None:
+            found = self._spoken[key] = [each for each in held if action in each[0]]
+        return found
 
     def stands(
         self, rule: FastRule, terms: Terms, owner: Program, action: str, resource: str, around: Surroundings
     ) -> Reason:
         """Whether an allowing rule that contains both names permits this; else why not."""
-        if terms.withheld:
-            if terms.narrowed is None:
-                return Reason(terms.withheld)
-            if not self._is_within(terms.narrowed, action, resource, around):
-                return Reason.NARROWED
-        if not self._is_in_time(terms):
-            return Reason.EXPIRED
-        if terms.approved_until is not None and self.seconds >= terms.approved_until:
-            return Reason.APPROVAL_LAPSED
-        if self.policy.approval != "none" and terms.review != "same":
-            if self.policy.approval == "all" or terms.is_privileged:
-                return Reason.APPROVAL_LAPSED if terms.review else Reason.NOT_APPROVED
+        refusal = self._refuse_terms(terms, action, resource, around) if terms.is_bounded else None
+        refusal = refusal or self._refuse_approval(terms)
+        if refusal is not None:
+            return refusal
         said = self.applies(rule, owner, action, resource, around)
         if said is None:
             return Reason.MISSING_INPUT
         if said is False:
             return Reason.EXPIRED if rule.until is not None and self.now >= rule.until else self._unmet(rule, around)
+        return self._refuse_assurance(terms, around) or Reason.GRANTED
+
+    def _refuse_terms(self, terms: Terms, action: str, resource: str, around: Surroundings) -> Reason | None:
+        if terms.withheld and terms.narrowed is None:
+            return Reason(terms.withheld)
+        if terms.narrowed is not None and not self._is_within(terms.narrowed, action, resource, around):
+            return Reason.NARROWED
+        if not self._is_in_time(terms):
+            return Reason.EXPIRED
+        is_over = terms.approved_until is not None and self.seconds >= terms.approved_until
+        return Reason.APPROVAL_LAPSED if is_over else None
+
+    def _refuse_approval(self, terms: Terms) -> Reason | None:
+        wanted = self.policy.approval
+        if wanted == "none" or terms.review == "same" or (wanted == "privileged" and not terms.is_privileged):
+            return None
+        return Reason.APPROVAL_LAPSED if terms.review else Reason.NOT_APPROVED
+
+    def _refuse_assurance(self, terms: Terms, around: Surroundings) -> Reason | None:
         least = self.policy.least_assurance_privileged if terms.is_privileged else self.policy.least_assurance
-        if least:
-            assurance = around.known.get("subject.assurance")
-            if assurance is None:
-                return Reason.MISSING_INPUT
-            if int(str(assurance)) < least:
-                return Reason.LOW_ASSURANCE
-        return Reason.GRANTED
+        if not least:
+            return None
+        assurance = around.principal.assurance
+        if assurance is None:
+            return Reason.MISSING_INPUT
+        return Reason.LOW_ASSURANCE if assurance < least else None
 
     def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
         """Whether a rule that contains both names applies; None where that hangs on what is not known."""
@@ -200,7 +239,7 @@ class Judge:
                 return False
             doubt = certain is None
         for test in rule.tests:
-            holds = test.holds(around.known, around.partly)
+            holds = test.holds(around)
             if holds is False:
                 return False
             doubt = doubt or holds is None
@@ -224,49 +263,57 @@ class Judge:
 
     def _unmet(self, rule: FastRule, around: Surroundings) -> Reason:
         """A test that fails because its attribute is absent asks for input; any other is not met."""
-        failing = [test for test in rule.tests if test.holds(around.known, around.partly) is False]
+        failing = [test for test in rule.tests if test.holds(around) is False]
         if not failing:
             return Reason.NO_GRANT
-        is_said = any(not test.is_absent_from(around.known) for test in failing)
+        is_said = any(not test.is_absent_from(around) for test in failing)
         return Reason.CONDITION_NOT_MET if is_said else Reason.MISSING_INPUT
 
     def _missing(self, principal: Principal, request: Request, around: Surroundings) -> tuple[str, ...]:
         """What conditions that concern the request ask for and nobody said."""
         missing: set[str] = set()
-        for rule, _, owner in principal.rules:
-            action, resource = words_of(request, owner.dialect)
-            if action in rule.actions and resource in rule.resources:
-                missing.update(test.key for test in rule.tests if test.is_absent_from(around.known))
+        for dialect, held in principal.rules:
+            action, resource = words_of(request, dialect)
+            for actions, resources, _, rule, _, _ in held:
+                if action in actions and resource in resources:
+                    missing.update(test.key for test in rule.tests if test.is_absent_from(around))
         if not missing and principal.assurance is None:
             missing.add("subject.assurance")
         return tuple(sorted(missing))
 
     # --- on whose behalf ------------------------------------------------------------------------------------------
 
-    def _with_delegators(self, verdict: Verdict, principal: Principal, request: Request, domain: Domain) -> Verdict:
+    def _with_delegator(self, verdict: Verdict, principal: Principal, request: Request, domain: Domain) -> Verdict:
         """What an agent may do for somebody is what both may do."""
         named = delegator_of(request)
-        if named is None and not principal.acts_for:
-            return verdict
         governed = self.gathered.behind(principal)
         if named is not None:
             found = self.gathered.find(domain.source_ids, named)
-            if principal.acts_for and not (found is governed if governed is not None else named == principal.acts_for):
-                if governed is not None or self.policy.unknown_delegators == "deny":
-                    return verdict._replace(reason=Reason.NOT_FOR_DELEGATOR)
+            if principal.acts_for and not self._may_act_for(principal, governed, found, named):
+                return verdict._replace(reason=Reason.NOT_FOR_DELEGATOR)
             if isinstance(found, Reason):
                 return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
-            return self._both(verdict, found, request, domain, [principal.id])
-        if governed is None:
-            if self.policy.unknown_delegators == "deny":
-                return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
-            return verdict._replace(not_assessed=(*verdict.not_assessed, "delegator"))
-        return self._both(verdict, governed, request, domain, [principal.id])
+            governed = found
+        if governed is not None:
+            return self._both(verdict, governed, request, domain, [principal.id])
+        if not principal.acts_for:
+            return verdict
+        if self.policy.unknown_delegators == "deny":
+            return verdict._replace(reason=Reason.UNKNOWN_DELEGATOR)
+        return verdict._replace(not_assessed=(*verdict.not_assessed, "delegator"))
+
+    def _may_act_for(
+        self, principal: Principal, governed: Principal | None, found: Principal | Reason, named: str
+    ) -> bool:
+        """Whether the one who is named is the one whom the source names, as far as the inventory can tell."""
+        if governed is not None:
+            return found is governed
+        return named == principal.acts_for or self.policy.unknown_delegators != "deny"
 
     def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
-        """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both have to be permitted."""
+        """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both must be permitted."""
         named = agent_of(request)
-        if named is None:
+        if named is None or verdict.reason is not Reason.GRANTED:
             return verdict
         agent = self.gathered.find(domain.source_ids, named)
         if isinstance(agent, Reason):
@@ -294,6 +341,16 @@ class Judge:
                 return verdict
             delegator = behind
         return verdict
+
+
+def _nearest(reasons: list[Reason], denied: bool | None) -> Reason:
+    """Why nothing is permitted, by what says most about it."""
+    if denied is True:
+        return Reason.DENIED_BY_GRANT
+    if Reason.GRANTED in reasons:
+        # Whether a deny applies hangs on what is not known.
+        return Reason.MISSING_INPUT
+    return next((each for each in _NEAREST if each in reasons), Reason.NO_GRANT)
 
 
 def words_of(request: Request, dialect: Dialect) -> tuple[str, str]:

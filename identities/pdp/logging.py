@@ -1,8 +1,8 @@
 """What was decided, kept: lines of the decision log and tallies of use, gathered in memory and written in batches.
 
 Nothing waits for it: a process gathers what it decided and writes it after some seconds, when much has come together,
-and when it ends. What a process that is killed had gathered and not written is lost, some seconds at most; a figure says
-how much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
+and when it ends. What a process that is killed had gathered and not written is lost, seconds at most; a figure says how
+much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
 
 A line names the identity by its id, and action and resource as the grants write them where one of them spoke; whatever
 else a caller sent stands there as a digest. So a line holds neither secrets nor names. A tally is exact however lines
@@ -11,7 +11,7 @@ are sampled: every permitted (identity, action, resource) counts.
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 
+from governance.audit.canonical import rfc3339
 from governance.audit.stream import Line, append
 from identities.pdp.judging import Verdict
 from identities.pdp.policy import Policy
@@ -30,17 +31,22 @@ from identities.pdp.requests import Decision, Request
 
 logger = structlog.get_logger(__name__)
 KIND = "decision"
+PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
-_SPOKEN = frozenset(Reason) - {
+_BY_GRANTS = frozenset(Reason) - {
     *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
     *(Reason.RETIRED, Reason.DISABLED, Reason.STALE, Reason.NO_GRANT, Reason.KILLED, Reason.MALFORMED),
     *(Reason.UNTRUSTED, Reason.UNKNOWN_CREDENTIAL, Reason.CREDENTIAL_DISABLED, Reason.CREDENTIAL_EXPIRED),
     Reason.UNAVAILABLE,
 }
+_SPOKEN = frozenset(reason._value_ for reason in _BY_GRANTS)
 
-Key = tuple[UUID | None, str, str, str, str, int]
-"""Identity, action, resource, reason, domain, policy number."""
+Key = tuple[str | None, str, str, str, str, str, int]
+"""Identity (its id as text), action, type of the resource and its id or all of it, reason, domain, policy number.
+
+Where a grant spoke, the type is empty and the resource is written as the grant writes it.
+"""
 
 
 @dataclass(slots=True)
@@ -59,7 +65,8 @@ class _Gathered:
 
     same: dict[Key, _Count] = field(default_factory=dict)
     each: list[tuple[Key, datetime, UUID]] = field(default_factory=list)
-    used: dict[tuple[UUID, str, str], _Count] = field(default_factory=dict)
+    used: dict[Key, _Count] = field(default_factory=dict)
+    """Permits that no other part tells of as use: single and sampled lines."""
 
     def __len__(self) -> int:
         return len(self.same) + len(self.each) + len(self.used)
@@ -83,37 +90,38 @@ class Recorder:
         decisions: Sequence[Decision], now: datetime,
     ) -> None:  # fmt: skip
         """Gather what was decided. Writes at once when there is much; never raises for what the database does."""
+        most = settings.DECISION_LOG_MOST
         with self._lock:
             gathered = self._gathered
             for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-                self._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
-            is_much = len(gathered) >= settings.DECISION_LOG_MOST
+                self.gather(gathered, policy, request, verdict, decision.evaluation_id, now, most)
+            is_much = len(gathered) >= most
         if is_much:
             self.flush()
         elif self._timer is None:
             self._wait()
 
-    def _gather(
+    def gather(
         self, gathered: _Gathered, policy: Policy, request: Request, verdict: Verdict, evaluation_id: UUID,
-        now: datetime,
+        now: datetime, most: int,
     ) -> None:  # fmt: skip
-        principal = verdict.principal
+        """most: rows that are gathered before they are written."""
         is_permit = verdict.reason is Reason.GRANTED
-        pk = principal.id if principal is not None else None
-        if is_permit and pk is not None:
-            self._count(gathered.used, (pk, verdict.action, verdict.resource), evaluation_id, now)
         how = policy.log_permits if is_permit else policy.log_denies
+        key = _key(request, verdict, policy.number)
+        if how == "aggregated":
+            self._count(gathered.same, key, evaluation_id, now)
+            return
+        if is_permit:
+            self._count(gathered.used, key, evaluation_id, now)
         if how == "sampled":
             self._seen += 1
             if self._seen % policy.one_in:
                 return
-            how = "each"
-        action, resource = said(request, verdict)
-        key: Key = (pk, action, resource, verdict.reason.value, request.domain, policy.number)
         # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is refused.
-        if how == "each" and len(gathered.each) < settings.DECISION_LOG_MOST // 2:
+        if len(gathered.each) < most // 2:
             gathered.each.append((key, now, evaluation_id))
-        else:
+        elif not is_permit:
             self._count(gathered.same, key, evaluation_id, now)
 
     @staticmethod
@@ -154,11 +162,11 @@ class Recorder:
             self._gathered.each = [*taken.each, *self._gathered.each]
             for mine, theirs in ((self._gathered.same, taken.same), (self._gathered.used, taken.used)):
                 for key, count in theirs.items():
-                    newer = mine.get(key)  # type: ignore[attr-defined]
+                    newer = mine.get(key)
                     if newer is not None:
                         count.count += newer.count
                         count.last, count.evaluation_id = newer.last, newer.evaluation_id
-                    mine[key] = count  # type: ignore[index]
+                    mine[key] = count
         self._wait()
 
     def _wait(self) -> None:
@@ -195,15 +203,16 @@ def keep(
     here = Recorder()
     gathered = _Gathered()
     for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-        here._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
+        here.gather(gathered, policy, request, verdict, decision.evaluation_id, now, settings.DECISION_LOG_MOST)
     _write(gathered)
 
 
-def said(request: Request, verdict: Verdict) -> tuple[str, str]:
-    """Action and resource as a line may hold them: words of the grants, or digests of what nobody here has said."""
-    if verdict.principal is not None and verdict.reason in _SPOKEN:
-        return verdict.action, verdict.resource
-    return digest_of(request.action), digest_of(f"{request.resource_type}:{request.resource_id}")
+def _key(request: Request, verdict: Verdict, number: int) -> Key:
+    principal, reason = verdict.principal, verdict.reason
+    pk = principal.key if principal is not None else None
+    if pk is not None and reason._value_ in _SPOKEN:
+        return pk, verdict.action, "", verdict.resource, reason._value_, request.domain, number
+    return pk, request.action, request.resource_type, request.resource_id, reason._value_, request.domain, number
 
 
 def digest_of(text: str) -> str:
@@ -214,18 +223,21 @@ def digest_of(text: str) -> str:
 def _write(gathered: _Gathered) -> None:
     lines = [_line(key, at, evaluation_id, {}) for key, at, evaluation_id in gathered.each]
     for key, found in gathered.same.items():
-        lines.append(_line(key, found.last, found.evaluation_id, {"count": found.count, "first_at": found.first}))
+        more = {"count": found.count, "first_at": rfc3339(found.first)}
+        lines.append(_line(key, found.last, found.evaluation_id, more))
     append(lines)
-    # What is longer than use is written down was cut short would be use of something else.
-    rows = [
-        (pk, action, resource, found.count, found.first, found.last)
-        for (pk, action, resource), found in gathered.used.items()
-        if len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE
-    ]
+    rows = [row for part in (gathered.same, gathered.used) for row in _tallies(part)]
     if rows:
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+def _tallies(counts: Mapping[Key, _Count]) -> Iterator[tuple[Any, ...]]:
+    """Permits as rows. What is longer than use is written down would, cut short, be use of something else."""
+    for (pk, action, _, resource, reason, _, _), found in counts.items():
+        if reason == PERMIT and len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE:
+            yield pk, action, resource, found.count, found.first, found.last
 
 
 _COPY = """
@@ -234,13 +246,14 @@ _COPY = """
 
 
 def _line(key: Key, at: datetime, evaluation_id: UUID, more: dict[str, Any]) -> Line:
-    pk, action, resource, reason, domain, number = key
+    """A line says in words what a grant of the identity spoke of, and of anything else a digest."""
+    pk, action, kind, resource, reason, domain, number = key
     facts = {
-        "evaluation": evaluation_id,
+        "evaluation": str(evaluation_id),
         "identity": pk,
-        "action": action,
-        "resource": resource,
-        "permit": reason == Reason.GRANTED,
+        "action": digest_of(action) if kind else action,
+        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
+        "permit": reason == PERMIT,
         "reason": reason,
         "domain": domain,
         "policy": number,

@@ -7,6 +7,7 @@ kernel's own set for everything else. What the kernel says is what these say; te
 
 from collections.abc import Container, Iterable
 from datetime import datetime
+from typing import Protocol, cast
 
 from governance.kernel.conditions import Context, evaluate, parse_operator
 from governance.kernel.decisions import Program as Compiled
@@ -49,6 +50,21 @@ class Asked:
         return resolve_membership(dialect, self.compiled.membership(text), text, context)
 
 
+class Around(Protocol):
+    """What conditions look at. known: attributes of the request, of which absence is known. partly: the same for what
+    sources call otherwise, of which it is not.
+    """
+
+    @property
+    def known(self) -> Context: ...
+
+    @property
+    def partly(self) -> Context: ...
+
+    def value(self, key: str) -> str | list[str] | None:
+        """What `known` holds under this key."""
+
+
 class Test:
     """One condition. The commonest form, a text that must be one of some, is answered here; others by the kernel."""
 
@@ -67,16 +83,16 @@ class Test:
         ):
             self.values = frozenset(condition.values)
 
-    def holds(self, known: Context, partly: Context) -> bool | None:
-        """known: for attributes of the request, of which absence is known. partly: for what sources call otherwise."""
+    def holds(self, around: "Around") -> bool | None:
+        """Whether the condition holds there; None where that cannot be known."""
         if self.values is not None:
-            value = known.get(self.key)
+            value = around.value(self.key)
             if type(value) is str:
                 return value in self.values
-        return evaluate(self.condition, known if self.key.startswith(ATTRIBUTES) else partly)
+        return evaluate(self.condition, around.known if self.key.startswith(ATTRIBUTES) else around.partly)
 
-    def is_absent_from(self, known: Context) -> bool:
-        return known.get(self.key) is None
+    def is_absent_from(self, around: "Around") -> bool:
+        return around.value(self.key) is None
 
 
 ATTRIBUTES = ("subject.", "resource.", "action.", "context.")
@@ -85,12 +101,13 @@ ATTRIBUTES = ("subject.", "resource.", "action.", "context.")
 class FastRule:
     """One rule: `actions` and `resources` contain what concerns it, `tests` and `until` say when it applies."""
 
-    __slots__ = ("actions", "is_deny", "is_open", "is_plain", "resources", "tests", "until")
+    __slots__ = ("actions", "is_deny", "is_open", "is_plain", "resources", "starts", "tests", "until")
 
     def __init__(self, rule: Rule) -> None:
         self.is_deny = rule.statement.effect == "deny"
         self.actions = _shrunk(rule.actions)
         self.resources = _shrunk(rule.resources)
+        self.starts = self.resources.starts if isinstance(self.resources, Beginnings) else None
         self.tests = tuple(Test(each) for each in sorted(rule.conditions))
         self.until: datetime | None = rule.until
         self.is_open = isinstance(self.actions, Asked) or isinstance(self.resources, Asked)
@@ -172,5 +189,5 @@ def _size_of(rule: FastRule) -> int:
         elif isinstance(side, Beginnings):
             total += 110 + sum(60 + len(start) for start in side.starts)
         else:
-            total += 60 + sum(60 + len(text) for text in side)  # type: ignore[attr-defined]
+            total += 60 + sum(60 + len(text) for text in cast(Iterable[str], side))
     return total

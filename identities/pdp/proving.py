@@ -1,6 +1,6 @@
 """Whether the one who asks proved itself as the inventory knows it: credential, and who authenticated.
 
-A caller that knows says which credential was presented (`credential`: its external id or fingerprint, never a secret) and
+A caller that knows says which credential was presented (`credential`: its external id or fingerprint, no secret) and
 which system authenticated (`issuer`, with `audience` and `token_subject`), in the context or as properties of the
 subject. What is said must be known; what is not said is asked for only where the policy wants it.
 """
@@ -14,18 +14,20 @@ from identities.pdp.policy import Policy
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Request
 
+CREDENTIAL, ISSUER = "credential", "issuer"
+
 
 def refuse_proof(principal: Principal, request: Request, policy: Policy, seconds: float) -> Reason | None:
     """Why the proof does not do, or None."""
     context, properties = request.context, request.subject_properties
-    if not context and not properties:
+    if not properties and CREDENTIAL not in context and ISSUER not in context:
         return Reason.MISSING_INPUT if policy.issuer == "always" and principal.trust else None
-    presented = _said("credential", context, properties)
+    presented = _said(CREDENTIAL, context, properties)
     if presented is not None:
         reason = _refuse_credential(principal, presented, seconds)
         if reason is not None:
             return reason
-    issuer = _said("issuer", context, properties)
+    issuer = _said(ISSUER, context, properties)
     if issuer is None:
         return Reason.MISSING_INPUT if policy.issuer == "always" and principal.trust else None
     audience, subject = (_said(name, context, properties) for name in ("audience", "token_subject"))

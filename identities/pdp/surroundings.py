@@ -1,9 +1,10 @@
 """What a request is seen in: the words of a dialect for its resource, and the context of its conditions.
 
-What the store says always wins (`attributes`). What only the inventory has a say in, a request cannot fill in either, not
+What the store says always wins (`attributes`). What only the inventory has a say in, no request can fill in either, not
 even where nothing is known of it: then it is missing.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,9 +21,11 @@ GOVERNED = (
     *("source", "owner", "sponsor", "team", "custody", "is_privileged", "purpose"),
 )
 """Attributes of a subject that only the inventory has a say in; conditions may ask for those of the first line."""
+GOVERNED_CONTEXT = frozenset({"context.time"})
 # Resources that their source writes without a word for their kind before them.
 UNTYPED = frozenset({"aws", "scopes"})
 # The network that a request comes from, by the names that sources have for it.
+_WILD = re.compile(r"[%*?]")
 ALIASES = {"context.ip": "aws:sourceip"}
 
 
@@ -33,6 +36,8 @@ def resource_text(dialect: str, kind: str, identifier: str) -> str:
     'table:ledger/public/payments'
     """
     if dialect == authzen.AuthZEN.name:
+        if kind.isidentifier() and not _WILD.search(identifier):
+            return f"{kind}:{identifier}"
         return authzen.resource_text(kind, identifier)
     if dialect in UNTYPED or identifier.startswith(f"{kind}:"):
         return identifier

@@ -2,8 +2,7 @@
 
 A permitted request counts as use of its action on its resource by the identity. A window says for which sources the log
 of decisions shows *all* use: those of which an administrator has said that an enforcement point stands before all of
-their access (`Source.enforced_since`). Of other sources no window is written, because there no decision does not mean no
-use.
+their access (`Source.enforced_since`). Of other sources no window is written: there, no decision does not mean no use.
 """
 
 from datetime import datetime, timedelta
@@ -89,14 +88,14 @@ def forget_notes() -> int:
         )
         cursor.execute(
             "DELETE FROM identities_decisionnote WHERE xid < (SELECT max(horizon) FROM identities_decisionmark"
-            " WHERE at < clock_timestamp() - %s)",
-            [NOTES_KEPT],
+            " WHERE at < clock_timestamp() - %s * interval '1 second')",
+            [NOTES_KEPT.total_seconds()],
         )
         gone = cursor.rowcount
         cursor.execute(
             "DELETE FROM identities_decisionmark WHERE at < (SELECT max(at) FROM identities_decisionmark"
-            " WHERE at < clock_timestamp() - %s)",
-            [NOTES_KEPT],
+            " WHERE at < clock_timestamp() - %s * interval '1 second')",
+            [NOTES_KEPT.total_seconds()],
         )
     return gone
 

@@ -291,7 +291,7 @@ _LIFTING = frozenset({OrderState.RECALLED, OrderState.RESTORED, OrderState.SETTL
 
 
 def _is_due(order: Order, now: datetime) -> bool:
-    """Whether nothing but the time in which it can be recalled stands before it; what is approved until a day is not."""
+    """Whether nothing stands before it but the time to recall it; what is approved until a day is not due."""
     return order.execute_after <= now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
 
 

@@ -5,6 +5,7 @@ no need of: the check of freshness, live status, the log, use. The principals as
 first question takes is told beside.
 """
 
+import gc
 import resource
 import threading
 import time
@@ -232,6 +233,9 @@ def ask(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any
             # A slow peer is asked a part of the same.
             part = prepared[: max(1, len(prepared) // 5)]
             subjects.append(lambda peer=peer, part=part: rate_of(peer.decide, part))
+    # As a web process does once it is warm (docs/speed.md); it serves the peers as well.
+    gc.collect()
+    gc.freeze()
     results = report.in_turns(subjects, rounds=rounds)
     singles = [batch[0] for batch in ours]
     single = []

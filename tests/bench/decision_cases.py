@@ -6,6 +6,7 @@ attribute of the context that must have a value, permits and forbids.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -111,6 +112,7 @@ def rules_of(number: int, grants: int = 20) -> list[Rule]:
     return rules
 
 
+@cache
 def _role(number: int) -> Rule:
     random = Random(SEED + number)
     resource = f"queue:q{number}"

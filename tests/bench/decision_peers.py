@@ -29,20 +29,24 @@ class Cedar:
 
         self._ask = cedarpy.is_authorized_batch
         self._allow = cedarpy.Decision.Allow
-        parse = getattr(cedarpy, "PolicySet", None)
-        texts = {name: "\n".join(rule.cedar(name) for rule in held) for name, held in rules.items()}
-        self._policies: dict[str, Any] = {name: parse(text) if parse else text for name, text in texts.items()}
+        parse = cedarpy.PolicySet.from_str
+        self._entities = cedarpy.Entities.from_json_str("[]")
+        self._policies: dict[str, Any] = {
+            name: parse("\n".join(rule.cedar(name) for rule in held)) for name, held in rules.items()
+        }
 
     def prepared(self, questions: Sequence[Question]) -> Any:
         return questions[0].principal, [question.cedar() for question in questions]
 
     def decide(self, prepared: Any) -> list[bool]:
         principal, requests = prepared
-        return [answer.decision == self._allow for answer in self._ask(requests, self._policies[principal], [])]
+        return [
+            answer.decision == self._allow for answer in self._ask(requests, self._policies[principal], self._entities)
+        ]
 
 
 class Casbin:
-    """pycasbin: the fast enforcer, policies found by subject, `batch_enforce`."""
+    """pycasbin: the fast enforcer, policies found by subject and action, `batch_enforce`."""
 
     name = "pycasbin"
 
@@ -50,11 +54,12 @@ class Casbin:
         import logging
 
         import casbin
+        from casbin.model import FastModel
 
         logging.getLogger("casbin").setLevel(logging.ERROR)
-        model = casbin.Model()
+        model = FastModel([0, 2])
         model.load_model_from_text(_MODEL)
-        self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0])
+        self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0, 2])
         self._enforcer.add_policies(
             [line for name, held in rules.items() for rule in held for line in rule.casbin(name)]
         )

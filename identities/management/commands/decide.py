@@ -1,4 +1,4 @@
-"""`manage.py decide SUBJECT ACTION TYPE:ID`: one question for the decision point, with the explanation of its answer."""
+"""`manage.py decide SUBJECT ACTION TYPE:ID`: one question for the decision point, and why it is answered so."""
 
 import json
 from argparse import ArgumentParser

@@ -1,4 +1,4 @@
-"""`manage.py enforce_source SLUG`: say that every use of a source's access asks the decision point first, or no longer."""
+"""`manage.py enforce_source SLUG`: every use of the source's access asks the decision point first, or no longer."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,6 +1,7 @@
 """The fast form of a permission says what the kernel says, on generated permissions and requests."""
 
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from governance.kernel.conditions import PartlyKnown
 from governance.kernel.decisions import Answer, Stand, matches, together
 from governance.kernel.permissions import Permission
 from identities.models.note_triggers import WATCHED
+from identities.pdp.deciding import _id_of
 from identities.pdp.index import _READ
 from identities.pdp.programs import Program
 
@@ -67,6 +69,16 @@ def test_a_program_answers_as_the_kernel_does(
     assert fast(permission, action, resource, context) is matches(permission, action, resource, context, NOW)
 
 
+class Said:
+    """Everything in one context."""
+
+    def __init__(self, context: PartlyKnown) -> None:
+        self.known = self.partly = context
+
+    def value(self, key: str) -> Any:
+        return self.known.get(key)
+
+
 def fast(permission: Permission, action: str, resource: str, context: PartlyKnown) -> Answer:
     program = Program(permission)
     action, resource = program.dialect.fold_action(action), program.dialect.fold_resource(resource)
@@ -74,7 +86,7 @@ def fast(permission: Permission, action: str, resource: str, context: PartlyKnow
     for rule in program.rules:
         if action in rule.actions and resource in rule.resources:
             found: bool | None = rule.is_certain(program.dialect, action, resource, context)
-            tests = [found, rule.until is None or rule.until > NOW, *(t.holds(context, context) for t in rule.tests)]
+            tests = [found, rule.until is None or rule.until > NOW, *(t.holds(Said(context)) for t in rule.tests)]
             said[rule.is_deny].append(False if False in tests else None if None in tests else True)
 
     def some(answers: list[bool | None]) -> bool | None:
@@ -96,3 +108,10 @@ def test_every_column_that_decisions_read_wakes_them_when_it_changes() -> None:
     assert len(read) > 20
     for letter, column in read:
         assert column in fixed or generated.get(column, column) in watched[tables[letter]], (letter, column)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_ids_of_evaluations_are_random_uuids(random: bytes) -> None:
+    made = _id_of(random)
+    assert made == uuid.UUID(bytes=random, version=4)
+    assert (made.version, made.variant, str(made)) == (4, uuid.RFC_4122, str(uuid.UUID(str(made))))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -38,7 +39,19 @@ class Web:
     def __init__(self, url: str, token: str) -> None:
         self.port = free_port()
         self.token = token
-        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--workers", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "granian",
+            "--interface",
+            "wsgi",
+            "--host",
+            "127.0.0.1",
+            "--workers",
+            "1",
+            "--workers-kill-timeout",
+            "5",
+        ]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), "governance.wsgi:application"],
             cwd=ROOT,
@@ -56,15 +69,26 @@ class Web:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)["decision"]
 
+    def end(self) -> None:
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def wait(self) -> None:
-        for _ in range(300):
+        why: object = None
+        for _ in range(600):
             try:
                 self.permits()
-            except OSError:
+            except urllib.error.HTTPError as error:
+                pytest.fail(f"{error.code}: {error.read()!r}")
+            except OSError as error:
+                why = error
                 time.sleep(0.1)
             else:
                 return
-        pytest.fail("the server did not start")
+        pytest.fail(f"the server did not start: {why}")
 
 
 @pytest.fixture
@@ -86,7 +110,7 @@ def webs(committed_db: Any) -> Iterator[tuple[Web, Web]]:
         for web in both:
             web.process.terminate()
         for web in both:
-            web.process.wait(20)
+            web.end()
 
 
 def test_a_revocation_and_an_approval_hold_at_the_next_request_of_either_process(webs: tuple[Web, Web]) -> None:
