@@ -53,7 +53,8 @@ class GatewayServerForm(forms.Form):
         except InvalidServer as problem:
             lines = []
             self.fields["command"].help_text = problem.message
-        self.fields["command"].choices = [
+        field: Any = self.fields["command"]
+        field.choices = [
             ("", "none" if lines else "none is allowed"),
             *((each, each) for each in lines),
         ]

@@ -20,7 +20,7 @@ import httpx
 
 from identities.connectors.contract import ReadIncomplete
 from identities.connectors.mcp.servers import CLIENT, LATEST, MOST_PAGES, MOST_TOOLS, UNDERSTOOD, checked_tools
-from identities.gateway.messages import NO_SUCH_METHOD, notification, written
+from identities.gateway.messages import NO_SUCH_METHOD, UNREACHABLE, notification, written
 
 MOST_ANSWER = 8 * 1024 * 1024
 START_SECONDS = 30.0
@@ -127,9 +127,11 @@ class Conversation(ABC):
         if "result" in message:
             return message["result"]
         fault = message.get("error")
-        code, sentence = (fault.get("code"), fault.get("message")) if isinstance(fault, Mapping) else (None, None)
-        is_code = isinstance(code, int) and not isinstance(code, bool)
-        raise ServerRefused(code if is_code else -32000, str(sentence or "The server answered with an error.")[:2_000])
+        fault = fault if isinstance(fault, Mapping) else {}
+        code, sentence = fault.get("code"), fault.get("message")
+        if not isinstance(code, int) or isinstance(code, bool):
+            code = UNREACHABLE
+        raise ServerRefused(code, str(sentence or "The server answered with an error.")[:2_000])
 
 
 class Process(Conversation):

@@ -162,11 +162,11 @@ class Recorder:
             self._gathered.each = [*taken.each, *self._gathered.each]
             for mine, theirs in ((self._gathered.same, taken.same), (self._gathered.used, taken.used)):
                 for key, count in theirs.items():
-                    newer = mine.get(key)  # type: ignore[attr-defined]
+                    newer = mine.get(key)
                     if newer is not None:
                         count.count += newer.count
                         count.last, count.evaluation_id = newer.last, newer.evaluation_id
-                    mine[key] = count  # type: ignore[index]
+                    mine[key] = count
         self._wait()
 
     def _wait(self) -> None:

@@ -302,7 +302,7 @@ def _facts(server: GatewayServer) -> dict[str, Any]:
 
 
 def _person(actor: Actor) -> User | None:
-    return User.objects.filter(pk=actor.person_id).first() if actor.kind is ActorKind.PERSON else None
+    return User.objects.filter(pk=actor.id).first() if actor.kind is ActorKind.PERSON else None
 
 
 def _shown(text: str, longest: int) -> str:

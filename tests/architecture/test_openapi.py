@@ -332,6 +332,8 @@ BODIES: dict[str, Any] = {
     "access_search_subjects": lambda world: ASKED | {"page": {"limit": 1}},
     "access_search_resources": lambda world: ASKED,
     "access_search_actions": lambda world: ASKED,
+    "gateway_servers_create": lambda world: {"name": "new", "url": "https://mcp.example.org/"},
+    "gateway_cut_offs_create": lambda world: {"server": "behind", "reason": "It sends too much."},
     "sources_create": lambda world: {"slug": "new", "name": "New", "kind": "push"},
     "sources_change": lambda world: {"name": "Renamed"},
     "identities_register": lambda world: {"owner": world.stranger.user.email, "purpose": "Pays salaries."},
