@@ -20,7 +20,7 @@ class FrameworkOut(serializers.Serializer[Any]):
     id = serializers.CharField()
     title = serializers.CharField()
     edition = serializers.CharField()
-    source = serializers.URLField()
+    source: Any = serializers.URLField()
     note = serializers.CharField()
     is_protected = serializers.BooleanField()
     controls = serializers.IntegerField()

@@ -97,10 +97,11 @@ def control_line(control: Control, evidence: Evidence) -> ControlLine:
         measures=[evidence.measures[key] for key in control.measures],
         rules=[_rule_line(rule, evidence.rollups.get(rule)) for rule in control.rules],
         places=[Link(PLACES[key].label, PLACES[key].url) for key in control.places],
-        records=[Link(Verb(verb).description, records_url(verb)) for verb in control.verbs],
+        records=[Link(_DESCRIPTIONS[verb], records_url(verb)) for verb in control.verbs],
     )
 
 
+_DESCRIPTIONS: Mapping[str, str] = {verb.value: verb.description for verb in Verb}
 CSV_HEADER = (
     *("framework", "control", "intersects_with", "title", "evidences", "cannot", "measure", "value", "part", "whole"),
     *("missing", "taken_at"),
