@@ -124,10 +124,10 @@ def _control(name: str, given: Mapping[str, Any], sections: Mapping[str, str]) -
         raise InvalidFramework(f"{place} stands in the section “{given['section']}”, which the file does not have.")
     if len(given["title"]) > LONGEST_TITLE or max(len(given["evidences"]), len(given["cannot"])) > LONGEST_SENTENCE:
         raise InvalidFramework(f"{place} is too long: a title, and a sentence or two in our own words.")
-    lists = {key: _listed(given, key, place) for key in _CONTROL_LISTS}
+    lists: dict[str, Any] = {key: _listed(given, key, place) for key in _CONTROL_LISTS}
     if not lists["rules"] and not lists["verbs"] and not lists["places"]:
         raise InvalidFramework(f"{place} claims evidence and names none.")
-    texts = {key: given[key] for key in _CONTROL_TEXTS}
+    texts: dict[str, Any] = {key: given[key] for key in _CONTROL_TEXTS}
     return Control(**texts, **lists, baseline=str(given.get("baseline", "")))
 
 

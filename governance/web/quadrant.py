@@ -190,7 +190,7 @@ def _axes(picture: Quadrant, frame: _Frame) -> SafeString:
     title = format_html(
         '<text class="quadrant-axis" x="{}" y="{}" text-anchor="middle" transform="rotate(-90 {} {})">exposure</text>',
         14, frame.y(50), 14, frame.y(50),
-    ) if _is_wide(frame) else ""  # fmt: skip
+    ) if _is_wide(frame) else SafeString()  # fmt: skip
     return across + below + title
 
 

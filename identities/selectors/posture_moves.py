@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db.models import CharField, Count, F, OuterRef, Q, QuerySet, Subquery
 
@@ -34,5 +35,6 @@ def list_moved_between(*, first: datetime, second: datetime, actor: Actor) -> Qu
 
 def count_moves(moved: QuerySet[PostureVersion]) -> Mapping[tuple[str | None, str], int]:
     """How many went from which box to which; None: not assessed before."""
-    counted = moved.select_related(None).order_by().values_list("box_before", "box").annotate(Count("pk"))
+    rows: Any = moved.select_related(None).order_by()
+    counted = rows.values_list("box_before", "box").annotate(Count("pk"))
     return {(before, after): count for before, after, count in counted}
