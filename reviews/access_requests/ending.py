@@ -112,6 +112,7 @@ def _end_by_date(request_id: UUID, now: datetime) -> bool:
 
 def _end(request: AccessRequest, actor: Actor, now: datetime, why: str = "") -> None:
     old = move(request, AccessRequestState.ENDED, ended_at=now, ended_early=why)
+    assert request.grant_id is not None  # noqa: S101 - what was granted has its grant
     grant = Grant.objects.select_for_update(of=("self",)).select_related("identity", "source").get(pk=request.grant_id)
     end_grant(grant=grant, actor=actor, now=now)
     record(Verb.ACCESS_REQUEST_ENDED, request, actor=actor, now=now, old=old, reason=why)
