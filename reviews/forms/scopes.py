@@ -17,10 +17,10 @@ BASICS = ("source", "privileged", "kind", "environment")
 POSTURE = ("box", "assurance", "exposure", "excess")
 MORE = (
     *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
-    *(*POSTURE, "status", "q", "access", "finding", "finding_severity"),
+    *(*POSTURE, "status", "q", "access", "finding", "finding_severity", "finding_state"),
 )
 # What has no field on the page and must not be lost.
-KEPT = ("team", "finding_state", "finding_assignee")
+KEPT = ("team", "finding_assignee")
 LABELS = {"privileged": "Privilege", "q": "Name of the identity", "access": "Name of the access"}
 NAMES = (*BASICS, *MORE, *KEPT)
 
