@@ -123,13 +123,17 @@ class Gathered:
 
 def is_sound(request: Request) -> bool:
     """Whether every name is a text of a length and of characters that a name has."""
+    parts = request.subject_type, request.subject_id, request.action, request.resource_type, request.resource_id
+    said = "".join(parts)
+    if len(said) <= 256 and all(parts) and said.isprintable():
+        return True
     return (
         0 < len(request.subject_id) <= 1024
         and 0 < len(request.action) <= 256
         and 0 < len(request.resource_id) <= 1024
         and 0 < len(request.resource_type) <= 256
         and 0 < len(request.subject_type) <= 256
-        and f"{request.subject_id}{request.action}{request.resource_type}{request.resource_id}".isprintable()
+        and said.isprintable()
     )
 
 

@@ -86,10 +86,14 @@ class TrustFacts(NamedTuple):
 
 
 class Held(NamedTuple):
-    """One rule of a grant, what it concerns first: that is what is looked at most."""
+    """One rule of a grant, what it concerns first: that is what is looked at most.
+
+    starts: the beginnings of its resources, where it concerns all that begins so and nothing else.
+    """
 
     actions: Container[str]
     resources: Container[str]
+    starts: tuple[str, ...] | None
     rule: FastRule
     terms: Terms
     program: Program
@@ -243,7 +247,7 @@ def _principal(row: tuple[Any, ...], known: Mapping[bytes, Program]) -> Principa
         program, terms = known[digest], terms_of(grant)
         digests.append(digest)
         held = rules.setdefault(program.dialect.name, [])
-        held += [Held(rule.actions, rule.resources, rule, terms, program) for rule in program.rules]
+        held += [Held(rule.actions, rule.resources, rule.starts, rule, terms, program) for rule in program.rules]
     made.rules = tuple((dialects.get(name), tuple(held)) for name, held in rules.items())
     made.digests = tuple(digests)
     made.size = 900 + len(attributes) * 3 + 100 * len(made.tags) + 400 * len(made.credentials)

@@ -10,7 +10,7 @@ from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
 from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound, speaks_of_others
 from identities.pdp.guards import cut_off
-from identities.pdp.index import Principal, Terms
+from identities.pdp.index import Held, Principal, Terms
 from identities.pdp.programs import FastRule, Program
 from identities.pdp.proving import refuse_proof
 from identities.pdp.reasons import Reason
@@ -81,17 +81,22 @@ class Judge:
         self.shared = gathered.shared
         self.policy = gathered.shared.policy
         self._standing: dict[int, Reason | None] = {}
+        self._spoken: dict[tuple[int, str], list[Held]] = {}
+        self._subjects: dict[tuple[str, str, str], tuple[Domain | None, Principal | Reason]] = {}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
     def judge(self, request: Request) -> Verdict:
         """The verdict on a request that was gathered."""
-        domain = self.shared.domain(request.domain)
-        if domain is None or not is_sound(request):
-            return Verdict(Reason.UNKNOWN_DOMAIN if domain is None else Reason.MALFORMED)
-        principal = self.gathered.find(domain.source_ids, request.subject_id)
-        if isinstance(principal, Reason) or not domain.admits(request.subject_type, principal.kind):
-            return Verdict(principal if isinstance(principal, Reason) else Reason.UNKNOWN_IDENTITY)
+        if not is_sound(request):
+            return Verdict(Reason.MALFORMED)
+        key = request.domain, request.subject_type, request.subject_id
+        found = self._subjects.get(key)
+        if found is None:
+            found = self._subjects[key] = self._subject(request)
+        domain, principal = found
+        if domain is None or isinstance(principal, Reason):
+            return Verdict(principal if isinstance(principal, Reason) else Reason.UNKNOWN_DOMAIN)
         refusal = self._refuse(principal, request, domain)
         if refusal is not None:
             return Verdict(refusal, principal)
@@ -101,8 +106,22 @@ class Judge:
             return self._with_agent(verdict, request, domain)
         return verdict
 
+    def _subject(self, request: Request) -> tuple[Domain | None, Principal | Reason]:
+        """In which domain this is asked, and about whom, or why that is nobody."""
+        domain = self.shared.domain(request.domain)
+        if domain is None:
+            return None, Reason.UNKNOWN_DOMAIN
+        principal = self.gathered.find(domain.source_ids, request.subject_id)
+        if not isinstance(principal, Reason) and not domain.admits(request.subject_type, principal.kind):
+            return domain, Reason.UNKNOWN_IDENTITY
+        return domain, principal
+
     def _refuse(self, principal: Principal, request: Request, domain: Domain) -> Reason | None:
-        if domain.is_registered_type(request.resource_type) and not self.gathered.is_registered(request):
+        if (
+            domain.registered_types
+            and domain.is_registered_type(request.resource_type)
+            and not self.gathered.is_registered(request)
+        ):
             return Reason.UNKNOWN_RESOURCE
         refusal = self._refuse_subject(principal, request)
         return refusal or refuse_proof(principal, request, self.policy, self.seconds)
@@ -138,9 +157,9 @@ class Judge:
         granted: tuple[str, str] | None = None
         for dialect, held in principal.rules:
             action, resource = words = words_of(request, dialect)
-            # Most rules end here: nothing in this loop is done that an expression does not do.
-            for _, resources, rule, terms, owner in [each for each in held if action in each[0]]:
-                if resource not in resources:
+            # Most rules end here, so nothing is called that an operator can say.
+            for _, resources, starts, rule, terms, owner in self._about(held, action):
+                if not (resource in resources if starts is None else resource.startswith(starts)):
                     continue
                 around = around or Surroundings(self, request, principal, domain)
                 if not rule.is_deny:
@@ -158,6 +177,14 @@ class Judge:
         reason = _nearest(reasons, denied)
         missing = self._missing(principal, request, around) if reason is Reason.MISSING_INPUT else ()
         return Verdict(reason, principal, action, resource, missing)
+
+    def _about(self, held: tuple[Held, ...], action: str) -> list[Held]:
+        """The rules that speak of an action; one call often asks for the same action of the same identity."""
+        key = id(held), action
+        found = self._spoken.get(key)
+        if found is None:
+            found = self._spoken[key] = [each for each in held if action in each[0]]
+        return found
 
     def stands(
         self, rule: FastRule, terms: Terms, owner: Program, action: str, resource: str, around: Surroundings
@@ -247,7 +274,7 @@ class Judge:
         missing: set[str] = set()
         for dialect, held in principal.rules:
             action, resource = words_of(request, dialect)
-            for actions, resources, rule, _, _ in held:
+            for actions, resources, _, rule, _, _ in held:
                 if action in actions and resource in resources:
                     missing.update(test.key for test in rule.tests if test.is_absent_from(around))
         if not missing and principal.assurance is None:

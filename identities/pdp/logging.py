@@ -34,12 +34,13 @@ KIND = "decision"
 PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
-_SPOKEN = frozenset(Reason) - {
+_BY_GRANTS = frozenset(Reason) - {
     *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
     *(Reason.RETIRED, Reason.DISABLED, Reason.STALE, Reason.NO_GRANT, Reason.KILLED, Reason.MALFORMED),
     *(Reason.UNTRUSTED, Reason.UNKNOWN_CREDENTIAL, Reason.CREDENTIAL_DISABLED, Reason.CREDENTIAL_EXPIRED),
     Reason.UNAVAILABLE,
 }
+_SPOKEN = frozenset(reason._value_ for reason in _BY_GRANTS)
 
 Key = tuple[str | None, str, str, str, str, str, int]
 """Identity (its id as text), action, type of the resource and its id or all of it, reason, domain, policy number.
@@ -89,20 +90,22 @@ class Recorder:
         decisions: Sequence[Decision], now: datetime,
     ) -> None:  # fmt: skip
         """Gather what was decided. Writes at once when there is much; never raises for what the database does."""
+        most = settings.DECISION_LOG_MOST
         with self._lock:
             gathered = self._gathered
             for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-                self._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
-            is_much = len(gathered) >= settings.DECISION_LOG_MOST
+                self.gather(gathered, policy, request, verdict, decision.evaluation_id, now, most)
+            is_much = len(gathered) >= most
         if is_much:
             self.flush()
         elif self._timer is None:
             self._wait()
 
-    def _gather(
+    def gather(
         self, gathered: _Gathered, policy: Policy, request: Request, verdict: Verdict, evaluation_id: UUID,
-        now: datetime,
+        now: datetime, most: int,
     ) -> None:  # fmt: skip
+        """most: rows that are gathered before they are written."""
         is_permit = verdict.reason is Reason.GRANTED
         how = policy.log_permits if is_permit else policy.log_denies
         key = _key(request, verdict, policy.number)
@@ -116,7 +119,7 @@ class Recorder:
             if self._seen % policy.one_in:
                 return
         # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is refused.
-        if len(gathered.each) < settings.DECISION_LOG_MOST // 2:
+        if len(gathered.each) < most // 2:
             gathered.each.append((key, now, evaluation_id))
         elif not is_permit:
             self._count(gathered.same, key, evaluation_id, now)
@@ -159,11 +162,11 @@ class Recorder:
             self._gathered.each = [*taken.each, *self._gathered.each]
             for mine, theirs in ((self._gathered.same, taken.same), (self._gathered.used, taken.used)):
                 for key, count in theirs.items():
-                    newer = mine.get(key)  # type: ignore[attr-defined]
+                    newer = mine.get(key)
                     if newer is not None:
                         count.count += newer.count
                         count.last, count.evaluation_id = newer.last, newer.evaluation_id
-                    mine[key] = count  # type: ignore[index]
+                    mine[key] = count
         self._wait()
 
     def _wait(self) -> None:
@@ -200,16 +203,16 @@ def keep(
     here = Recorder()
     gathered = _Gathered()
     for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-        here._gather(gathered, policy, request, verdict, decision.evaluation_id, now)
+        here.gather(gathered, policy, request, verdict, decision.evaluation_id, now, settings.DECISION_LOG_MOST)
     _write(gathered)
 
 
 def _key(request: Request, verdict: Verdict, number: int) -> Key:
     principal, reason = verdict.principal, verdict.reason
     pk = principal.key if principal is not None else None
-    if pk is not None and reason in _SPOKEN:
-        return pk, verdict.action, "", verdict.resource, reason.value, request.domain, number
-    return pk, request.action, request.resource_type, request.resource_id, reason.value, request.domain, number
+    if pk is not None and reason._value_ in _SPOKEN:
+        return pk, verdict.action, "", verdict.resource, reason._value_, request.domain, number
+    return pk, request.action, request.resource_type, request.resource_id, reason._value_, request.domain, number
 
 
 def digest_of(text: str) -> str:

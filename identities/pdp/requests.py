@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 Properties = Mapping[str, Any]
@@ -62,8 +62,7 @@ class Review:
     saw_this_version: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One answer. `reason` is a code of `reasons.Reason`; everything that is not a clear yes is `permit=False`.
 
     snapshot_at: when the source last said what this was decided by; None where nothing was read. policy_number: the

@@ -88,14 +88,14 @@ def forget_notes() -> int:
         )
         cursor.execute(
             "DELETE FROM identities_decisionnote WHERE xid < (SELECT max(horizon) FROM identities_decisionmark"
-            " WHERE at < clock_timestamp() - %s)",
-            [NOTES_KEPT],
+            " WHERE at < clock_timestamp() - %s * interval '1 second')",
+            [NOTES_KEPT.total_seconds()],
         )
         gone = cursor.rowcount
         cursor.execute(
             "DELETE FROM identities_decisionmark WHERE at < (SELECT max(at) FROM identities_decisionmark"
-            " WHERE at < clock_timestamp() - %s)",
-            [NOTES_KEPT],
+            " WHERE at < clock_timestamp() - %s * interval '1 second')",
+            [NOTES_KEPT.total_seconds()],
         )
     return gone
 
