@@ -55,14 +55,16 @@ class Casbin:
 
         import casbin
         from casbin.model import FastModel
+        from casbin.persist import load_policy_line
 
         logging.getLogger("casbin").setLevel(logging.ERROR)
         model = FastModel([0, 2])
         model.load_model_from_text(_MODEL)
         self._enforcer = casbin.FastEnforcer(model, cache_key_order=[0, 2])
-        self._enforcer.add_policies(
-            [line for name, held in rules.items() for rule in held for line in rule.casbin(name)]
-        )
+        # As its file adapter does: `add_policies` counts all policies anew for each one.
+        for name, held in rules.items():
+            for line in (line for rule in held for line in rule.casbin(name)):
+                load_policy_line(", ".join(["p", *line]), self._enforcer.model)
 
     def prepared(self, questions: Sequence[Question]) -> Any:
         return [question.casbin() for question in questions]
