@@ -13,8 +13,9 @@ from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
 from identities.models import Grant, Identity, UsageWindow
 
-# Session, person, roles, identity with all facts, grants, credentials, trust, windows, use, changes, and their names.
-PAGE_QUERIES = 11
+# Session, person, roles, identity with all facts, grants, credentials, trust, windows, use, changes, and their
+# names, past scores, the policy in force.
+PAGE_QUERIES = 13
 
 
 def url_of(identity: Identity) -> str:
