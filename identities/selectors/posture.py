@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
 from governance.kernel.actors import Actor
@@ -70,7 +71,10 @@ def rule_rollups(*, actor: Actor, source: Source | None = None) -> Sequence[Rule
     identities = visible_identities(actor).filter(retired_at=None)
     if source is not None:
         identities = identities.filter(source=source)
-    inner, parameters = identities.order_by().values("pk").query.sql_with_params()
+    try:
+        inner, parameters = identities.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return []  # somebody who may see nothing: there is no question to ask
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS.format(identities=inner), parameters)
         return _rolled_up(cursor.fetchall())
