@@ -23,6 +23,7 @@ SOURCES = {
     "redis": ("Redis documentation, command categories", "https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/"),
     "tools": ("Our own classes for names of tools; what a server says of its tools is never used", ""),
     "scopes": ("Our own classes for words in scopes", ""),
+    "authzen": ("Names are whatever the callers of the decision point use; our own classes for their words", ""),
 }  # fmt: skip
 CLASS_WORDS = {
     PrivilegeClass.READ: ("Reads", False),

@@ -21,7 +21,7 @@ from identities.forms.lifecycle import CadenceForm, RegisterForm
 from identities.models import Identity
 from identities.posture.lives import life_of
 from identities.selectors.inventory import access_identity
-from identities.services.identities import EDITORS
+from identities.services.identities import EDITORS, require_editor
 from identities.services.lifecycle import declare_cadence, register_identity
 from identities.views.requests import PageRequest
 
@@ -38,6 +38,7 @@ def identity_life(request: PageRequest, identity_id: UUID) -> HttpResponse:
 def identity_register(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """Take it on: owner and purpose."""
     identity = _identity(request, identity_id)
+    require_editor(identity, request.actor)
     form = RegisterForm(request.POST)
     if form.is_valid():
         try:
@@ -55,6 +56,7 @@ def identity_register(request: PageRequest, identity_id: UUID) -> HttpResponse:
 def identity_cadence(request: PageRequest, identity_id: UUID) -> HttpResponse:
     """Say how rarely it is used."""
     identity = _identity(request, identity_id)
+    require_editor(identity, request.actor)
     form = CadenceForm(request.POST)
     if form.is_valid():
         try:

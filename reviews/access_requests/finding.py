@@ -14,11 +14,13 @@ SEES_ALL = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER, Role.AUDIT
 def list_requests(*, actor: Actor) -> QuerySet[AccessRequest]:
     """All for those who answer or audit, else what one asked for and what concerns one's own identities.
 
-    A program sees what its token asked for; with reviews:read everything.
+    A program sees what its token asked for, or the person who issued it; with reviews:read everything.
     """
     rows = AccessRequest.objects.select_related("identity__source", "asked_by", "answered_by", "looked_by")
     if actor.kind is ActorKind.API_CLIENT:
-        return rows if "reviews:read" in actor.scopes else rows.filter(client=actor.id)
+        if "reviews:read" in actor.scopes:
+            return rows
+        return rows.filter(Q(client=actor.id) | Q(asked_by__api_tokens=actor.id))
     if actor.kind is ActorKind.SYSTEM or actor.has_role(*SEES_ALL):
         return rows
     person = actor.person_id

@@ -21,7 +21,15 @@ from identities.models import Identity
 from identities.selectors.inventory import access_identity
 from reviews import access_requests as requests
 from reviews.access_requests.finding import access_request, list_requests
-from reviews.access_requests.people import may_answer, may_end, may_look
+from reviews.access_requests.people import (
+    may_answer,
+    may_end,
+    may_look,
+    require_answerer,
+    require_asker,
+    require_ender,
+    require_onlooker,
+)
 from reviews.forms.access_requests import AnswerForm, AskForm, EndForm, LookForm
 from reviews.forms.fields import show_refusal
 from reviews.models import AccessRequest
@@ -71,6 +79,7 @@ def access_request_new(request: PageRequest, identity_id: UUID) -> HttpResponse:
     identity = access_identity(actor=request.actor, identity_id=identity_id)
     if request.method != "POST":
         return _show_form(request, identity, AskForm(initial={"dialect": _usual_dialect(identity)}))
+    require_asker(request.actor, identity)
     form, now = AskForm(request.POST), timezone.now()
     if not form.is_valid():
         return _show_form(request, identity, form, status=422)
@@ -106,6 +115,7 @@ def access_request_detail(request: PageRequest, request_id: UUID) -> HttpRespons
 def access_request_answer(request: PageRequest, request_id: UUID) -> HttpResponse:
     """Say yes or no."""
     found, now = access_request(actor=request.actor, request_id=request_id), timezone.now()
+    require_answerer(request.actor, found)
     form = AnswerForm(request.POST)
     if not form.is_valid():
         return _show(request, found, forms={"answer": form}, status=422)
@@ -133,6 +143,7 @@ def access_request_cancel(request: PageRequest, request_id: UUID) -> HttpRespons
 def access_request_end(request: PageRequest, request_id: UUID) -> HttpResponse:
     """End it early."""
     found, form = access_request(actor=request.actor, request_id=request_id), EndForm(request.POST)
+    require_ender(request.actor, found)
     if not form.is_valid():
         return _show(request, found, forms={"end": form}, status=422)
     said = {"request": found, "reason": form.cleaned_data["reason"]}
@@ -144,6 +155,7 @@ def access_request_end(request: PageRequest, request_id: UUID) -> HttpResponse:
 def access_request_look(request: PageRequest, request_id: UUID) -> HttpResponse:
     """Note what an emergency was."""
     found, form = access_request(actor=request.actor, request_id=request_id), LookForm(request.POST)
+    require_onlooker(request.actor, found)
     if not form.is_valid():
         return _show(request, found, forms={"look": form}, status=422)
     said = {"request": found, **form.cleaned_data}

@@ -52,6 +52,7 @@ from identities.sync.feed import take_feed_number
 from identities.sync.known import known_row, write_known_permissions
 from reviews.decisions import decide
 from reviews.models import (
+    AccessRequest,
     Answer,
     Brake,
     Campaign,
@@ -110,6 +111,7 @@ class Belongings:
     pack: EvidencePack
     finding: Finding
     excused: Finding  # for which somebody asked for an exception
+    wish: AccessRequest
     delegation: Delegation | None = None
 
     def parameters(self, name: str) -> dict[str, Any]:
@@ -142,6 +144,7 @@ class Belongings:
             "freeze_id": self.freeze.pk,
             "pack_id": self.pack.pk,
             "finding_id": finding.pk,
+            "request_id": self.wish.pk,
             "kind": "identity",
             "subject_id": str(self.identity.pk),
             "framework_id": "csf_2_0",
@@ -351,8 +354,18 @@ def _belongings(user: User, other: User, *, asked: User) -> Belongings:
         _pack(campaign),
         _finding(identity, "NHI5-A"),
         _excused(_finding(identity, "NHI5-B")),
+        _wish(identity, user),
         absence,
     )
+
+
+def _wish(identity: Identity, by: User) -> AccessRequest:
+    """A request for access that waits for an answer."""
+    now = timezone.now()
+    return AccessRequest.objects.create(
+        identity=identity, permission=make.NARROWER, is_privileged=False, reason="Month end.", asked_by=by, asked_at=now,
+        until=now + timedelta(days=2), answer_by=now + timedelta(days=1), state="pending",
+    )  # fmt: skip
 
 
 def _excused(finding: Finding) -> Finding:

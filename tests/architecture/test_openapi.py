@@ -327,6 +327,12 @@ BODIES: dict[str, Any] = {
         "subject_types": {"user": []},
     },
     "domains_change": lambda world: {"name": "Renamed"},
+    "access_requests_create": lambda world: {
+        "identity": str(world.stranger.identity.pk),
+        "permission": make.HELD,
+        "until": (timezone.now() + timedelta(hours=2)).isoformat(),
+        "reason": "Refunds.",
+    },
     "access_evaluate": lambda world: ASKED,
     "access_evaluate_many": lambda world: ASKED | {"evaluations": [{}, {}]},
     "access_search_subjects": lambda world: ASKED | {"page": {"limit": 1}},
