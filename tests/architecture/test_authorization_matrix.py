@@ -174,6 +174,7 @@ def test_looking_changes_nothing(world: World, undone: Any) -> None:
     Except for what is recorded in the trail on purpose: what is taken out, looks at single people, and refusals.
     """
     exports = {f"identities:{what}_{form}" for what in ("identity", "access", "finding") for form in ("csv", "ndjson")}
+    exports |= {"identities:boundary_csv", "identities:identity_reach_csv"}
     exports |= {"reviews:pack_download", "api_pack_file", "console:audit_export", "api_audit_export"}
     exports |= {"reviews:campaign_people"}
     with undone():
