@@ -351,10 +351,10 @@ def _agents(draft: _Draft) -> None:
                 agent,
                 f"tools/{server}",
                 f"Tools of {server}",
-                _allow("tools", (names, [server])),
+                _allow("tools", (names, [f"server:{server}"])),
                 path=[{"kind": "direct"}],
             )
-            draft.used(agent, [(tool, server) for tool in tools[server][:2]])
+            draft.used(agent, [(tool, f"server:{server}") for tool in tools[server][:2]])
     for index in range(24):
         service = SERVICES[index % len(SERVICES)]
         bot = draft.identity(f"bot-{service}-{index:02d}", "bot", custody="self_held")
