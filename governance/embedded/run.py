@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MARK = "REMIT_EMBEDDED_DATA"
 ADMIN = "REMIT_EMBEDDED_ADMIN_DSN"
 ROLE = "remit"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 HIGHEST_PORT = 65535
 
 

@@ -133,7 +133,7 @@ def remit_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     waits = {"ORDER_RECALL_SECONDS": "2", "ORDER_LEASE_SECONDS": "10"}
     tree = Tree(_open_folder(tmp_path_factory) / "data", port=free_port(), environment=waits)
     try:
-        tree.wait_until_ready(seconds=120)
+        tree.wait_until_ready(seconds=300)
         yield tree
     finally:
         tree.stop()
