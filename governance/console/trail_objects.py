@@ -26,6 +26,8 @@ KINDS = {
         ObjectKind("finding", "Finding", "identities:finding_detail"),
         ObjectKind("findings", "Findings, pass by pass"),
         ObjectKind("posture_policy", "Policy of posture"),
+        ObjectKind("decision_policy", "Policy of decisions"),
+        ObjectKind("gateway_server", "Server behind the gateway", "identities:gateway_server", by_label=True),
         ObjectKind("source", "Source", "identities:source_detail", by_label=True),
         ObjectKind("connection", "Connection that was tried"),
         ObjectKind("decision_domain", "Decision domain", "identities:domain_edit", by_label=True),

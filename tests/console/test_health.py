@@ -92,7 +92,7 @@ def test_a_database_that_is_silent_does_not_hold_the_answer_up(
     checks = health.run_checks()
 
     assert {name: check.ok for name, check in checks.items() if name != "broker"} == dict.fromkeys(
-        ("database", "worker", "beat", "migrations", "trail"), False
+        ("database", "worker", "beat", "migrations", "trail", "gateway"), False
     )
     assert time.monotonic() - began < 2 * health.PROBE_SECONDS + 0.5
 
