@@ -42,7 +42,7 @@ LISTING = Listing(
             Column("environment", "Environment"),
             Column("owner", "Owner"),
             Column("privileged", "Privileged", sort="privileged_count", numeric=True, is_crossed=True),
-            Column("grants", "Grants", sort="grant_count", numeric=True, is_crossed=True),
+            Column("grants", "Grants", sort="grant_count", numeric=True, is_crossed=True, shown=False),
             Column("assurance", "Assurance"),
             Column("exposure", "Exposure"),
             Column("credentials", "Credentials", sort="credential_count", numeric=True, is_crossed=True, shown=False),
