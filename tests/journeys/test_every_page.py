@@ -87,7 +87,7 @@ def test_the_api_reference_shows_the_document(remit_tree: Any, page: Any) -> Non
     # What is further down is drawn when somebody gets there.
     wanted = page.get_by_text("/api/v1/identities/", exact=True).first
     page.get_by_text("/api/v1/audit/events/", exact=True).first.wait_for()
-    for _ in range(40):
+    for _ in range(160):
         if wanted.is_visible():
             break
         page.mouse.move(400, 400)
