@@ -17,13 +17,12 @@ from governance.web.etag import VersionNeeded
 from identities.api.edge import actor_of, checked, idempotency_key, require_known_parameters
 from identities.api.named import person_named, team_named
 from identities.models.identity import MAX_TAG
-from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection
 from identities.services.bulk_edit import (
     MOST_NAMED,
     SHOWN,
     BulkEdit,
     Difference,
-    Selection,
     bulk_edit_identities,
     preview_bulk_edit,
 )
@@ -148,8 +147,8 @@ def _once(request: Request, key: str) -> Once[BulkEdit]:
 
 def _selection(wish: dict[str, Any]) -> Selection:
     if "ids" in wish:
-        return Selection(ids=tuple(dict.fromkeys(wish["ids"])))
-    return Selection(filters=InventoryFilter.parse(wish["filter"]))
+        return Selection.named(wish["ids"])
+    return Selection.matching(wish["filter"])
 
 
 def _changes(given: dict[str, Any]) -> dict[str, Any]:

@@ -37,15 +37,15 @@ from identities.posture.findings.acting import (
     MOST_NAMED,
     SHOWN,
     BulkAct,
-    Selection,
     act_on_finding,
     act_on_findings,
     preview_act,
 )
 from identities.posture.findings.meanings import meaning_of
-from identities.selectors.filters import SEVERITIES, InventoryFilter
+from identities.selectors.filters import SEVERITIES
 from identities.selectors.findings import access_finding, list_acceptances, list_events, list_findings, object_names
 from identities.selectors.inventory import sees_everything
+from identities.selectors.selection import Selection
 from identities.services.request_keys import AlreadyDone, Once
 
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag you read.")
@@ -306,8 +306,8 @@ def _wish(asked: dict[str, Any]) -> wishes.Wish:
 
 def _selection(asked: dict[str, Any]) -> Selection:
     if "ids" in asked:
-        return Selection(ids=tuple(dict.fromkeys(asked["ids"])))
-    return Selection(filters=InventoryFilter.parse(asked["filter"]))
+        return Selection.named(asked["ids"])
+    return Selection.matching(asked["filter"])
 
 
 def _digest(request: Request) -> str | None:

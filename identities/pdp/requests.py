@@ -51,6 +51,17 @@ class MatchedGrant:
     version: int
     digest: bytes
 
+    def told(self) -> dict[str, Any]:
+        """As JSON, but for its id, which callers name in their own words."""
+        return {
+            "label": self.label,
+            "effect": self.effect,
+            "stands": self.stands,
+            "words": self.words,
+            "version": self.version,
+            "digest": self.digest.hex(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Review:

@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from governance.kernel.attributes import AttributeContext, attribute_context
 from governance.kernel.dialects import authzen
 from identities.pdp.attributes import context_of, governed_subject
 from identities.pdp.index import Principal
-from identities.pdp.requests import Request
+from identities.pdp.requests import Properties, Request
 from identities.selectors.domains import Domain
 
 GOVERNED = (
@@ -53,6 +54,20 @@ def resource_names(dialect: str, text: str) -> tuple[str, str]:
     if dialect == authzen.AuthZEN.name:
         return authzen.resource_parts(text)
     return (text.partition(":")[0] or dialect) if dialect not in UNTYPED else "resource", text
+
+
+def request_about(
+    identity_id: UUID,
+    dialect: str,
+    action: str,
+    resource: str,
+    *,
+    context: Properties | None = None,
+    explained: bool = False,
+) -> Request:
+    """The question whether this identity may do that, on a resource in the words of a dialect."""
+    kind, name = resource_names(dialect, resource)
+    return Request("identity", str(identity_id), action, kind, name, context=context or {}, wants_explanation=explained)
 
 
 def request_context(

@@ -23,8 +23,8 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from identities.models import Identity
-from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import filtered, sees_everything, visible_identities
+from identities.selectors.selection import Selection, SelectionChanged
 from identities.services.decision_notes import note_identities, own_notes
 from identities.services.identities import (
     EDITORS,
@@ -58,14 +58,6 @@ GONE = "There is no such identity, or it is not yours to see."
 TOO_MANY_TAGS = f"It would have more than {MAX_TAGS} tags."
 
 
-class SelectionChanged(DomainError):
-    """Between preview and edit somebody changed one of the identities, or others match by now."""
-
-    code = "selection-changed"
-    status = 412
-    title = "The selection changed since you saw it"
-
-
 class TooManyIdentities(DomainError):
     """More identities than one edit takes."""
 
@@ -77,14 +69,6 @@ class IdentitiesBusy(Conflict):
 
     code = "identities-busy"
     title = "Some of these identities are being written"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Those that match `filters`, or, without a filter, those named by `ids`."""
-
-    filters: InventoryFilter | None = None
-    ids: tuple[UUID, ...] = ()
 
 
 class Row(NamedTuple):

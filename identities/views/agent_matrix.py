@@ -14,8 +14,8 @@ from governance.web.pagination import SortKey, paginate
 from identities.models import Identity
 from identities.pdp.deciding import decide_many
 from identities.pdp.reasons import SENTENCES, Reason
-from identities.pdp.requests import Decision, Request
-from identities.pdp.surroundings import resource_names
+from identities.pdp.requests import Decision
+from identities.pdp.surroundings import request_about
 from identities.selectors.agents import list_agents, servers_of, tools_of
 from identities.views.requests import PageRequest
 
@@ -53,12 +53,7 @@ def _classes(tool: str, server: str) -> str:
 
 
 def _rows(agents: list[Identity], tools: tuple[str, ...], server: str) -> list[tuple[Identity, list[Any]]]:
-    kind, name = resource_names("tools", server)
-    asked = [
-        Request(subject_type="identity", subject_id=str(agent.pk), action=tool, resource_type=kind, resource_id=name)
-        for agent in agents
-        for tool in tools
-    ]
+    asked = [request_about(agent.pk, "tools", tool, server) for agent in agents for tool in tools]
     answers = decide_many(asked, now=timezone.now()) if asked else []
     width = len(tools)
     return [

@@ -9,7 +9,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 
 from governance.kernel.errors import DomainError
@@ -17,22 +16,19 @@ from governance.people.models import Team, User
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.templatetags.remit import plural
-from identities.forms.inventory import BULK_ACTIONS, BulkEditForm, label_of_filter, show_refusal
+from identities.forms.inventory import BULK_ACTIONS, BulkEditForm, show_refusal
 from identities.models import Identity
-from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection, SelectionChanged
 from identities.services.bulk_edit import (
     SHOWN,
     Difference,
     IdentitiesBusy,
-    Selection,
-    SelectionChanged,
     bulk_edit_identities,
     preview_bulk_edit,
 )
 from identities.services.identities import EDITORS
 from identities.views.requests import PageRequest
-
-MOST_ROWS = 1_000
+from identities.views.selecting import list_as_left, read_selection, selection_context
 
 
 @page(roles=EDITORS)
@@ -41,10 +37,10 @@ def identity_bulk(request: PageRequest) -> HttpResponse:
     if request.method != "POST":
         messages.info(request, "Select identities first, then edit them together.")
         return redirect("identities:identity_list")
-    selection = _selection(request)
+    selection = read_selection(request)
     if selection.filters is None and not selection.ids:
         messages.warning(request, "No identity was selected.")
-        return redirect(_list_url(request))
+        return redirect(list_as_left(request, "identities:identity_list"))
     action = request.POST.get("do", "")
     if action not in BULK_ACTIONS:
         action = "owner"
@@ -72,7 +68,7 @@ def _apply(request: PageRequest, selection: Selection, form: BulkEditForm) -> Ht
     except (SelectionChanged, IdentitiesBusy) as refusal:
         return _preview(request, selection, form, refusal=refusal)
     messages.success(request, f"{plural(len(edit.changes), 'identity,identities')} changed.")
-    return redirect(_list_url(request))
+    return redirect(list_as_left(request, "identities:identity_list"))
 
 
 def _preview(
@@ -99,44 +95,13 @@ def _choose(request: PageRequest, selection: Selection, form: BulkEditForm, stat
 
 
 def _context(request: PageRequest, selection: Selection, form: BulkEditForm) -> dict[str, Any]:
-    """What both pages print, and the hidden fields by which the selection travels on."""
-    filters = selection.filters
-    named = {name: value for name in filters.__slots__ if (value := getattr(filters, name))} if filters else {}
-    hidden = [("filter", request.POST.get("filter", ""))]
-    hidden += [("id", str(pk)) for pk in selection.ids] if filters is None else [("all", "1")]
-    return {
+    """What both pages print."""
+    return selection_context(request, selection, list_name="identities:identity_list") | {
         "form": form,
         "action": form.action,
         "title": BULK_ACTIONS[form.action],
         "actions": BULK_ACTIONS.items(),
-        "hidden": hidden,
-        "is_filter": filters is not None,
-        "selected_count": len(selection.ids),
-        "filter_labels": [label_of_filter(name, value) for name, value in named.items()],
-        "list_url": _list_url(request),
     }
-
-
-def _selection(request: PageRequest) -> Selection:
-    """The rows that were ticked, or all that match the filter. Raises InvalidFilter."""
-    if request.POST.get("all"):
-        return Selection(filters=InventoryFilter.parse(request.POST.get("filter", "")))
-    found = []
-    for text in request.POST.getlist("id")[:MOST_ROWS]:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue  # a row of no list of ours
-    return Selection(ids=tuple(dict.fromkeys(found)))
-
-
-def _list_url(request: PageRequest) -> str:
-    """The list as it was left, without what only a forger would put into the filter."""
-    try:
-        text = InventoryFilter.parse(request.POST.get("filter", "")).to_text()
-    except DomainError:
-        text = ""
-    return reverse("identities:identity_list") + (f"?{text}" if text else "")
 
 
 def _lines(differences: list[Difference]) -> list[dict[str, Any]]:

@@ -4,12 +4,10 @@ Plain forms that post to one address; what was selected travels along as hidden 
 """
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 
 from governance.kernel.errors import DomainError
@@ -17,19 +15,17 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.templatetags.remit import plural
 from identities.forms.findings import BULK_ACTIONS, form_for
-from identities.forms.inventory import label_of_filter, show_refusal
+from identities.forms.inventory import show_refusal
 from identities.posture.findings.acting import (
-    MOST_NAMED,
     SHOWN,
     Judgement,
-    Selection,
-    SelectionChanged,
     act_on_findings,
     preview_act,
 )
-from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection, SelectionChanged
 from identities.views.finding_rows import finding_rows
 from identities.views.requests import PageRequest
+from identities.views.selecting import list_as_left, read_selection, selection_context
 
 
 @page()
@@ -38,10 +34,10 @@ def finding_bulk(request: PageRequest) -> HttpResponse:
     if request.method != "POST":
         messages.info(request, "Select findings first, then act on them together.")
         return redirect("identities:finding_list")
-    selection = _selection(request)
+    selection = read_selection(request)
     if selection.filters is None and not selection.ids:
         messages.warning(request, "No finding was selected.")
-        return redirect(_list_url(request))
+        return redirect(list_as_left(request, "identities:finding_list"))
     action = request.POST.get("do", "")
     if action not in BULK_ACTIONS:
         action = "assign"
@@ -72,7 +68,7 @@ def _apply(request: PageRequest, selection: Selection, action: str, form: Any) -
     except SelectionChanged as refusal:
         return _preview(request, selection, action, form, refusal=refusal)
     messages.success(request, f"{plural(len(act.changes), 'finding,findings')} changed.")
-    return redirect(_list_url(request))
+    return redirect(list_as_left(request, "identities:finding_list"))
 
 
 def _preview(
@@ -104,41 +100,10 @@ def _choose(request: PageRequest, selection: Selection, action: str, form: Any, 
 
 
 def _context(request: PageRequest, selection: Selection, action: str, form: Any) -> dict[str, Any]:
-    """What both pages print, and the hidden fields by which the selection travels on."""
-    filters = selection.filters
-    named = {name: value for name in filters.__slots__ if (value := getattr(filters, name))} if filters else {}
-    hidden = [("filter", request.POST.get("filter", ""))]
-    hidden += [("id", str(pk)) for pk in selection.ids] if filters is None else [("all", "1")]
-    return {
+    """What both pages print."""
+    return selection_context(request, selection, list_name="identities:finding_list") | {
         "form": form,
         "action": action,
         "title": BULK_ACTIONS[action],
         "actions": BULK_ACTIONS.items(),
-        "hidden": hidden,
-        "is_filter": filters is not None,
-        "selected_count": len(selection.ids),
-        "filter_labels": [label_of_filter(name, value) for name, value in named.items()],
-        "list_url": _list_url(request),
     }
-
-
-def _selection(request: PageRequest) -> Selection:
-    """The rows that were ticked, or all that match the filter. Raises InvalidFilter."""
-    if request.POST.get("all"):
-        return Selection(filters=InventoryFilter.parse(request.POST.get("filter", "")))
-    found = []
-    for text in request.POST.getlist("id")[:MOST_NAMED]:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue  # a row of no list of ours
-    return Selection(ids=tuple(dict.fromkeys(found)))
-
-
-def _list_url(request: PageRequest) -> str:
-    """The list as it was left, without what only a forger would put into the filter."""
-    try:
-        text = InventoryFilter.parse(request.POST.get("filter", "")).to_text()
-    except DomainError:
-        text = ""
-    return reverse("identities:finding_list") + (f"?{text}" if text else "")

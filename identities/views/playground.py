@@ -21,8 +21,8 @@ from governance.web.htmx import render_page
 from identities.models import Grant, Identity
 from identities.pdp.deciding import decide
 from identities.pdp.reasons import SENTENCES, Reason
-from identities.pdp.requests import Decision, Request
-from identities.pdp.surroundings import resource_names
+from identities.pdp.requests import Decision
+from identities.pdp.surroundings import request_about
 from identities.pdp.trying import Tried, try_question
 from identities.selectors.inventory import visible_identities
 from identities.views.requests import PageRequest
@@ -156,15 +156,8 @@ def _narrowing(identity: Identity, given: Mapping[str, str]) -> tuple[Grant, Per
 
 
 def _decided(identity: Identity, question: Question, known: Mapping[str, str], now: datetime) -> Verdict:
-    kind, name = resource_names(question.dialect, question.resource)
-    asked = Request(
-        subject_type="identity",
-        subject_id=str(identity.pk),
-        action=question.action,
-        resource_type=kind,
-        resource_id=name,
-        context=dict(known),
-        wants_explanation=True,
+    asked = request_about(
+        identity.pk, question.dialect, question.action, question.resource, context=dict(known), explained=True
     )
     decision = decide(asked, now=now)
     tone, icon, answer = ("success", "circle-check", "Yes") if decision.permit else ("danger", "circle-x", "No")

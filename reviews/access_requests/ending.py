@@ -1,6 +1,5 @@
 """The end of access on request: by its date or early, checked at the decision point, and looked back at."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -13,9 +12,8 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
 from governance.kernel.permissions import Permission, sample_requests
 from identities.models import Grant
-from identities.pdp.deciding import decide
-from identities.pdp.requests import Request
-from identities.pdp.surroundings import resource_names
+from identities.pdp.deciding import decide_many
+from identities.pdp.surroundings import request_about
 from identities.sync.issuing import end_grant, look_at_own_source
 from reviews.access_requests.answering import AnswerNeedsReason
 from reviews.access_requests.people import require_ender, require_onlooker
@@ -123,7 +121,7 @@ def _verify(request_id: UUID, now: datetime) -> None:
     request = _unverified().select_related("identity").filter(pk=request_id).first()
     if request is None:
         return
-    still = next(_still_permitted(request, now), "")
+    still = _still_permitted(request, now)
     with transaction.atomic(durable=True):
         locked = _unverified().select_for_update(skip_locked=True).filter(pk=request_id).first()
         if locked is None:
@@ -134,19 +132,16 @@ def _verify(request_id: UUID, now: datetime) -> None:
         logger.info("access_request.still_effective", request=str(request_id))
 
 
-def _still_permitted(request: AccessRequest, now: datetime) -> Iterator[str]:
+def _still_permitted(request: AccessRequest, now: datetime) -> str:
+    """By what some of it may still be done, as a sentence; empty where the decision point refuses whatever is tried."""
     permission = Permission.from_json(request.permission)
-    for action, resource in sample_requests(permission, MOST_ASKED):
-        kind, name = resource_names(permission.dialect, resource)
-        asked = Request(
-            subject_type="identity",
-            subject_id=str(request.identity_id),
-            action=action,
-            resource_type=kind,
-            resource_id=name,
-            wants_explanation=True,
-        )
-        decision = decide(asked, now=now)
+    tried = sample_requests(permission, MOST_ASKED)
+    asked = [
+        request_about(request.identity_id, permission.dialect, action, resource, explained=True)
+        for action, resource in tried
+    ]
+    for (action, resource), decision in zip(tried, decide_many(asked, now=now), strict=True):
         if decision.permit:
             labels = ", ".join(dict.fromkeys(each.label for each in decision.grants if each.effect == "allow"))
-            yield f"{action} on {resource} is still allowed by {labels or 'another grant'}."
+            return f"{action} on {resource} is still allowed by {labels or 'another grant'}."
+    return ""

@@ -70,7 +70,7 @@ def open_campaign(*, campaign_id: UUID | str, actor: Actor, now: datetime) -> Ca
 
 def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
     with transaction.atomic(durable=True):
-        campaign = _take(campaign_id)
+        campaign = Campaign.objects.select_for_update(skip_locked=True).filter(pk=campaign_id).first()
         if campaign is None or campaign.state not in {CampaignState.DRAFT, CampaignState.OPENING}:
             return False
         if campaign.state == CampaignState.OPENING:
@@ -90,8 +90,12 @@ def _begin(campaign_id: UUID | str, actor: Actor, now: datetime) -> bool:
 
 
 def _take(campaign_id: UUID | str) -> Campaign | None:
-    """The campaign's row, or None while another worker holds it: that one carries on, this one leaves."""
-    return Campaign.objects.select_for_update(skip_locked=True).filter(pk=campaign_id).first()
+    """The row of a campaign that is being opened, None without it. Waits for who holds it.
+
+    To pass over a held row would look like "nothing is left to write", and a review would open with a part of its
+    questions, or be called off as empty. Two workers at one campaign take turns, chunk by chunk.
+    """
+    return Campaign.objects.select_for_update().filter(pk=campaign_id).first()
 
 
 def move_campaign(campaign: Campaign, state: CampaignState, *also: str) -> None:
@@ -161,7 +165,7 @@ def _last_read(frozen: dict[str, Any]) -> str:
 
 
 def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: datetime) -> bool:
-    """Write the next chunk of items of one kind; False when none is left or somebody else has taken over."""
+    """Write the next chunk of items of one kind; False when none is left."""
     with _uncollected(), transaction.atomic(durable=True):
         campaign = _take(campaign_id)
         if campaign is None or campaign.state != CampaignState.OPENING or kind not in campaign.item_kinds:

@@ -16,7 +16,7 @@ from django.utils.dateparse import parse_datetime
 
 from identities.models import Finding, FindingSeverity, Grant
 from identities.models.finding import TO_DO
-from reviews.continuous.noticing import Event, write_hits
+from reviews.continuous.noticing import Event, hit_of, write_hits
 from reviews.continuous.pulling import get_cursor
 from reviews.models import HitOutcome, ReviewWatch, Trigger, WatchCursor, WatchHit
 
@@ -55,22 +55,11 @@ def _notice(watch: ReviewWatch, since: datetime, now: datetime) -> int:
         write_hits(events, now)
         # What waits already for another finding is noticed all the same, or it would be met again and again.
         WatchHit.objects.bulk_create(
-            (_noticed_beside(watch, event, now) for event in events), ignore_conflicts=True, batch_size=2_000
+            (hit_of(event, watch.pk, HitOutcome.ASKED_ALREADY, now) for event in events),
+            ignore_conflicts=True,
+            batch_size=2_000,
         )
     return len(found)
-
-
-def _noticed_beside(watch: ReviewWatch, event: Event, now: datetime) -> WatchHit:
-    return WatchHit(
-        watch=watch,
-        source_id=event.source,
-        identity_id=event.identity,
-        grant_id=event.grant,
-        cause=event.cause,
-        facts=dict(event.facts),
-        noticed_at=now,
-        outcome=HitOutcome.ASKED_ALREADY,
-    )
 
 
 def _unnoticed(watch: ReviewWatch, since: datetime) -> Any:

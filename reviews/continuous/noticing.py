@@ -142,6 +142,20 @@ def events_on_identities(
     ]
 
 
+def hit_of(event: Event, watch_id: UUID, outcome: HitOutcome, now: datetime) -> WatchHit:
+    """A new row: one watch has noticed this event."""
+    return WatchHit(
+        watch_id=watch_id,
+        source_id=event.source,
+        identity_id=event.identity,
+        grant_id=event.grant,
+        cause=event.cause,
+        facts=dict(event.facts),
+        noticed_at=now,
+        outcome=outcome,
+    )
+
+
 def write_hits(events: Iterable[Event], now: datetime) -> int:
     """Keep the events for every watch that is switched on for their trigger. What waits already stays as it is.
 
@@ -150,19 +164,6 @@ def write_hits(events: Iterable[Event], now: datetime) -> int:
     watches: dict[str, list[UUID]] = defaultdict(list)
     for pk, trigger in ReviewWatch.objects.filter(is_enabled=True).order_by("pk").values_list("pk", "trigger"):
         watches[trigger].append(pk)
-    hits = [
-        WatchHit(
-            watch_id=watch,
-            source_id=event.source,
-            identity_id=event.identity,
-            grant_id=event.grant,
-            cause=event.cause,
-            facts=dict(event.facts),
-            noticed_at=now,
-            outcome=HitOutcome.WAITING,
-        )
-        for event in events
-        for watch in watches[event.trigger]
-    ]
+    hits = [hit_of(event, watch, HitOutcome.WAITING, now) for event in events for watch in watches[event.trigger]]
     WatchHit.objects.bulk_create(hits, ignore_conflicts=True, batch_size=2000)
     return len(hits)

@@ -95,7 +95,7 @@ def access_request_new(request: PageRequest, identity_id: UUID) -> HttpResponse:
         )
     except DomainError as refusal:
         form.show(refusal)
-        return _show_form(request, identity, form, status=max(refusal.status, 422) if refusal.status < 500 else 422)
+        return _show_form(request, identity, form, status=422)
     messages.success(
         request,
         "It holds now, and ends by itself." if made.is_emergency else "Asked for. Somebody independent answers.",

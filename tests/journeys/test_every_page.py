@@ -84,15 +84,15 @@ def test_every_page_is_accessible_and_fits(person: Callable[..., Any]) -> None:
 def test_the_api_reference_shows_the_document(remit_tree: Any, page: Any) -> None:
     page.goto(f"{remit_tree.base_url}/api/docs/")
 
-    # What is further down is drawn when somebody gets there.
+    # What is further down is drawn when somebody gets there, and forgotten when they have passed it.
     wanted = page.get_by_text("/api/v1/identities/", exact=True).first
     page.get_by_text("/api/v1/audit/events/", exact=True).first.wait_for()
     for _ in range(160):
         if wanted.is_visible():
             break
         page.mouse.move(400, 400)
-        page.mouse.wheel(0, 1500)
-        page.wait_for_timeout(250)
+        page.mouse.wheel(0, 400)
+        page.wait_for_timeout(150)
     wanted.wait_for()
 
 

@@ -492,6 +492,37 @@ def test_workers_opening_one_campaign_at_once_ask_every_question_once(committed_
     assert AuditEvent.objects.filter(verb="campaign.opened").count() == 1
 
 
+@pytest.mark.parametrize("after", ["_begin", "_write_chunk"])
+def test_who_finds_the_campaign_held_for_a_moment_leaves_no_question_out(committed_db, make, monkeypatch, after):
+    monkeypatch.setattr(opening, "CHUNK", 3)
+    grants = {make.grant().pk for _ in range(7)}
+    campaign = make.campaign(is_open=False)
+    step, holders = getattr(opening, after), []
+
+    def hold(is_held):
+        with transaction.atomic():
+            Campaign.objects.select_for_update().get(pk=campaign.pk)
+            is_held.set()
+            time.sleep(0.3)
+        connection.close()
+
+    def step_and_be_overtaken(*args):
+        done = step(*args)
+        if not holders:
+            is_held = threading.Event()
+            holders.append(threading.Thread(target=hold, args=[is_held]))
+            holders[0].start()
+            is_held.wait()
+        return done
+
+    monkeypatch.setattr(opening, after, step_and_be_overtaken)
+    opened = open_campaign(campaign_id=campaign.pk, actor=SCHEDULER, now=make.NOW)
+    holders[0].join()
+
+    assert opened.state == "open"
+    assert set(opened.items.values_list("grant_id", flat=True)) == grants
+
+
 def test_of_two_reviewers_at_once_one_decides_and_the_other_is_told(committed_db, make):
     item = make.item()
     start, outcomes = threading.Barrier(2), []

@@ -92,17 +92,6 @@ def _document(decision: Decision) -> dict[str, Any]:
         "evaluation_id": str(decision.evaluation_id),
         "policy": decision.policy_number,
         "snapshot_at": decision.snapshot_at.isoformat() if decision.snapshot_at else None,
-        "grants": [
-            {
-                "id": str(grant.grant_id),
-                "label": grant.label,
-                "effect": grant.effect,
-                "stands": grant.stands,
-                "words": grant.words,
-                "version": grant.version,
-                "digest": grant.digest.hex(),
-            }
-            for grant in decision.grants
-        ],
+        "grants": [{"id": str(grant.grant_id), **grant.told()} for grant in decision.grants],
         "not_assessed": list(decision.not_assessed),
     }

@@ -123,18 +123,7 @@ def _explained(decision: Decision, now: datetime) -> Document:
         "reason_text": SENTENCES[Reason(decision.reason)],
         "policy_version": decision.policy_number,
         "snapshot_at": format_moment(decision.snapshot_at) if decision.snapshot_at else None,
-        "matched_grants": [
-            {
-                "grant": str(grant.grant_id),
-                "label": grant.label,
-                "effect": grant.effect,
-                "stands": grant.stands,
-                "words": grant.words,
-                "version": grant.version,
-                "digest": grant.digest.hex(),
-            }
-            for grant in decision.grants
-        ],
+        "matched_grants": [{"grant": str(grant.grant_id), **grant.told()} for grant in decision.grants],
         "review": {
             "grant": str(review.grant_id),
             "reviewed_at": format_moment(review.reviewed_at),

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -22,8 +21,8 @@ from identities.models import Finding
 from identities.posture.findings.recording import lock, subject_of
 from identities.posture.findings.standing import Standing, standings_of
 from identities.posture.findings.wishes import Approve, Assign, Refuse, Request, Wish, Withdraw
-from identities.selectors.filters import InventoryFilter
 from identities.selectors.findings import list_findings, visible_findings
+from identities.selectors.selection import Selection, SelectionChanged
 from identities.services.request_keys import Once, remember, require_new
 
 MOST_FINDINGS = 10_000
@@ -39,26 +38,10 @@ class FindingChanged(Conflict):
     code = "finding-changed"
 
 
-class SelectionChanged(DomainError):
-    """Between preview and act some finding changed, or others match by now."""
-
-    code = "selection-changed"
-    status = 412
-    title = "The selection changed since you saw it"
-
-
 class TooManyFindings(DomainError):
     """More findings than one act takes."""
 
     code = "too-many-findings"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Those that match `filters`, or, without a filter, those named by `ids`."""
-
-    filters: InventoryFilter | None = None
-    ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

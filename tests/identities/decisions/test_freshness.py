@@ -30,6 +30,7 @@ from identities.pdp.freshness import MEMORY
 from identities.pdp.logging import RECORDER
 from identities.pdp.policy import change_decision_policy, read_policy
 from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection
 from identities.services import bulk_edit, review_facts, sources
 from identities.services import identities as edits
 from identities.sync.receive import receive
@@ -166,7 +167,7 @@ def test_tags_that_people_take_away_hold_at_the_next_request(known: Known) -> No
         identity=agent, version=agent.version, changes={"tags": ["trusted"]}, actor=ADA, now=timezone.now()
     )
     assert permits()
-    chosen = bulk_edit.Selection(filters=InventoryFilter(q="agent"))
+    chosen = Selection(filters=InventoryFilter(q="agent"))
     bulk_edit.bulk_edit_identities(
         selection=chosen, changes={"remove_tags": ["trusted"]}, digest=None, actor=ADA, now=timezone.now()
     )

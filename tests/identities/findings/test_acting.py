@@ -14,8 +14,6 @@ from identities.models import AcceptanceEnd, Finding, FindingAcceptance, Finding
 from identities.posture.findings import acting, settling, wishes
 from identities.posture.findings.acting import (
     FindingChanged,
-    Selection,
-    SelectionChanged,
     TooManyFindings,
     act_on_finding,
     act_on_findings,
@@ -29,6 +27,7 @@ from identities.posture.findings.acting import (
 from identities.posture.findings.wishes import Approve, Assign, InvalidWish, NotYours, Request, TooClose, WrongState
 from identities.posture.results import Result, Severity
 from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection, SelectionChanged
 from tests.identities.findings.conftest import DAY, NOW, make_credential, outcome, take
 from tests.identities.services.conftest import fill
 

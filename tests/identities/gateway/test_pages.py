@@ -13,7 +13,6 @@ from identities.models import CutOff, GatewayServer, GatewaySession, Identity
 from identities.services.gateway_servers import Told, note_tools, register_server
 from tests.identities.gateway.conftest import push_agents, tools
 
-NOW = timezone.now()
 # Session, person, roles, servers, sessions, what is cut off and what was, tools, tools that wait, sign of life.
 GATEWAY_QUERIES = 10
 
@@ -24,12 +23,12 @@ def tell(server: GatewayServer, **hashes: str) -> None:
         Told(name, hash * 64, {"description": f"It says {hash}.", "input_schema": "{}"})
         for name, hash in hashes.items()
     ]
-    note_tools(server=server, told=told, actor=system_actor("gateway"), now=NOW)
+    note_tools(server=server, told=told, actor=system_actor("gateway"), now=timezone.now())
 
 
 @pytest.fixture
 def git(admin_actor: Actor) -> GatewayServer:
-    server = register_server(name="git", url="https://git.example.org/mcp", actor=admin_actor, now=NOW)
+    server = register_server(name="git", url="https://git.example.org/mcp", actor=admin_actor, now=timezone.now())
     tell(server, git_log="a", git_status="b")
     tell(server, git_log="c", git_status="b")
     return server
@@ -49,7 +48,8 @@ def text(client: Client, path: str) -> str:
 def test_the_page_shows_servers_what_waits_who_is_connected_and_what_is_cut_off(
     agents: dict[str, Identity], git: GatewayServer, admin: Client
 ) -> None:
-    plain = {"server": git, "protocol": "2025-06-18", "opened_at": NOW, "last_seen_at": NOW}
+    now = timezone.now()
+    plain = {"server": git, "protocol": "2025-06-18", "opened_at": now, "last_seen_at": now}
     GatewaySession.objects.create(identity=agents["coder"], client="Some Client 3", **plain)
     admin.post("/gateway/cut-off/", {"kind": "agent", "identity": agents["clock"].pk, "reason": "It went wild."})
 
@@ -69,7 +69,10 @@ def test_the_page_costs_the_same_for_one_server_and_for_thirty(
     agents: dict[str, Identity], git: GatewayServer, admin: Client, admin_actor: Actor
 ) -> None:
     for number in range(30):
-        tell(register_server(name=f"s{number}", url="https://x.example.org", actor=admin_actor, now=NOW), a="a")
+        tell(
+            register_server(name=f"s{number}", url="https://x.example.org", actor=admin_actor, now=timezone.now()),
+            a="a",
+        )
     admin.get("/gateway/")
 
     with CaptureQueriesContext(connection) as queries:

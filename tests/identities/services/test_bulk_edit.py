@@ -18,14 +18,13 @@ from governance.kernel.errors import Forbidden
 from governance.people.models import Team, User
 from identities.models import Identity, IdentityVersion
 from identities.selectors.filters import InventoryFilter
+from identities.selectors.selection import Selection, SelectionChanged
 from identities.services import bulk_edit
 from identities.services.bulk_edit import (
     GONE,
     RETIRED,
     TOO_MANY_TAGS,
     IdentitiesBusy,
-    Selection,
-    SelectionChanged,
     TooManyIdentities,
     bulk_edit_identities,
     preview_bulk_edit,
