@@ -80,9 +80,14 @@ def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
         raise NotFound("There is no such question.") from None
 
 
-def among(ids: Iterable[UUID]) -> RawSQL:
-    """For `pk__in`: many ids as one parameter. Five hundred parameters are looked at several times on their way."""
-    return RawSQL("SELECT unnest(%s::uuid[])", [list(ids)])
+def among(ids: Iterable[UUID]) -> RawSQL | list[UUID]:
+    """For `pk__in`: many ids as one parameter. Five hundred parameters are looked at several times on their way.
+
+    One is left as it is: so many tables are joined to a single question that PostgreSQL keeps the order in which they
+    are written, and a subquery, which comes last, would be looked into after all of them were joined.
+    """
+    listed = list(ids)
+    return RawSQL("SELECT unnest(%s::uuid[])", [listed]) if len(listed) != 1 else listed
 
 
 def read_items(item_ids: Sequence[UUID]) -> list[ReviewItem]:
