@@ -16,29 +16,17 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from identities.models.decision_news import MOST_NOTES
 from identities.pdp.index import Loaded, Principal, Programs, read_principals
 from identities.pdp.shared import SharedFacts, read_shared
 
-# More notes than this are answered by forgetting everything.
-MOST_NOTES = 2_000
 # A memory that was not asked for so long begins anew; notes are kept longer than that (`usage.forget_notes`).
 LONGEST_PAUSE_SECONDS = 600.0
 # Threads look at the database's clock one after the other and come here in any order.
 SLACK_SECONDS = 30.0
 MOST_NAMES = 500_000
 
-_NOW = """
-SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text || '/'
-    || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/'
-    || 'identities_decisionnote'::regclass::oid,
-    extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id_if_assigned() IS NOT NULL
-"""
-_CHECK = f"""{_NOW}, (SELECT array_agg(n.scope || ':' || coalesce(n.object_id::text, '')) FROM (
-    SELECT scope, object_id FROM identities_decisionnote
-    WHERE xid >= pg_snapshot_xmin(%s::pg_snapshot)::text::bigint
-      AND NOT pg_visible_in_snapshot(xid::text::xid8, %s::pg_snapshot)
-    LIMIT {MOST_NOTES + 1}) n)
-"""  # noqa: S608 - constants of this module
+_NEWS = "SELECT identities_decision_news(%s)"
 
 
 NameKey = tuple[frozenset[UUID], str]
@@ -84,25 +72,17 @@ class Memory:
         """What may be decided by at this moment. One statement; raises what the database raises."""
         snapshot = self._snapshot
         with connection.cursor() as cursor:
-            if snapshot:
-                cursor.execute(_CHECK, [snapshot, snapshot])
-                now_seen, incarnation, clock, is_writing, notes = cursor.fetchone()
-            else:
-                cursor.execute(_NOW)
-                (now_seen, incarnation, clock, is_writing), notes = cursor.fetchone(), None
-        if is_writing and connection.in_atomic_block:
+            cursor.execute(_NEWS, [snapshot or None])
+            now_seen, incarnation, clock_text, doing, *notes = cursor.fetchone()[0].split(" ")
+        clock = float(clock_text)
+        if doing == "writing" and connection.in_atomic_block:
             # Whoever asks in the middle of their own changes is answered from these, and they are nobody else's yet.
             return View(Memory(), is_shared=False)
         with self._lock:
-            if (
-                not snapshot
-                or incarnation != self._incarnation
-                or self._has_paused(clock)
-                or len(notes or ()) > MOST_NOTES
-            ):
+            if not snapshot or incarnation != self._incarnation or self._has_paused(clock) or len(notes) > MOST_NOTES:
                 self._forget_everything()
             else:
-                for note in notes or ():
+                for note in notes:
                     self._take(note)
             # Another thread may have gone further meanwhile. Going back only takes notes twice.
             self._snapshot, self._incarnation = now_seen, incarnation

@@ -33,20 +33,25 @@ class Gathered:
         """Read together what these requests need and memory does not hold: subjects, delegators, resources."""
         wanted: dict[NameKey, None] = {}
         asked: dict[str, set[tuple[str, str]]] = {}
+        slug = subject = domain = None
+        is_registering = False
         for request in requests:
-            domain = self.shared.domain(request.domain)
+            if request.subject_id != subject or request.domain != slug:
+                slug, subject = request.domain, request.subject_id
+                domain = self.shared.domain(slug)
+                if domain is not None:
+                    is_registering = bool(domain.registered_types) or not self.shared.registering.isdisjoint(
+                        domain.source_ids
+                    )
+                    if _name(subject):
+                        wanted[domain.source_ids, subject] = None
             if domain is None:
                 continue
-            key = domain.source_ids, request.subject_id
-            if key not in wanted and _name(request.subject_id):
-                wanted[key] = None
             if speaks_of_others(request):
                 for name in (delegator_of(request), agent_of(request)):
                     if name:
                         wanted[domain.source_ids, name] = None
-            if (domain.registered_types or not self.shared.registering.isdisjoint(domain.source_ids)) and is_sound(
-                request
-            ):
+            if is_registering and is_sound(request):
                 asked.setdefault(request.domain, set()).add((request.resource_type, request.resource_id))
         self._meet(wanted)
         self.meet_delegators(list(self._principals.values()))

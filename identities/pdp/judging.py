@@ -19,6 +19,9 @@ from identities.pdp.surroundings import GOVERNED_CONTEXT, request_context, resou
 from identities.selectors.domains import Domain
 
 MOST_DELEGATORS = 4
+# Looked up once: a member of an enumeration is found in Python each time, and these are asked for at every question.
+GRANTED, STALE, NO_GRANT, UNKNOWN_RESOURCE = Reason.GRANTED, Reason.STALE, Reason.NO_GRANT, Reason.UNKNOWN_RESOURCE
+MISSING_INPUT, CONDITION_NOT_MET = Reason.MISSING_INPUT, Reason.CONDITION_NOT_MET
 _CONTEXT = "context."
 # What says most about why no grant stands, first.
 _NEAREST = (
@@ -56,7 +59,9 @@ class Surroundings:
         if key.startswith(_CONTEXT) and key not in GOVERNED_CONTEXT:
             members, name = self._made_of[1].context, key[len(_CONTEXT) :]
             found = members.get(name)
-            if type(found) is str and not any(each != name and each.lower() == name for each in members):
+            if type(found) is str and (
+                len(members) == 1 or not any(each != name and each.lower() == name for each in members)
+            ):
                 return found
         return self.known.get(key)
 
@@ -101,7 +106,7 @@ class Judge:
         if refusal is not None:
             return Verdict(refusal, principal)
         verdict = self.by_grants(principal, request, domain)
-        if verdict.reason is Reason.GRANTED and (principal.acts_for or speaks_of_others(request)):
+        if verdict.reason is GRANTED and (principal.acts_for or speaks_of_others(request)):
             verdict = self._with_delegator(verdict, principal, request, domain)
             return self._with_agent(verdict, request, domain)
         return verdict
@@ -122,7 +127,7 @@ class Judge:
             and domain.is_registered_type(request.resource_type)
             and not self.gathered.is_registered(request)
         ):
-            return Reason.UNKNOWN_RESOURCE
+            return UNKNOWN_RESOURCE
         refusal = self._refuse_subject(principal, request)
         return refusal or refuse_proof(principal, request, self.policy, self.seconds)
 
@@ -132,7 +137,7 @@ class Judge:
         if key not in self._standing:
             self._standing[key] = self._refuse_standing(principal)
         refusal = self._standing[key]
-        if refusal in (None, Reason.STALE) and self.shared.guards:
+        if (refusal is None or refusal is STALE) and self.shared.guards:
             return cut_off(self.shared.guards, principal, request) or refusal
         return refusal
 
@@ -143,10 +148,10 @@ class Judge:
             return Reason.DISABLED
         source = self.shared.sources.get(principal.source_id)
         if source is None or source.seen_at is None:
-            return Reason.STALE
+            return STALE
         limit = self.policy.staleness_seconds
         is_stale = self.seconds - source.seen_at > (source.limit if limit is None else limit)
-        return Reason.STALE if is_stale else None
+        return STALE if is_stale else None
 
     def by_grants(self, principal: Principal, request: Request, domain: Domain) -> Verdict:
         """What the grants of this identity say, whoever asks."""
@@ -165,17 +170,17 @@ class Judge:
                 if not rule.is_deny:
                     reason = self.stands(rule, terms, owner, action, resource, around)
                     reasons.append(reason)
-                    granted = words if reason is Reason.GRANTED else granted
+                    granted = words if reason is GRANTED else granted
                 elif denied is not True and self._is_in_time(terms):
                     said = self.applies(rule, owner, action, resource, around)
                     denied = denied if said is False else said
         action, resource = granted or words
         if granted is not None and denied is False:
-            return Verdict(Reason.GRANTED, principal, action, resource)
+            return Verdict(GRANTED, principal, action, resource)
         if around is None:
-            return Verdict(Reason.NO_GRANT, principal, action, resource)
+            return Verdict(NO_GRANT, principal, action, resource)
         reason = _nearest(reasons, denied)
-        missing = self._missing(principal, request, around) if reason is Reason.MISSING_INPUT else ()
+        missing = self._missing(principal, request, around) if reason is MISSING_INPUT else ()
         return Verdict(reason, principal, action, resource, missing)
 
     def _about(self, held: tuple[Held, ...], action: str) -> list[Held]:
@@ -196,10 +201,10 @@ class Judge:
             return refusal
         said = self.applies(rule, owner, action, resource, around)
         if said is None:
-            return Reason.MISSING_INPUT
+            return MISSING_INPUT
         if said is False:
             return Reason.EXPIRED if rule.until is not None and self.now >= rule.until else self._unmet(rule, around)
-        return self._refuse_assurance(terms, around) or Reason.GRANTED
+        return self._refuse_assurance(terms, around) or GRANTED
 
     def _refuse_terms(self, terms: Terms, action: str, resource: str, around: Surroundings) -> Reason | None:
         if terms.withheld and terms.narrowed is None:
@@ -223,7 +228,7 @@ class Judge:
             return None
         assurance = around.principal.assurance
         if assurance is None:
-            return Reason.MISSING_INPUT
+            return MISSING_INPUT
         return Reason.LOW_ASSURANCE if assurance < least else None
 
     def applies(self, rule: FastRule, owner: Program, action: str, resource: str, around: Surroundings) -> bool | None:
@@ -265,9 +270,9 @@ class Judge:
         """A test that fails because its attribute is absent asks for input; any other is not met."""
         failing = [test for test in rule.tests if test.holds(around) is False]
         if not failing:
-            return Reason.NO_GRANT
+            return NO_GRANT
         is_said = any(not test.is_absent_from(around) for test in failing)
-        return Reason.CONDITION_NOT_MET if is_said else Reason.MISSING_INPUT
+        return CONDITION_NOT_MET if is_said else MISSING_INPUT
 
     def _missing(self, principal: Principal, request: Request, around: Surroundings) -> tuple[str, ...]:
         """What conditions that concern the request ask for and nobody said."""
@@ -313,13 +318,13 @@ class Judge:
     def _with_agent(self, verdict: Verdict, request: Request, domain: Domain) -> Verdict:
         """Where the caller says that an agent acts for the subject (COAZ: `context.agent`), both must be permitted."""
         named = agent_of(request)
-        if named is None or verdict.reason is not Reason.GRANTED:
+        if named is None or verdict.reason is not GRANTED:
             return verdict
         agent = self.gathered.find(domain.source_ids, named)
         if isinstance(agent, Reason):
             return verdict._replace(reason=Reason.UNKNOWN_AGENT)
         refusal = self._refuse_subject(agent, request)
-        if refusal is not None or self.by_grants(agent, request, domain).reason is not Reason.GRANTED:
+        if refusal is not None or self.by_grants(agent, request, domain).reason is not GRANTED:
             return verdict._replace(reason=Reason.AGENT_LACKS)
         return verdict
 
@@ -333,7 +338,7 @@ class Judge:
             seen.append(delegator.id)
             if self._refuse_subject(delegator, request) is not None:
                 return verdict._replace(reason=Reason.DELEGATOR_LACKS)
-            if self.by_grants(delegator, request, domain).reason is not Reason.GRANTED:
+            if self.by_grants(delegator, request, domain).reason is not GRANTED:
                 return verdict._replace(reason=Reason.DELEGATOR_LACKS)
             self.gathered.meet_delegators([delegator])
             behind = self.gathered.behind(delegator)
@@ -347,10 +352,10 @@ def _nearest(reasons: list[Reason], denied: bool | None) -> Reason:
     """Why nothing is permitted, by what says most about it."""
     if denied is True:
         return Reason.DENIED_BY_GRANT
-    if Reason.GRANTED in reasons:
+    if GRANTED in reasons:
         # Whether a deny applies hangs on what is not known.
-        return Reason.MISSING_INPUT
-    return next((each for each in _NEAREST if each in reasons), Reason.NO_GRANT)
+        return MISSING_INPUT
+    return next((each for each in _NEAREST if each in reasons), NO_GRANT)
 
 
 def words_of(request: Request, dialect: Dialect) -> tuple[str, str]:

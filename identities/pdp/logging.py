@@ -1,20 +1,25 @@
 """What was decided, kept: lines of the decision log and tallies of use, gathered in memory and written in batches.
 
-Nothing waits for it: a process gathers what it decided and writes it after some seconds, when much has come together,
-and when it ends. What a process that is killed had gathered and not written is lost, seconds at most; a figure says how
-much was given up because the database stayed away. Inside a transaction that has written, it is written with it.
+Nothing waits for it: a process gathers what it decided, and a thread writes it after some seconds and when much has
+come together; what is left is written when the process ends. Who asks writes only where more comes than the thread can
+write. What a process that is killed had gathered and not written is lost, seconds at most; a figure says how much was
+given up because the database stayed away. Inside a transaction that has written, it is written with it.
 
-A line names the identity by its id, and action and resource as the grants write them where one of them spoke; whatever
-else a caller sent stands there as a digest. So a line holds neither secrets nor names. A tally is exact however lines
-are sampled: every permitted (identity, action, resource) counts.
+A line tells what was decided of one identity, entry by entry. It names the identity by its id, and action and resource
+as the grants write them where one of them spoke; whatever else a caller sent stands there as a digest. So a line holds
+neither secrets nor names. A tally is exact however entries are sampled: every permitted (identity, action, resource)
+counts.
 """
 
 import atexit
+import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +29,17 @@ from django.db import Error, connection, transaction
 
 from governance.audit.canonical import rfc3339
 from governance.audit.stream import Line, append
+from identities.pdp.index import Principal
 from identities.pdp.judging import Verdict
 from identities.pdp.policy import Policy
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Decision, Request
 
 logger = structlog.get_logger(__name__)
-KIND = "decision"
+KIND = "decisions"
 PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
+MOST_ENTRIES = 200
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
 _BY_GRANTS = frozenset(Reason) - {
     *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
@@ -42,43 +49,83 @@ _BY_GRANTS = frozenset(Reason) - {
 }
 _SPOKEN = frozenset(reason._value_ for reason in _BY_GRANTS)
 
-Key = tuple[str | None, str, str, str, str, str, int]
-"""Identity (its id as text), action, type of the resource and its id or all of it, reason, domain, policy number.
+Whose = tuple[str | None, str, int]
+"""Whose decisions a line tells: identity (its id as text; None for nobody known), domain, policy number."""
+
+What = tuple[str, str, str, str]
+"""What an entry tells: action, type of the resource and its id or all of it, reason.
 
 Where a grant spoke, the type is empty and the resource is written as the grant writes it.
 """
 
-
-@dataclass(slots=True)
-class _Count:
-    """How often, from when to when, and the id of the last."""
-
-    count: int
-    first: datetime
-    last: datetime
-    evaluation_id: UUID
+Times = tuple[int, datetime, datetime, UUID]
+"""How often, from when to when, and the id of the last."""
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """What one process gathered since it last wrote."""
+class _Told:
+    """What one process has to tell of one identity since it last wrote."""
 
-    same: dict[Key, _Count] = field(default_factory=dict)
-    each: list[tuple[Key, datetime, UUID]] = field(default_factory=list)
-    used: dict[Key, _Count] = field(default_factory=dict)
-    """Permits that no other part tells of as use: single and sampled lines."""
+    same: dict[What, Times] = field(default_factory=dict)
+    each: list[tuple[What, Times]] = field(default_factory=list)
+    used: dict[What, Times] = field(default_factory=dict)
+    """Permits that no other part tells of as use: single and sampled entries."""
 
     def __len__(self) -> int:
         return len(self.same) + len(self.each) + len(self.used)
 
 
-class Recorder:
-    """One per process. Threads add; whoever's turn it is writes."""
+class _Gathered:
+    """What one process gathered since it last wrote. singles: entries that tell of one decision each."""
 
     def __init__(self) -> None:
+        self.told: dict[Whose, _Told] = {}
+        self.rows = self.singles = 0
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def of(self, whose: Whose) -> _Told:
+        found = self.told.get(whose)
+        if found is None:
+            found = self.told[whose] = _Told()
+        return found
+
+    def count(self, counts: dict[What, Times], what: What, now: datetime, evaluation_id: UUID) -> None:
+        """One more of the same."""
+        found = counts.get(what)
+        if found is None:
+            counts[what] = 1, now, now, evaluation_id
+            self.rows += 1
+        else:
+            counts[what] = found[0] + 1, found[1], now, evaluation_id
+
+    def take_back(self, older: "_Gathered") -> None:
+        """Add what was gathered before this and could not be written."""
+        for whose, before in older.told.items():
+            mine = self.of(whose)
+            mine.each = [*before.each, *mine.each]
+            for counts, earlier in ((mine.same, before.same), (mine.used, before.used)):
+                for what, found in earlier.items():
+                    newer = counts.get(what)
+                    counts[what] = found if newer is None else (found[0] + newer[0], found[1], *newer[2:])
+        self.singles += older.singles
+        self.rows = sum(map(len, self.told.values()))
+
+
+class Recorder:
+    """One per process. Threads add; one at a time writes."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Anew: what the parent of a forked process gathered is the parent's to write, and its threads stay there."""
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._gathered = _Gathered()
         self._timer: threading.Timer | None = None
+        self._writer: threading.Thread | None = None
         self._seen = 0
         self.given_up = 0
 
@@ -89,69 +136,85 @@ class Recorder:
         self, policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict],
         decisions: Sequence[Decision], now: datetime,
     ) -> None:  # fmt: skip
-        """Gather what was decided. Writes at once when there is much; never raises for what the database does."""
+        """Gather what was decided, and see to it that it is written; never raises for what the database does."""
         most = settings.DECISION_LOG_MOST
         with self._lock:
-            gathered = self._gathered
-            for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-                self.gather(gathered, policy, request, verdict, decision.evaluation_id, now, most)
-            is_much = len(gathered) >= most
-        if is_much:
-            self.flush()
+            self.gather(self._gathered, policy, requests, verdicts, decisions, now, most)
+            waiting = len(self._gathered)
+        if waiting >= most:
+            self._write_now(is_behind=waiting >= 2 * most)
         elif self._timer is None:
             self._wait()
 
     def gather(
-        self, gathered: _Gathered, policy: Policy, request: Request, verdict: Verdict, evaluation_id: UUID,
-        now: datetime, most: int,
+        self, gathered: _Gathered, policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict],
+        decisions: Sequence[Decision], now: datetime, most: int,
     ) -> None:  # fmt: skip
         """most: rows that are gathered before they are written."""
-        is_permit = verdict.reason is Reason.GRANTED
-        how = policy.log_permits if is_permit else policy.log_denies
-        key = _key(request, verdict, policy.number)
-        if how == "aggregated":
-            self._count(gathered.same, key, evaluation_id, now)
-            return
-        if is_permit:
-            self._count(gathered.used, key, evaluation_id, now)
-        if how == "sampled":
-            self._seen += 1
-            if self._seen % policy.one_in:
-                return
-        # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is refused.
-        if len(gathered.each) < most // 2:
-            gathered.each.append((key, now, evaluation_id))
-        elif not is_permit:
-            self._count(gathered.same, key, evaluation_id, now)
-
-    @staticmethod
-    def _count(counts: dict[Any, _Count], key: Any, evaluation_id: UUID, now: datetime) -> None:
-        found = counts.get(key)
-        if found is None:
-            counts[key] = _Count(1, now, now, evaluation_id)
-        else:
-            found.count += 1
-            found.last = now
-            found.evaluation_id = evaluation_id
+        number, permits, denies = policy.number, policy.log_permits, policy.log_denies
+        of: tuple[Principal | None, str] | None = None
+        for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
+            kind, principal, action, resource, _ = verdict
+            if of is None or of[0] is not principal or of[1] != request.domain:
+                of = principal, request.domain
+                told = gathered.of((principal.key if principal is not None else None, request.domain, number))
+            reason, evaluation_id = kind._value_, decision.evaluation_id
+            if principal is not None and reason in _SPOKEN:
+                what = action, "", resource, reason
+            else:
+                what = request.action, request.resource_type, request.resource_id, reason
+            is_permit = reason == PERMIT
+            how = permits if is_permit else denies
+            if how == "aggregated":
+                gathered.count(told.same, what, now, evaluation_id)
+                continue
+            if is_permit:
+                gathered.count(told.used, what, now, evaluation_id)
+            if how == "sampled":
+                self._seen += 1
+                if self._seen % policy.one_in:
+                    continue
+            # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is
+            # refused.
+            if gathered.singles < most // 2:
+                told.each.append((what, (1, now, now, evaluation_id)))
+                gathered.singles += 1
+                gathered.rows += 1
+            elif not is_permit:
+                gathered.count(told.same, what, now, evaluation_id)
 
     def flush(self) -> int:
-        """Write what was gathered; how many rows were written. What cannot be written now is kept, if there is room."""
+        """Write what was gathered; how many rows were written. What cannot be written now is kept, if there is room.
+
+        Waits for whoever is writing, so that afterwards everything that was added before is written.
+        """
+        with self._writing:
+            with self._lock:
+                taken, self._gathered = self._gathered, _Gathered()
+                self._stop_waiting()
+            if not len(taken):
+                return 0
+            try:
+                with transaction.atomic():
+                    _write(taken)
+            except (Error, RuntimeError) as problem:
+                # RuntimeError: no database may be used here, as at the end of an interpreter.
+                logger.warning("decisions.not_logged", error=str(problem).partition("\n")[0], rows=len(taken))
+                if not connection.in_atomic_block:
+                    connection.close()
+                self._take_back(taken)
+                return 0
+            return len(taken)
+
+    def _write_now(self, *, is_behind: bool) -> None:
+        """By a thread, or right here where the thread is behind or none is wanted."""
+        if is_behind or settings.DECISION_LOG_SECONDS <= 0:
+            self.flush()
+            return
         with self._lock:
-            taken, self._gathered = self._gathered, _Gathered()
-            self._stop_waiting()
-        if not len(taken):
-            return 0
-        try:
-            with transaction.atomic():
-                _write(taken)
-        except (Error, RuntimeError) as problem:
-            # RuntimeError: no database may be used here, as at the end of an interpreter.
-            logger.warning("decisions.not_logged", error=str(problem).partition("\n")[0], rows=len(taken))
-            if not connection.in_atomic_block:
-                connection.close()
-            self._take_back(taken)
-            return 0
-        return len(taken)
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = threading.Thread(target=self._when_due, name="decision-log", daemon=True)
+                self._writer.start()
 
     def _take_back(self, taken: _Gathered) -> None:
         with self._lock:
@@ -159,14 +222,7 @@ class Recorder:
                 self.given_up += len(taken)
                 logger.error("decisions.log_given_up", rows=len(taken), in_all=self.given_up)
                 return
-            self._gathered.each = [*taken.each, *self._gathered.each]
-            for mine, theirs in ((self._gathered.same, taken.same), (self._gathered.used, taken.used)):
-                for key, count in theirs.items():
-                    newer = mine.get(key)
-                    if newer is not None:
-                        count.count += newer.count
-                        count.last, count.evaluation_id = newer.last, newer.evaluation_id
-                    mine[key] = count
+            self._gathered.take_back(taken)
         self._wait()
 
     def _wait(self) -> None:
@@ -190,6 +246,7 @@ class Recorder:
 
 RECORDER = Recorder()
 atexit.register(RECORDER.flush)
+os.register_at_fork(after_in_child=RECORDER.begin)
 
 
 def keep(
@@ -202,42 +259,22 @@ def keep(
         return
     here = Recorder()
     gathered = _Gathered()
-    for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
-        here.gather(gathered, policy, request, verdict, decision.evaluation_id, now, settings.DECISION_LOG_MOST)
+    here.gather(gathered, policy, requests, verdicts, decisions, now, settings.DECISION_LOG_MOST)
     _write(gathered)
 
 
-def _key(request: Request, verdict: Verdict, number: int) -> Key:
-    principal, reason = verdict.principal, verdict.reason
-    pk = principal.key if principal is not None else None
-    if pk is not None and reason._value_ in _SPOKEN:
-        return pk, verdict.action, "", verdict.resource, reason._value_, request.domain, number
-    return pk, request.action, request.resource_type, request.resource_id, reason._value_, request.domain, number
-
-
+@lru_cache(maxsize=8_192)
 def digest_of(text: str) -> str:
     """A name that only the caller has said, so that equal ones can be told to be equal."""
     return "sha256:" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _write(gathered: _Gathered) -> None:
-    lines = [_line(key, at, evaluation_id, {}) for key, at, evaluation_id in gathered.each]
-    for key, found in gathered.same.items():
-        more = {"count": found.count, "first_at": rfc3339(found.first)}
-        lines.append(_line(key, found.last, found.evaluation_id, more))
-    append(lines)
-    rows = [row for part in (gathered.same, gathered.used) for row in _tallies(part)]
+    append(line for whose, told in gathered.told.items() for line in _lines(whose, told))
+    rows = "".join(row for (pk, _, _), told in gathered.told.items() for row in _tallies(pk, told))
     if rows:
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row(row)
-
-
-def _tallies(counts: Mapping[Key, _Count]) -> Iterator[tuple[Any, ...]]:
-    """Permits as rows. What is longer than use is written down would, cut short, be use of something else."""
-    for (pk, action, _, resource, reason, _, _), found in counts.items():
-        if reason == PERMIT and len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE:
-            yield pk, action, resource, found.count, found.first, found.last
+            copy.write(rows)
 
 
 _COPY = """
@@ -245,18 +282,51 @@ _COPY = """
 """
 
 
-def _line(key: Key, at: datetime, evaluation_id: UUID, more: dict[str, Any]) -> Line:
-    """A line says in words what a grant of the identity spoke of, and of anything else a digest."""
-    pk, action, kind, resource, reason, domain, number = key
-    facts = {
-        "evaluation": str(evaluation_id),
-        "identity": pk,
-        "action": digest_of(action) if kind else action,
-        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
-        "permit": reason == PERMIT,
-        "reason": reason,
-        "domain": domain,
-        "policy": number,
-        **more,
-    }
-    return Line(at, KIND, facts)
+def _tallies(pk: str | None, told: _Told) -> Iterator[str]:
+    """Permits as rows. What is longer than use is written down would, cut short, be use of something else."""
+    for counts in (told.same, told.used):
+        for (action, _, resource, reason), (count, first, last, _) in counts.items():
+            if reason == PERMIT and len(action) <= MOST_ACTION and len(resource) <= MOST_RESOURCE:
+                at = rfc3339(last)
+                since = at if first is last else rfc3339(first)
+                yield f"{pk}\t{_copied(action)}\t{_copied(resource)}\t{count}\t{since}\t{at}\n"
+
+
+def _copied(text: str) -> str:
+    """A text in the form in which COPY reads it, with whatever means something there escaped."""
+    text = text.replace("\\", "\\\\")
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+_ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _lines(whose: Whose, told: _Told) -> Iterator[Line]:
+    """What is told of one identity: single entries, then those that tell of several decisions, some hundred a line."""
+    pk, domain, number = whose
+    rest = iter((*told.each, *told.same.items()))
+    while part := list(islice(rest, MOST_ENTRIES)):
+        facts = {"domain": domain, "entries": _entries(part), "identity": pk, "policy": number}
+        yield Line(max(last for _, (_, _, last, _) in part), KIND, facts, is_portable=True)
+
+
+def _entries(part: Sequence[tuple[What, Times]]) -> list[dict[str, Any]]:
+    """An entry says in words what a grant of the identity spoke of, and of anything else a digest."""
+    entries = []
+    moment: datetime | None = None
+    for (action, kind, resource, reason), (count, first, last, evaluation_id) in part:
+        if last is not moment:
+            moment, at = last, rfc3339(last)
+        entry = {
+            "action": digest_of(action) if kind else action,
+            "at": at,
+            "count": count,
+            "evaluation": evaluation_id,
+            "permit": reason == PERMIT,
+            "reason": reason,
+            "resource": digest_of(f"{kind}:{resource}") if kind else resource,
+        }
+        if count > 1:
+            entry["first_at"] = rfc3339(first)
+        entries.append(entry)
+    return entries

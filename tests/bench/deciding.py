@@ -9,7 +9,7 @@ import gc
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -203,17 +203,20 @@ def ask(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any
     batches = [list(questions_of(number, rules[name_of(number)], BATCH, random)) for number in chosen]
     ours = [[question.request() for question in batch] for batch in batches]
     now = timezone.now()
+    # Each round ends with all of its log written, so that none of it is done while somebody else is measured.
     began = time.perf_counter()
     answers = [[answer.permit for answer in decide_many(batch, now=now)] for batch in ours]
     first_ms = (time.perf_counter() - began) * 1000 / len(ours)
+    RECORDER.flush()
 
-    def rate_of(work: Any, prepared: Sequence[Any]) -> float:
+    def rate_of(work: Any, prepared: Sequence[Any], end: Callable[[], Any] = lambda: None) -> float:
         started = time.perf_counter()
         for batch in prepared:
             work(batch)
+        end()
         return len(prepared) * BATCH / (time.perf_counter() - started)
 
-    subjects: list[Any] = [lambda: rate_of(lambda batch: decide_many(batch, now=now), ours)]
+    subjects: list[Any] = [lambda: rate_of(lambda batch: decide_many(batch, now=now), ours, RECORDER.flush)]
     names, agreement, compared = [], 100.0, 0
     if beside:
         for peer in (make(rules) for make in PEERS):
@@ -243,8 +246,8 @@ def ask(identities: int, asked: int, rounds: int, beside: bool) -> dict[str, Any
         started = time.perf_counter()
         for request in singles:
             decide(request, now=now)
+        RECORDER.flush()
         single.append(len(singles) / (time.perf_counter() - started))
-    RECORDER.flush()
     return {
         "batches": results[0],
         "single": single,

@@ -1,5 +1,6 @@
 """The fast form of a permission says what the kernel says, on generated permissions and requests."""
 
+import pickle
 import re
 import uuid
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from governance.kernel.conditions import PartlyKnown
 from governance.kernel.decisions import Answer, Stand, matches, together
 from governance.kernel.permissions import Permission
 from identities.models.note_triggers import WATCHED
-from identities.pdp.deciding import _id_of
+from identities.pdp.deciding import _ids_of
 from identities.pdp.index import _READ
 from identities.pdp.programs import Program
 
@@ -110,8 +111,10 @@ def test_every_column_that_decisions_read_wakes_them_when_it_changes() -> None:
         assert column in fixed or generated.get(column, column) in watched[tables[letter]], (letter, column)
 
 
-@given(st.binary(min_size=16, max_size=16))
-def test_ids_of_evaluations_are_random_uuids(random: bytes) -> None:
-    made = _id_of(random)
-    assert made == uuid.UUID(bytes=random, version=4)
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=3))
+def test_ids_of_evaluations_are_random_uuids(random: list[bytes]) -> None:
+    found = _ids_of(b"".join(random))
+    assert found == [uuid.UUID(bytes=each, version=4) for each in random]
+    made = found[-1]
+    assert pickle.loads(pickle.dumps(made)) == made
     assert (made.version, made.variant, str(made)) == (4, uuid.RFC_4122, str(uuid.UUID(str(made))))
