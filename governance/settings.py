@@ -415,6 +415,8 @@ MCP_GATEWAY_COMMANDS_FILE = env.str("MCP_GATEWAY_COMMANDS_FILE", default="")
 # How long a call may take, and how often listening agents are told what changed for them.
 MCP_GATEWAY_CALL_SECONDS = env.float("MCP_GATEWAY_CALL_SECONDS", default=60.0)
 MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
+# How many days the gateway's page shows what was asked.
+MCP_GATEWAY_CALLS_DAYS = env.int("MCP_GATEWAY_CALLS_DAYS", default=30)
 
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
