@@ -24,6 +24,7 @@ from django.db import Error, connection, transaction
 
 from governance.audit.canonical import rfc3339
 from governance.audit.stream import Line, append
+from governance.waiting import within
 from identities.pdp.judging import Verdict
 from identities.pdp.policy import Policy
 from identities.pdp.reasons import Reason
@@ -33,6 +34,8 @@ logger = structlog.get_logger(__name__)
 KIND = "decision"
 PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
+# After so long what is being written is taken back: a database that hangs must not keep it.
+WRITE_SECONDS = 30.0
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
 _BY_GRANTS = frozenset(Reason) - {
     *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
@@ -183,7 +186,8 @@ class Recorder:
 
     def _when_due(self) -> None:
         try:
-            self.flush()
+            with within(WRITE_SECONDS):
+                self.flush()
         finally:
             connection.close()
 
