@@ -13,6 +13,7 @@ from identities.pdp import usage as decided
 from identities.posture.evaluate import Busy, evaluate_changes
 from identities.posture.findings.settling import close_gone_findings as close_gone
 from identities.posture.findings.settling import settle_findings as settle
+from identities.services.gateway_calls import forget_calls
 from identities.services.sources import NotReadable
 from identities.sync.locks import SyncInProgress
 from identities.sync.read import queue_due_sources, read_again
@@ -76,9 +77,10 @@ def close_gone_findings(**kwargs: Any) -> None:
 
 @shared_task(name="identities.fold_decisions", soft_time_limit=120, time_limit=150)
 def fold_decisions(**kwargs: Any) -> None:
-    """Add what was decided to what is known of use, and remove notes that every process has seen."""
+    """Add what was decided to what is known of use, and remove what is only kept for a while."""
     decided.fold_decisions(now=timezone.now())
     decided.forget_notes()
+    forget_calls(now=timezone.now())
 
 
 @shared_task(name="identities.evaluate_posture", soft_time_limit=1800, time_limit=1860)

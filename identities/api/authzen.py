@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from governance.kernel.errors import DomainError, NotFound
+from governance.waiting import within
 from governance.web.authentication import SCHEME, ApiTokenAuthentication
 from identities.api import authzen_schema as shapes
 from identities.pdp.authzen import evaluation, search
@@ -51,6 +52,11 @@ class DecisionView(APIView):
     required_scope = "pdp:decide"
     authentication_classes: Any = (DecisionTokenAuthentication,)
     schema: Any = shapes.DecisionSchema()
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """An enforcement point waits for the answer, so a database that hangs is one that is away."""
+        with within(settings.DECISION_WAIT_SECONDS):
+            return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

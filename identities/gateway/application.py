@@ -12,8 +12,11 @@ from identities.gateway import asking
 from identities.gateway.http import Application, Receive, Scope, Send
 from identities.gateway.protocol import Gateway
 from identities.gateway.threads import Unavailable, ask
+from identities.services.gateway_calls import write_calls
 
 LIFE_SECONDS = 5.0
+# How long after a call people see that it was asked for.
+WRITE_SECONDS = 2.0
 logger = structlog.get_logger(__name__)
 
 
@@ -36,6 +39,7 @@ async def _live(gateway: Gateway, receive: Receive, send: Send) -> None:
     await receive()
     chores = [
         asyncio.create_task(_every(LIFE_SECONDS, gateway, _show_life)),
+        asyncio.create_task(_every(WRITE_SECONDS, gateway, _write_asked)),
         asyncio.create_task(_every(settings.MCP_GATEWAY_WATCH_SECONDS, gateway, _watch)),
     ]
     await send({"type": "lifespan.startup.complete"})
@@ -45,6 +49,7 @@ async def _live(gateway: Gateway, receive: Receive, send: Send) -> None:
     ended = await gateway.close()
     with contextlib.suppress(Unavailable):
         await ask(asking.note_life, [], ended)
+        await _write_asked(gateway)
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -68,6 +73,17 @@ async def _show_life(gateway: Gateway) -> None:
         await ask(asking.note_life, [session.number for session in gateway.sessions.all()], ended)
     except Unavailable:
         gateway.sessions.ended += ended
+        raise
+
+
+async def _write_asked(gateway: Gateway) -> None:
+    if not len(gateway.asked):
+        return
+    taken = gateway.asked.take()
+    try:
+        await ask(write_calls, taken)
+    except Unavailable:
+        gateway.asked.take_back(taken)
         raise
 
 

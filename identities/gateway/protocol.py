@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.utils import timezone
 
 from governance.kernel.errors import DomainError
 from identities.gateway import asking
@@ -34,6 +35,7 @@ from identities.gateway.sessions import MOST_RUNNING, Session, Sessions
 from identities.gateway.threads import Unavailable, ask, unavailable
 from identities.gateway.upstreams import Line, Upstreams
 from identities.pdp.reasons import Reason
+from identities.services.gateway_calls import ABANDONED, BUSY, Asked, Gathered
 
 LATEST = "2025-06-18"
 SPOKEN = ("2025-03-26", LATEST)
@@ -49,6 +51,7 @@ class Gateway:
     def __init__(self, call_seconds: float) -> None:
         self.sessions = Sessions()
         self.upstreams = Upstreams(call_seconds)
+        self.asked = Gathered()
 
     async def begin(self, admission: Admission, message: Message) -> tuple[Session, dict[str, Any]]:
         """`initialize`: a new session and the answer. Raises Refused."""
@@ -92,7 +95,7 @@ class Gateway:
         if id in session.running:
             raise Refused(INVALID_REQUEST, "A request with this id is under way.")
         if len(session.running) >= MOST_RUNNING:
-            raise Refused(UNREACHABLE, f"At most {MOST_RUNNING} calls are made at once.", reason="busy")
+            raise Refused(UNREACHABLE, f"At most {MOST_RUNNING} calls are made at once.", reason=BUSY)
         task = asyncio.ensure_future(self._result(session, admission, message))
         session.running[id] = task
         try:
@@ -171,6 +174,24 @@ class Gateway:
             raise Refused(INVALID_PARAMS, "The name is no name of a tool.")
         if not isinstance(arguments, dict):
             raise Refused(INVALID_PARAMS, "The arguments are no object.")
+        reason = str(Reason.UNAVAILABLE)
+        try:
+            await self._let_through(session, admission, tool, arguments)
+            reason = str(Reason.GRANTED)
+        except Refused as refusal:
+            reason = str(refusal.data.get("reason", reason))
+            raise
+        except asyncio.CancelledError:
+            reason = ABANDONED
+            raise
+        finally:
+            self.asked.add(Asked(admission.agent.id, admission.server.id, tool, reason), timezone.now())
+        return await self.upstreams.call(admission.agent, admission.server, tool, arguments)
+
+    async def _let_through(
+        self, session: Session, admission: Admission, tool: str, arguments: Mapping[str, Any]
+    ) -> None:
+        """Returns where the call may be made. Raises Refused, Unavailable."""
         if admission.is_cut:
             await self._stop(admission)
             await self._decide(session, admission, tool, "", readings(arguments))
@@ -180,7 +201,6 @@ class Gateway:
         await self._decide(session, admission, tool, line.hashes.get(tool, ""), read)
         if tool not in line.hashes:
             raise asking.denied(Reason.NO_GRANT)  # granted by a pattern, and the server has no such tool
-        return await self.upstreams.call(admission.agent, admission.server, tool, arguments)
 
     async def _decide(
         self, session: Session, admission: Admission, tool: str, hash: str, read: list[dict[str, str]]

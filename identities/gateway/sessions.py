@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from identities.gateway.asking import Agent, Upstream
 from identities.gateway.messages import UNREACHABLE, Id, Refused
+from identities.services.gateway_calls import BUSY
 
 IDLE_SECONDS = 1_800.0
 MOST_OF_AGENT = 20
@@ -61,7 +62,7 @@ class Sessions:
         if len(own) >= MOST_OF_AGENT:
             self.end(own[0])
         if len(self._open) >= MOST_AT_ALL:
-            raise Refused(UNREACHABLE, "Too many sessions are open; try again later.", reason="busy")
+            raise Refused(UNREACHABLE, "Too many sessions are open; try again later.", reason=BUSY)
         session = Session(
             id=secrets.token_urlsafe(32),
             number=uuid4(),

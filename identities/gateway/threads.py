@@ -10,6 +10,7 @@ import structlog
 from django.db import close_old_connections
 
 from governance.kernel.errors import DomainError
+from governance.waiting import within
 from identities.gateway.messages import NOT_DECIDABLE, BadMessage, Refused
 
 THREADS = 8
@@ -46,8 +47,10 @@ def unavailable() -> Refused:
 
 
 def _call(function: Callable[..., Result], *args: object, **kwargs: object) -> Result:
-    close_old_connections()
-    try:
-        return function(*args, **kwargs)
-    finally:
+    # Nobody waits for the answer any longer; the thread must not either, or the next calls find none that is free.
+    with within(SECONDS):
         close_old_connections()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            close_old_connections()

@@ -20,6 +20,7 @@ from identities.gateway.asking import Agent, Upstream
 from identities.gateway.conversations import Address, Conversation, Process, ServerRefused, SessionLost, Unreachable
 from identities.gateway.messages import UNREACHABLE, Refused
 from identities.gateway.threads import ask
+from identities.services.gateway_calls import BUSY, SERVER_UNREACHABLE
 
 # How old a list of tools may be when a call is judged by it.
 LIST_SECONDS = 30.0
@@ -110,7 +111,7 @@ class Upstreams:
         if line is None:
             of_server = sum(key[0] == server.id for key in self._lines)
             if len(self._lines) >= MOST_OPEN or of_server >= MOST_OPEN_OF_SERVER:
-                raise Refused(UNREACHABLE, "Too many agents are connected; try again later.", reason="busy")
+                raise Refused(UNREACHABLE, "Too many agents are connected; try again later.", reason=BUSY)
             line = self._lines[server.id, agent.id] = Line()
         line.used_at = time.monotonic()
         return line
@@ -172,7 +173,7 @@ class Upstreams:
 
 
 def _gone(sentence: str) -> Refused:
-    return Refused(UNREACHABLE, sentence, reason="server_unreachable")
+    return Refused(UNREACHABLE, sentence, reason=SERVER_UNREACHABLE)
 
 
 def _for_agents(server: Upstream, problem: Exception) -> str:

@@ -14,7 +14,15 @@ from identities.models.finding import (
     FindingStep,
     FixedHow,
 )
-from identities.models.gateway import AgentToken, CutKind, CutOff, GatewayServer, GatewaySession, GatewayTool
+from identities.models.gateway import (
+    AgentToken,
+    CutKind,
+    CutOff,
+    GatewayCall,
+    GatewayServer,
+    GatewaySession,
+    GatewayTool,
+)
 from identities.models.grant import Grant, GrantVersion, KnownPermission, Revocability, Withholding
 from identities.models.identity import (
     Credential,
@@ -70,6 +78,7 @@ __all__ = [
     "FindingState",
     "FindingStep",
     "FixedHow",
+    "GatewayCall",
     "GatewayServer",
     "GatewaySession",
     "GatewayTool",

@@ -1,4 +1,4 @@
-"""The MCP gateway: the servers behind it, their tools as they were accepted, the agents' keys, and what is cut off."""
+"""The MCP gateway: servers behind it, their tools as accepted, the agents' keys, what was asked, what is cut off."""
 
 import uuid
 
@@ -120,6 +120,34 @@ class GatewaySession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.identity_id} at {self.server_id}"
+
+
+class GatewayCall(models.Model):
+    """What an agent asked of one tool within some seconds and was answered alike, `count` times; for people to see.
+
+    Decides nothing, is no evidence (the decision log is), and is kept for days. `tool` is empty where the server knows
+    no tool of the name that was asked for: what only a caller has said is not kept, and neither are arguments. `reason`
+    is the decision point's code, or why it was not asked (`identities.services.gateway_calls`).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    server = models.ForeignKey(GatewayServer, on_delete=models.RESTRICT, related_name="calls")
+    identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="gateway_calls")
+    tool = models.CharField(max_length=256, blank=True, default="")
+    reason = models.CharField(max_length=40)
+    count = models.PositiveIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["last_at", "id"], name="identities_gw_call_newest"),
+            models.Index(fields=["identity", "last_at", "id"], name="identities_gw_call_agent"),
+            models.Index(fields=["last_at", "id"], name="identities_gw_call_refused", condition=~Q(reason="granted")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.identity_id} at {self.server_id}: {self.reason}"
 
 
 class CutKind(models.TextChoices):

@@ -12,6 +12,7 @@ from uuid import UUID, SafeUUID, uuid4
 import structlog
 from django.db import Error, connection
 
+from governance.waiting import is_over
 from identities.pdp import explaining, logging
 from identities.pdp.freshness import MEMORY, View
 from identities.pdp.gathering import Gathered
@@ -51,7 +52,7 @@ def _with_one_more_try(requests: Sequence[Request], now: datetime) -> tuple[View
     try:
         return _judged(requests, now)
     except Error:
-        if connection.in_atomic_block:
+        if connection.in_atomic_block or is_over():
             raise
         connection.close()
         return _judged(requests, now)

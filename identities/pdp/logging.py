@@ -29,6 +29,7 @@ from django.db import Error, connection, transaction
 
 from governance.audit.canonical import rfc3339
 from governance.audit.stream import Line, append
+from governance.waiting import within
 from identities.pdp.index import Principal
 from identities.pdp.judging import Verdict
 from identities.pdp.policy import Policy
@@ -40,6 +41,8 @@ KIND = "decisions"
 PERMIT = Reason.GRANTED.value
 MOST_ACTION, MOST_RESOURCE = 256, 1024
 MOST_ENTRIES = 200
+# After so long what is being written is taken back: a database that hangs must not keep it.
+WRITE_SECONDS = 30.0
 # Reasons that a grant of the identity gave: only then are the words of the request ones that the inventory knows.
 _BY_GRANTS = frozenset(Reason) - {
     *(Reason.UNKNOWN_IDENTITY, Reason.AMBIGUOUS_IDENTITY, Reason.UNKNOWN_DOMAIN, Reason.UNKNOWN_RESOURCE),
@@ -239,7 +242,8 @@ class Recorder:
 
     def _when_due(self) -> None:
         try:
-            self.flush()
+            with within(WRITE_SECONDS):
+                self.flush()
         finally:
             connection.close()
 

@@ -14,6 +14,7 @@ from identities.models import (
     AgentToken,
     CutKind,
     CutOff,
+    GatewayCall,
     GatewayServer,
     GatewaySession,
     GatewayTool,
@@ -90,6 +91,12 @@ def list_open_sessions(*, actor: Actor, now: datetime) -> QuerySet[GatewaySessio
     if not sees_everything(actor):
         seen = seen.filter(identity__in=visible_identities(actor).values("pk"))
     return seen.select_related("identity", "server").order_by("-last_seen_at", "pk")
+
+
+def list_calls(*, actor: Actor) -> QuerySet[GatewayCall]:
+    """What was asked lately by agents that the actor may see, unordered."""
+    calls = GatewayCall.objects.select_related("identity", "server")
+    return calls if sees_everything(actor) else calls.filter(identity__in=visible_identities(actor).values("pk"))
 
 
 def list_cut_offs(*, actor: Actor, standing: bool | None = None) -> QuerySet[CutOff]:

@@ -54,7 +54,8 @@ def _classes(tool: str, server: str) -> str:
 
 def _rows(agents: list[Identity], tools: tuple[str, ...], server: str) -> list[tuple[Identity, list[Any]]]:
     asked = [request_about(agent.pk, "tools", tool, server) for agent in agents for tool in tools]
-    answers = decide_many(asked, now=timezone.now()) if asked else []
+    # A person looks, and no agent does anything: no use of the tools.
+    answers = decide_many(asked, now=timezone.now(), is_search=True) if asked else []
     width = len(tools)
     return [
         (

@@ -20,12 +20,14 @@ from governance.kernel.dialects import get
 from governance.kernel.errors import DomainError, NotFound
 from governance.web.access import page
 from governance.web.htmx import render_page
+from governance.web.pagination import paginate
 from identities.forms.gateway import GatewayServerForm, command_line
 from identities.models import CutOff, GatewayServer, GatewayTool
 from identities.selectors.gateway import (
     SIGN_OF_LIFE_LIMIT,
     gateway_seen_at,
     get_gateway_server,
+    list_calls,
     list_cut_offs,
     list_gateway_servers,
     list_open_sessions,
@@ -35,10 +37,12 @@ from identities.selectors.gateway import (
 from identities.selectors.inventory import SEES_EVERYTHING
 from identities.services.cut_offs import why_not_restore
 from identities.services.gateway_servers import accept_tools, change_server, register_server
+from identities.views.gateway_calls import NEWEST_CALLS, call_rows
 from identities.views.grant_lines import CLASS_WORDS
 from identities.views.requests import PageRequest
 
 MOST_SHOWN = 50
+CALLS_SHOWN = 8
 ADMINISTRATORS = (Role.ADMINISTRATOR,)
 
 
@@ -110,6 +114,7 @@ def gateway(request: PageRequest) -> HttpResponse:
         "sees_all": sees_all,
         "sessions": sessions[:MOST_SHOWN],
         "has_more_sessions": len(sessions) > MOST_SHOWN,
+        "calls": call_rows(paginate(list_calls(actor=actor), NEWEST_CALLS, size=CALLS_SHOWN).rows),
         "cuts": [cut_row(row, actor) for row in cuts],
         "ended": [cut_row(row, actor) for row in ended],
         "waiting": list(list_waiting_tools()[:MOST_SHOWN]) if sees_all else [],

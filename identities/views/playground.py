@@ -159,7 +159,7 @@ def _decided(identity: Identity, question: Question, known: Mapping[str, str], n
     asked = request_about(
         identity.pk, question.dialect, question.action, question.resource, context=dict(known), explained=True
     )
-    decision = decide(asked, now=now)
+    decision = decide(asked, now=now, is_search=True)  # a person tries it, so it is no use of anything
     tone, icon, answer = ("success", "circle-check", "Yes") if decision.permit else ("danger", "circle-x", "No")
     lines = [Line(each.grant_id, each.label, _look(each.effect), each.words) for each in decision.grants]
     sentence = SENTENCES[Reason(decision.reason)]

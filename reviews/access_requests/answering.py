@@ -10,9 +10,9 @@ from governance.kernel.errors import DomainError, Forbidden
 from governance.people.access import MAIL_LINK
 from reviews.access_requests.asking import InvalidAccessRequest, hold
 from reviews.access_requests.people import require_answerer
-from reviews.access_requests.recording import lock_request, move, record
 from reviews.access_requests.telling import tell_who_asked
 from reviews.campaigns.schedules import person_behind
+from reviews.issued.recording import lock_request, move, record
 from reviews.models import AccessRequest
 from reviews.states import ACCESS_REQUEST_MOVES, AccessRequestState, require_transition
 

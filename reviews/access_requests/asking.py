@@ -15,9 +15,9 @@ from identities.models import Identity, IdentityStatus
 from identities.services.request_keys import Once, remember, require_new
 from identities.sync.issuing import issue_grant
 from reviews.access_requests.people import require_asker
-from reviews.access_requests.recording import record
 from reviews.access_requests.telling import tell_those_who_answer
 from reviews.campaigns.schedules import person_behind
+from reviews.issued.recording import record
 from reviews.models import AccessRequest
 from reviews.states import AccessRequestState
 

@@ -10,20 +10,17 @@ from django.db.models import QuerySet
 from governance import dispatch
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
-from governance.kernel.permissions import Permission, sample_requests
-from identities.models import Grant
-from identities.pdp.deciding import decide_many
-from identities.pdp.surroundings import request_about
-from identities.sync.issuing import end_grant, look_at_own_source
+from governance.kernel.permissions import Permission
+from identities.sync.issuing import look_at_own_source
 from reviews.access_requests.answering import AnswerNeedsReason
 from reviews.access_requests.people import require_ender, require_onlooker
-from reviews.access_requests.recording import StaleRequest, change, lock_request, move, record
+from reviews.issued.ending import end_locked, still_permitted
+from reviews.issued.recording import StaleRequest, change, lock_request, move, record
 from reviews.models import AccessRequest
 from reviews.states import AccessRequestState
 
 logger = structlog.get_logger(__name__)
 SCHEDULER = system_actor("scheduler")
-MOST_ASKED = 20
 
 
 def end_due_access(*, now: datetime) -> int:
@@ -48,7 +45,7 @@ def end_access(
     with transaction.atomic(durable=True):
         locked = lock_request(request.pk, version)
         require_ender(actor, locked)
-        _end(locked, actor, now, why=reason.strip())
+        end_locked(locked, actor=actor, now=now, why=reason.strip())
         dispatch.after_commit("reviews.end_due_access")
     return locked
 
@@ -104,16 +101,8 @@ def _end_by_date(request_id: UUID, now: datetime) -> bool:
         locked = due.filter(pk=request_id).first()
         if locked is None:
             return False
-        _end(locked, SCHEDULER, now)
+        end_locked(locked, actor=SCHEDULER, now=now)
     return True
-
-
-def _end(request: AccessRequest, actor: Actor, now: datetime, why: str = "") -> None:
-    old = move(request, AccessRequestState.ENDED, ended_at=now, ended_early=why)
-    assert request.grant_id is not None  # noqa: S101 - what was granted has its grant
-    grant = Grant.objects.select_for_update(of=("self",)).select_related("identity", "source").get(pk=request.grant_id)
-    end_grant(grant=grant, actor=actor, now=now)
-    record(Verb.ACCESS_REQUEST_ENDED, request, actor=actor, now=now, old=old, reason=why)
 
 
 def _verify(request_id: UUID, now: datetime) -> None:
@@ -121,7 +110,7 @@ def _verify(request_id: UUID, now: datetime) -> None:
     request = _unverified().select_related("identity").filter(pk=request_id).first()
     if request is None:
         return
-    still = _still_permitted(request, now)
+    still = still_permitted(request.identity_id, Permission.from_json(request.permission), now)
     with transaction.atomic(durable=True):
         locked = _unverified().select_for_update(skip_locked=True).filter(pk=request_id).first()
         if locked is None:
@@ -130,18 +119,3 @@ def _verify(request_id: UUID, now: datetime) -> None:
         record(Verb.ACCESS_REQUEST_END_VERIFIED, locked, actor=SCHEDULER, now=now)
     if still:
         logger.info("access_request.still_effective", request=str(request_id))
-
-
-def _still_permitted(request: AccessRequest, now: datetime) -> str:
-    """By what some of it may still be done, as a sentence; empty where the decision point refuses whatever is tried."""
-    permission = Permission.from_json(request.permission)
-    tried = sample_requests(permission, MOST_ASKED)
-    asked = [
-        request_about(request.identity_id, permission.dialect, action, resource, explained=True)
-        for action, resource in tried
-    ]
-    for (action, resource), decision in zip(tried, decide_many(asked, now=now), strict=True):
-        if decision.permit:
-            labels = ", ".join(dict.fromkeys(each.label for each in decision.grants if each.effect == "allow"))
-            return f"{action} on {resource} is still allowed by {labels or 'another grant'}."
-    return ""

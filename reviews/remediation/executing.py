@@ -33,12 +33,13 @@ from identities.connectors.registry import UnknownKind
 from identities.connectors.settings import BadSettings
 from identities.models import Source
 from reviews.models import Answer, Order, OrderAction, OrderStage
-from reviews.remediation import brake, restored
+from reviews.remediation import brake, own_grants, restored
 from reviews.remediation.overtaking import withdraw_if_overtaken
 from reviews.remediation.placing import move_order
 from reviews.remediation.preparing import prepare_action
 from reviews.remediation.retrying import current_version, wait_before_retry
 from reviews.remediation.urgency import is_called_urgent, is_urgent
+from reviews.remediation.verifying import verify_own_orders
 from reviews.remediation.watching import locked_by_another, watch, why_not_watched
 from reviews.remediation.windows import Calendar
 from reviews.states import OrderState
@@ -62,6 +63,7 @@ _OUTCOME_OF: dict[ExecutionState, tuple[OrderState, Verb]] = {
 
 def drain_orders(*, now: datetime) -> int:
     """Queue every order that is due, and every one whose worker died. Returns how many were queued."""
+    verify_own_orders(now=now)
     may_run = _may_run(now).filter(~brake.is_held())
     due = may_run.order_by("execute_after", "id").values_list("id", flat=True)[:BATCH]
     with transaction.atomic(durable=True):
@@ -103,6 +105,8 @@ def execute_order(*, order_id: str, now: datetime) -> None:
         return
     _write_outcome(order, execution, now=timezone.now())
     log.info("order.executed", state=str(execution.state))
+    if own_grants.ends_here(order):
+        verify_own_orders(now=timezone.now(), only=order.pk)
 
 
 def _is_due(now: datetime) -> Q:
@@ -211,6 +215,8 @@ def _lease_from(now: datetime) -> datetime:
 
 def _carry_out(order: Order) -> Execution | None:
     """Talk to the source, with no transaction open. None: a person has to do it, as `order.instructions` now say."""
+    if own_grants.ends_here(order):
+        return own_grants.carry_out(order, actor=EXECUTOR, now=timezone.now())
     if order.stage == OrderStage.LOCK and order.action != OrderAction.RESTORE:
         return _lock_out(order)
     if order.plan is not None:
@@ -295,6 +301,8 @@ def _write_outcome(order: Order, execution: Execution, *, now: datetime) -> None
 
 
 def _read_soon(order: Order, now: datetime) -> None:
+    if own_grants.is_own(order.grant):
+        return  # nothing is read there: the decision point is asked instead
     Source.objects.filter(pk=order.source_id).update(next_read_at=now)
     dispatch.after_commit("identities.read_source", source_id=str(order.source_id))
 

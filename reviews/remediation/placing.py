@@ -83,7 +83,8 @@ def make_order(
     return Order(
         decision=decision,
         item=item,
-        source_id=item.identity.source_id,
+        # What Remit itself granted on request stands in a source of its own, not in the identity's.
+        source_id=item.grant.source_id if item.grant is not None else item.identity.source_id,
         identity_id=item.identity_id,
         grant_id=item.grant_id,
         credential_id=item.credential_id,

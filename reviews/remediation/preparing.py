@@ -10,6 +10,8 @@ from identities.connectors.contract import NotPossible, Plan, SourceChanged
 from identities.connectors.spelled import spell
 from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.models import Answer, OrderAction, ReviewItem
+from reviews.remediation.own_grants import is_own, narrowing_text
+from reviews.remediation.own_grants import plan_ending as plan_ending_here
 from reviews.remediation.rotating import ending_text, plan_ending, rotation_text
 
 ACTION_OF: dict[str, OrderAction] = {
@@ -130,6 +132,10 @@ def _plan(action: OrderAction, subject: Subject, version: GrantVersion | None, t
         return provisioning.plan_deactivate(credential=subject.credential)
     if subject.grant is None or version is None:
         raise NotPossible("There is no grant to change.")
+    if is_own(subject.grant):
+        if action == OrderAction.NARROW:
+            raise NotPossible("Remit ends what was granted on request, and does not rewrite it.")
+        return plan_ending_here(subject.grant, version)
     if action == OrderAction.NARROW and target is not None:
         return provisioning.plan_narrow(grant=subject.grant, version=version, target=target)
     return provisioning.plan_revoke(grant=subject.grant, version=version)
@@ -143,6 +149,8 @@ def _task_text(action: OrderAction, subject: Subject, version: GrantVersion | No
     if action == OrderAction.QUARANTINE:
         return f"Lock {name} out: no sign-in and no open session may remain."
     label = subject.grant.label if subject.grant else ""
+    if action == OrderAction.NARROW and target is not None and is_own(subject.grant):
+        return narrowing_text(target)
     if action == OrderAction.NARROW and target is not None:
         kept = "\n".join(f"- {sentence}" for sentence in describe(target))
         text = f"Change the access “{label}” of {name} so that only this remains:\n{kept}"

@@ -10,6 +10,7 @@ from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from reviews.models import Order, OrderAction, OrderStage
+from reviews.remediation.own_grants import is_own
 from reviews.remediation.placing import require_disinterested
 from reviews.states import OrderState
 
@@ -87,6 +88,8 @@ def _require_restorable(order: Order) -> None:
     plan = order.lock_plan if order.stage == OrderStage.LOCK else order.plan
     if plan is None:
         raise NotRestorable("A person did this at the source, so a person has to undo it there.")
+    if is_own(order.grant):
+        raise NotRestorable("It was granted on request; whoever still needs it asks again.")
     if plan.get("irreversible"):
         raise NotRestorable("This change cannot be undone; issue a new credential instead.")
     running = order.restorations.exclude(state__in=[OrderState.RECALLED, OrderState.FAILED])

@@ -6,6 +6,7 @@ where the connector can, the source itself (is what was removed out of reach by 
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import transaction
@@ -23,14 +24,18 @@ from identities.connectors.contract import (
     Verification,
     VerificationState,
 )
-from identities.models import IdentityStatus, SyncRun, SyncState
+from identities.models import Change, ChangeAction, IdentityStatus, SyncRun, SyncState
+from identities.sync.issuing import SLUG
+from reviews.issued.ending import still_permitted
 from reviews.models import Order, OrderAction, OrderStage
 from reviews.remediation.placing import move_order
+from reviews.remediation.retrying import current_version
 from reviews.remediation.rotating import release_text, successor_of
 from reviews.states import AWAITING_VERIFICATION, ORDER_MOVES, STOPPED_ORDERS, OrderState
 
 logger = structlog.get_logger(__name__)
 VERIFIER = system_actor("verifier")
+MOST_ASKED_AT_ONCE = 50
 # While a restoration is on its way or done, the access is meant to be there.
 RESTORING = (OrderState.PLANNED, OrderState.EXECUTING, OrderState.APPLIED, OrderState.PARTIAL)
 
@@ -55,6 +60,36 @@ def verify_orders(*, source_id: str, run_id: str, now: datetime) -> None:
     for order in _verified_before(run):
         if not _settled_in_inventory(order, run):
             _move(order, OrderState.REAPPEARED, Verb.ORDER_REAPPEARED, "The access came back at the source.", run, now)
+
+
+def verify_own_orders(*, now: datetime, only: UUID | None = None) -> None:
+    """The same for what Remit granted on request and has ended: its proof is that the decision point refuses now.
+
+    No reading comes for these, so the drain asks: at once, and again while another grant still gives the access.
+    """
+    ended = Order.objects.filter(
+        state__in=AWAITING_VERIFICATION | STOPPED_ORDERS,
+        grant__source__slug=SLUG,
+        grant__retired_at__isnull=False,
+    )
+    waiting = ended.filter(pk=only) if only else ended
+    for order in _with_objects(waiting.exclude(action=OrderAction.RESTORE))[:MOST_ASKED_AT_ONCE]:
+        ends = Change.objects.filter(object_id=order.grant_id, object_kind="grant", action=ChangeAction.RETIRED)
+        end, held = ends.select_related("run").order_by("pk").last(), current_version(order)
+        if end is None or held is None:
+            logger.error("order.own_grant_without_end", order=str(order.id))
+            continue
+        run = end.run
+        try:
+            still = still_permitted(order.identity_id, Permission.from_json(held.permission), now)
+        except DomainError as problem:
+            logger.warning("order.verify_unreachable", order=str(order.id), problem=problem.message)
+            continue
+        if not still:
+            _close(order, "Ended, and the decision point refuses it now.", run, now, {"asked_at": now.isoformat()})
+        elif order.state not in STOPPED_ORDERS and order.state != OrderState.TASK:
+            sentence = f"Ended, but {still}"
+            _move(order, OrderState.STILL_EFFECTIVE, Verb.ORDER_STILL_EFFECTIVE, sentence, run, now)
 
 
 def _awaiting(run: SyncRun) -> QuerySet[Order]:

@@ -23,7 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 from psycopg import sql
 
 from governance.people.tokens import create_token
-from identities.models import GatewayServer, GatewaySession, GatewayTool, Usage
+from identities.models import GatewayCall, GatewayServer, GatewaySession, GatewayTool, Usage
 from identities.pdp.usage import fold_decisions
 from identities.services.cut_offs import Target, cut_off
 from tests import database
@@ -237,6 +237,27 @@ def test_what_was_called_becomes_use_and_the_session_is_seen(gateway: Any) -> No
     assert until(used) == [("git_log", "server:git", 2)]
     session = GatewaySession.objects.get(identity=agent.identity)
     assert (session.client, session.protocol, session.ended_at) == ("test 1", "2025-06-18", None)
+
+
+def test_what_was_asked_is_seen_some_seconds_later_and_no_argument_of_it(gateway: Any) -> None:
+    agent = gateway.agent(tools("git_log"))
+    talk = Talk(gateway.base, agent.token, "git")
+    for _ in range(2):
+        talk.call("git_log", repo_path=str(gateway.repository))
+    talk.call("git_commit", repo_path=str(gateway.repository), message="very secret")
+    talk.call("read_diary", of="somebody")
+
+    def seen() -> Any:
+        kept = GatewayCall.objects.filter(identity=agent.identity)
+        rows = {(call["tool"], call["reason"], call["count"]) for call in kept.values()}
+        return rows if sum(count for _, _, count in rows) == 4 else None
+
+    assert sum(count for tool, reason, count in until(seen) if (tool, reason) == ("git_log", "granted")) == 2
+    assert {(tool, reason) for tool, reason, _ in seen()} == {
+        ("git_log", "granted"),
+        ("git_commit", "no_grant"),
+        ("", "no_grant"),
+    }
 
 
 def test_nothing_but_tools_is_passed_on(gateway: Any) -> None:

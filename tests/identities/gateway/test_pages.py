@@ -13,8 +13,8 @@ from identities.models import CutOff, GatewayServer, GatewaySession, Identity
 from identities.services.gateway_servers import Told, note_tools, register_server
 from tests.identities.gateway.conftest import push_agents, tools
 
-# Session, person, roles, servers, sessions, what is cut off and what was, tools, tools that wait, sign of life.
-GATEWAY_QUERIES = 10
+# Session, person, roles, servers, sessions, calls, what is cut off and what was, tools, tools that wait, sign of life.
+GATEWAY_QUERIES = 11
 
 
 def tell(server: GatewayServer, **hashes: str) -> None:

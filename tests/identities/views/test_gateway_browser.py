@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from governance.kernel.actors import system_actor
-from identities.models import CutOff, GatewaySession, Identity
+from identities.models import CutOff, GatewayCall, GatewaySession, Identity
 from identities.services.cut_offs import Target, cut_off
 from identities.services.gateway_servers import Told, note_tools, register_server
 
@@ -20,7 +20,7 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 @pytest.fixture
 def behind(shown: Any) -> SimpleNamespace:
-    """Two servers, one with a tool that changed and a new one; a session; and one agent that is cut off."""
+    """Two servers, one with a tool that changed and a new one; a session, calls, and one tool that is cut off."""
     now, who = timezone.now(), system_actor("test")
     git = register_server(name="git", url="https://git.internal.example.org/mcp", actor=who, now=now)
     schema = '{\n "properties": {\n  "repo_path": {\n   "type": "string"\n  }\n },\n "type": "object"\n}'
@@ -42,6 +42,10 @@ def behind(shown: Any) -> SimpleNamespace:
     GatewaySession.objects.create(
         server=git, identity=agent, client="Some Client 3.1", protocol="2025-06-18", opened_at=now, last_seen_at=now
     )
+    for tool, reason, count in (("git_log", "granted", 1), ("git_status", "killed", 37), ("", "no_grant", 1)):
+        GatewayCall.objects.create(
+            server=git, identity=agent, tool=tool, reason=reason, count=count, first_at=now, last_at=now
+        )
     cut_off(target=Target(server=git, tool="git_status"), reason="It listed a vault.", actor=who, now=now)
     return SimpleNamespace(agent=agent, git=git)
 
@@ -63,7 +67,8 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
     open_at: Callable[..., Any], shown: Any, behind: Any, size: dict[str, int], dark: bool, browser_problems: list[str]
 ) -> None:
     page = open_at("/gateway/", dark=dark, **size)
-    paths = ["/gateway/", "/gateway/servers/git/", "/gateway/servers/new/", f"/identities/{behind.agent.pk}/"]
+    servers = ("/gateway/servers/git/", "/gateway/servers/new/")
+    paths = ["/gateway/", *servers, f"/gateway/calls/?agent={behind.agent.pk}", f"/identities/{behind.agent.pk}/"]
     for path in paths:
         page.goto(shown.site + path)
         page.wait_for_load_state("networkidle")

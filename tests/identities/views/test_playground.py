@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from identities.models import GrantVersion, Identity
+from identities.models import DecisionTally, GrantVersion, Identity
+from identities.pdp.logging import RECORDER
 
 TABLE = "table:ledger/public/payments"
 
@@ -34,6 +35,17 @@ def test_what_is_held_is_allowed_and_the_page_says_by_which_grant(ask: Any, inve
     assert verdicts(ask(identity=str(inventory.bot.pk), action="DELETE", resource=TABLE)) == {
         "The decision point, now": "No"
     }
+
+
+def test_what_a_person_tries_is_no_use_of_anything(ask: Any, admin: Client, inventory: Any) -> None:
+    RECORDER.flush()
+    kept = DecisionTally.objects.count()
+
+    assert "Yes" in verdicts(ask(identity="etl", action="DELETE", resource=TABLE)).values()
+    admin.get("/playground/agents/")
+
+    assert RECORDER.flush() == 0
+    assert DecisionTally.objects.count() == kept
 
 
 def test_a_narrowing_is_tried_without_changing_anything(ask: Any, inventory: Any) -> None:
