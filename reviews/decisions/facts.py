@@ -63,7 +63,10 @@ class Facts:
 
     def ask_of(self, person: UUID | None) -> Ask | None:
         """The row by which somebody is, or was, asked beside the assignee."""
-        return next((each for each in self.asks if each.person_id == person), None)
+        for each in self.asks:
+            if each.person_id == person:
+                return each
+        return None
 
     def require_asked(self, actor: Actor) -> UUID:
         """The person acting, if it is one who is asked. Raises NotAssigned."""

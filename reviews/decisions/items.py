@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
@@ -222,13 +223,14 @@ def item_subject(item: ReviewItem) -> log.Subject:
     return log.Subject("item", str(item.pk), f"{item.kind} item")
 
 
-def item_context(item: ReviewItem) -> dict[str, str | None]:
+def item_context(item: ReviewItem) -> dict[str, Any]:
     """What a record about an item says besides what changed: ids only, never names."""
+    version = item.grant_version
     return {
-        "campaign": str(item.campaign_id),
-        "identity": str(item.identity_id),
-        "grant": str(item.grant_id) if item.grant_id else None,
-        "grant_version": str(item.grant_version_id) if item.grant_version_id else None,
-        "digest": bytes(item.grant_version.digest).hex() if item.grant_version else None,
-        "credential": str(item.credential_id) if item.credential_id else None,
+        "campaign": item.campaign_id,
+        "identity": item.identity_id,
+        "grant": item.grant_id,
+        "grant_version": item.grant_version_id,
+        "digest": bytes(version.digest).hex() if version else None,
+        "credential": item.credential_id,
     }
