@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 LARGEST_INTEGER = 2**53 - 1
-AS_IT_IS = frozenset({str, int, bool, NoneType})
+AS_IT_IS = frozenset({str, int, bool, NoneType, UUID})
 WRITING = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 

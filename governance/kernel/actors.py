@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 
@@ -41,10 +42,15 @@ class Actor:
     @property
     def person_id(self) -> UUID | None:
         """The UUID of the person acting, or None for programs."""
-        return UUID(self.id) if self.kind is ActorKind.PERSON else None
+        return _person(self.id) if self.kind is ActorKind.PERSON else None
 
     def has_role(self, *roles: Role) -> bool:
         return any(role in self.roles for role in roles)
+
+
+@lru_cache(maxsize=1024)  # asked several times for each of many answers
+def _person(text: str) -> UUID:
+    return UUID(text)
 
 
 def system_actor(name: str) -> Actor:

@@ -14,6 +14,8 @@ ENDING = {
     ItemKind.OWNERSHIP: OWNERSHIP_ANSWERS,
 }
 # These do not end the question; they ask somebody else.
+_PASSING = (Answer.NOT_MINE, Answer.DONT_KNOW)
+_ANSWERS = {str(kind): (*answers, *_PASSING) for kind, answers in ENDING.items()}
 DATED = frozenset({Answer.APPROVE_UNTIL, Answer.ROTATE})
 # Scoping down in bulk means: each to its own recommended target.
 BULK = frozenset(
@@ -45,7 +47,7 @@ class ReasonRequired(DomainError):
 
 def answers_for(item: ReviewItem) -> tuple[Answer, ...]:
     """Every answer that the item takes, in the order in which they are offered."""
-    return (*ENDING[ItemKind(item.kind)], Answer.NOT_MINE, Answer.DONT_KNOW)
+    return _ANSWERS[item.kind]
 
 
 def reason_is_required(item: ReviewItem, answer: str) -> bool:

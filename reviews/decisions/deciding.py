@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
+from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
@@ -22,6 +23,7 @@ from reviews.decisions.facts import Facts, find, gather
 from reviews.decisions.independence import ruled_out
 from reviews.decisions.items import StaleItem, lock_items, read_items
 from reviews.decisions.judging import Reply, Standing, judge
+from reviews.decisions.loading import among, new, with_objects
 from reviews.decisions.recording import answer_record, before_of
 from reviews.decisions.resolution import Resolution, Step
 from reviews.decisions.stages import asks_one, resolve_stage
@@ -123,7 +125,7 @@ def _plan(wanted: Sequence[Wanted], refused: dict[UUID, DomainError]) -> dict[UU
 
 
 def _all_asks_one(wanted: Sequence[Wanted]) -> bool:
-    items = ReviewItem.objects.filter(pk__in=[each.item_id for each in wanted])
+    items = ReviewItem.objects.filter(pk__in=among([each.item_id for each in wanted]))
     campaigns = Campaign.objects.filter(pk__in=items.values("campaign")).only("policy")
     return all(asks_one(campaign) for campaign in campaigns)
 
@@ -210,8 +212,10 @@ def _add(writing: Writing, facts: Facts, standing: Standing, prepared: Prepared)
 
 def _decision(item: ReviewItem, standing: Standing) -> Decision:
     reply = standing.reply
-    return Decision(
-        item=item,
+    decision = new(
+        Decision,
+        id=log.new_id(),
+        item_id=item.pk,
         answer=reply.answer,
         is_attestation=standing.is_attestation,
         stage=None if standing.is_late else item.stage,
@@ -221,12 +225,13 @@ def _decision(item: ReviewItem, standing: Standing) -> Decision:
         proof=standing.proof,
         digest=item.grant_version.digest if item.grant_version else None,
         reason=reply.reason.strip(),
-        named_person=reply.named_person,
+        named_person_id=reply.named_person.pk if reply.named_person else None,
         decided_by_id=standing.person,
         auth_method=reply.actor.auth_method,
         is_bulk=reply.is_bulk,
         decided_at=reply.now,
     )
+    return with_objects(decision, item=item)
 
 
 def _release_others(facts: Facts, standing: Standing) -> None:

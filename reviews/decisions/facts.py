@@ -15,7 +15,8 @@ from django.db.models.expressions import RawSQL
 from governance.kernel.actors import Actor, ActorKind
 from identities.models import GrantVersion
 from reviews.decisions.independence import Parties, parties_of_items
-from reviews.decisions.items import UNDECIDED, NotAssigned, among, current_versions, require_assignee
+from reviews.decisions.items import UNDECIDED, NotAssigned, current_versions, require_assignee
+from reviews.decisions.loading import among
 from reviews.decisions.resolution import Desk, desk_of
 from reviews.models import PASSING_ON, Ask, Campaign, Decision, ReviewItem
 
@@ -62,7 +63,10 @@ class Facts:
 
     def ask_of(self, person: UUID | None) -> Ask | None:
         """The row by which somebody is, or was, asked beside the assignee."""
-        return next((each for each in self.asks if each.person_id == person), None)
+        for each in self.asks:
+            if each.person_id == person:
+                return each
+        return None
 
     def require_asked(self, actor: Actor) -> UUID:
         """The person acting, if it is one who is asked. Raises NotAssigned."""
@@ -88,7 +92,7 @@ class Facts:
 
 def gather(items: Sequence[ReviewItem]) -> dict[UUID, Facts]:
     """The facts of each item, by its id. Whoever means to write has locked the items before."""
-    ids, current = among(item.pk for item in items), current_versions(items)
+    ids, current = among([item.pk for item in items]), current_versions(items)
     asks, given, find_desk = _asks(ids), _given(ids), cache(desk_of)
     return {
         item.pk: Facts(

@@ -17,6 +17,7 @@ from uuid import UUID
 from governance.kernel.errors import DomainError
 from governance.people.models import Team, User
 from identities.models import Credential, Grant, Identity
+from reviews.decisions.loading import among
 from reviews.models import ItemKind, ReviewItem
 
 # The steps of a resolution trace that one person took for another.
@@ -169,7 +170,9 @@ def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Part
     holders = _holders(identity_ids)
     managers = _managers({row["owner_id"] for row in identities.values()} - {None})
     creators = dict(
-        Grant.objects.filter(identity__in=identity_ids, created_by__isnull=False).values_list("pk", "created_by_id")
+        Grant.objects.filter(identity__in=among(identity_ids), created_by__isnull=False).values_list(
+            "pk", "created_by_id"
+        )
     )
 
     # The hundred questions about one identity concern the same few people: they share their parties.
@@ -212,7 +215,7 @@ def _identity_rows(identity_ids: set[UUID]) -> Iterable[dict[str, Any]]:
         *("id", "owner_id", "backup_owner_id", "sponsor_id", "team_id", "source_id"),
         "source__owner_id",
     )
-    return Identity.objects.filter(pk__in=identity_ids).values(*fields)
+    return Identity.objects.filter(pk__in=among(identity_ids)).values(*fields)
 
 
 def _managers(owner_ids: set[UUID]) -> dict[UUID, tuple[UUID, ...]]:
@@ -220,7 +223,7 @@ def _managers(owner_ids: set[UUID]) -> dict[UUID, tuple[UUID, ...]]:
     above: dict[UUID, UUID] = {}
     level = owner_ids
     for _ in range(MOST_LEVELS):
-        rows = User.objects.filter(pk__in=level, manager__isnull=False).values_list("pk", "manager_id")
+        rows = User.objects.filter(pk__in=among(level), manager__isnull=False).values_list("pk", "manager_id")
         found = {person: manager for person, manager in rows if manager is not None}
         above |= found
         level = set(found.values()) - above.keys()
@@ -248,7 +251,7 @@ def _members(team_ids: set[UUID]) -> dict[UUID, list[UUID]]:
 
 def _holders(identity_ids: set[UUID]) -> dict[UUID, set[UUID]]:
     found: dict[UUID, set[UUID]] = defaultdict(set)
-    held = Credential.objects.filter(identity_id__in=identity_ids, holder__isnull=False, retired_at=None)
+    held = Credential.objects.filter(identity__in=among(identity_ids), holder__isnull=False, retired_at=None)
     for identity_id, holder_id in held.values_list("identity_id", "holder_id"):
         found[identity_id].add(holder_id)
     return found

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
-from django.db.models.expressions import RawSQL
 
 from governance.audit import log
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, NotFound
 from identities.models import Credential, Grant, GrantVersion
+from reviews.decisions.loading import among, load, load_objects, with_objects
 from reviews.models import Campaign, ItemKind, ReviewItem
 from reviews.states import CampaignState, ItemState
 
@@ -27,10 +28,16 @@ RELATED = (
 )
 # What makes an access another one.
 CONTENT = ("digest", "valid_from", "valid_until")
-_COMPARED: dict[str, tuple[type[Model], frozenset[str]]] = {
-    "grant": (Grant, frozenset({"id", "retired_at"})),
-    "grant_version": (GrantVersion, frozenset({"id", "grant", *CONTENT})),
-    "credential": (Credential, frozenset({"id", "retired_at"})),
+# What every answer is judged by, whatever it asks for.
+JUDGED = (
+    *("id", "campaign_id", "kind", "identity_id", "grant_id", "grant_version_id", "credential_id"),
+    *("state", "stage", "round", "version", "assignee_id", "is_privileged"),
+)
+# Of an item's objects, what `current_versions` and `drift_of` look at.
+_COMPARED: dict[str, tuple[type[Model], tuple[str, ...]]] = {
+    "grant": (Grant, ("id", "retired_at")),
+    "grant_version": (GrantVersion, ("id", "grant_id", "seen_until", *CONTENT)),
+    "credential": (Credential, ("id", "retired_at")),
 }
 
 
@@ -80,16 +87,6 @@ def _with_objects(items: QuerySet[ReviewItem], item_id: UUID) -> ReviewItem:
         raise NotFound("There is no such question.") from None
 
 
-def among(ids: Iterable[UUID]) -> RawSQL | list[UUID]:
-    """For `pk__in`: many ids as one parameter. Five hundred parameters are looked at several times on their way.
-
-    One is left as it is: so many tables are joined to a single question that PostgreSQL keeps the order in which they
-    are written, and a subquery, which comes last, would be looked into after all of them were joined.
-    """
-    listed = list(ids)
-    return RawSQL("SELECT unnest(%s::uuid[])", [listed]) if len(listed) != 1 else listed
-
-
 def read_items(item_ids: Sequence[UUID]) -> list[ReviewItem]:
     """Many items with everything that their answers need, as they are now; what does not exist is absent."""
     return _complete(ReviewItem.objects.filter(pk__in=among(item_ids)), is_one=len(item_ids) == 1)
@@ -101,29 +98,30 @@ def lock_items(item_ids: Sequence[UUID], *, is_kept: bool = False) -> list[Revie
     is_kept: nothing will change at a source, so what only an order needs is left out (and read where it is asked for).
     """
     items = ReviewItem.objects.select_for_update(of=("self",)).filter(pk__in=among(item_ids)).order_by("pk")
-    return _complete(items, is_one=len(item_ids) == 1, is_kept=is_kept)
+    return load_compared(items, "resolution") if is_kept else _complete(items, is_one=len(item_ids) == 1)
 
 
-def _complete(items: QuerySet[ReviewItem], *, is_one: bool, is_kept: bool = False) -> list[ReviewItem]:
+def _complete(items: QuerySet[ReviewItem], *, is_one: bool) -> list[ReviewItem]:
     """What many of them share is read once and not with each; for one, a single query is cheaper."""
     items = items.defer("recommendation_reasons", "seen")
-    if is_kept:
-        found = list(with_compared(items))
-    else:
-        found = list(items.select_related(*RELATED) if is_one else items.prefetch_related(*RELATED))
+    found = list(items.select_related(*RELATED) if is_one else items.prefetch_related(*RELATED))
     complete_ownership(found)
     return found
 
 
-def with_compared(items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
-    """Of the objects of many items only what `drift_of` compares, and their campaigns."""
-    left_out = [
-        f"{name}__{field.name}"
-        for name, (model, kept) in _COMPARED.items()
-        for field in model._meta.concrete_fields
-        if field.name not in kept
-    ]
-    return items.select_related(*_COMPARED).defer(*left_out).prefetch_related("campaign")
+def load_compared(items: QuerySet[ReviewItem], *more: str) -> list[ReviewItem]:
+    """Items in the order of their ids, with what they are judged by and these columns, their campaigns, and of their
+    objects what is compared.
+
+    The objects are read when the items are locked already, and so as they are behind every wait.
+    """
+    found = load(items, (*JUDGED, *more))
+    campaigns = Campaign.objects.in_bulk({item.campaign_id for item in found})
+    objects = load_objects(ReviewItem.objects.filter(pk__in=among([item.pk for item in found])), _COMPARED)
+    for item, about in zip(found, objects, strict=True):
+        with_objects(item, campaign=campaigns[item.campaign_id], **about)
+    complete_ownership(found)
+    return found
 
 
 def complete_ownership(items: Iterable[ReviewItem]) -> None:
@@ -188,7 +186,7 @@ def drift_of(item: ReviewItem, current: GrantVersion | None) -> Drift | None:
     pinned = item.grant_version
     if item.grant is None or item.grant.retired_at is not None or current is None or pinned is None:
         return Drift.GONE
-    return Drift.CHANGED if _content(current) != _content(pinned) else None
+    return Drift.CHANGED if current is not pinned and _content(current) != _content(pinned) else None
 
 
 def current_versions(items: Sequence[ReviewItem]) -> dict[UUID, GrantVersion]:
@@ -196,12 +194,12 @@ def current_versions(items: Sequence[ReviewItem]) -> dict[UUID, GrantVersion]:
 
     Mostly it is the very version that an item was opened for, which is at hand already.
     """
-    pinned = {item.grant_version_id: item.grant_version for item in items if item.grant_version_id}
-    grants = among(item.grant_id for item in items if item.grant_id)
-    shown = dict(GrantVersion.objects.filter(grant__in=grants, seen_until=None).values_list("grant_id", "pk"))
-    moved = GrantVersion.objects.in_bulk([pk for pk in shown.values() if pk not in pinned])
-    known = {**pinned, **moved}
-    return {grant: version for grant, pk in shown.items() if (version := known[pk]) is not None}
+    pinned = {item.grant_id: item.grant_version for item in items if item.grant_id}
+    shown = {grant: version for grant, version in pinned.items() if version and version.seen_until is None}
+    if len(shown) < len(pinned):
+        moved = GrantVersion.objects.filter(grant__in=among(pinned.keys() - shown.keys()), seen_until=None)
+        shown |= {version.grant_id: version for version in moved}
+    return shown
 
 
 def require_no_drift(item: ReviewItem, current: GrantVersion | None) -> None:
@@ -225,13 +223,14 @@ def item_subject(item: ReviewItem) -> log.Subject:
     return log.Subject("item", str(item.pk), f"{item.kind} item")
 
 
-def item_context(item: ReviewItem) -> dict[str, str | None]:
+def item_context(item: ReviewItem) -> dict[str, Any]:
     """What a record about an item says besides what changed: ids only, never names."""
+    version = item.grant_version
     return {
-        "campaign": str(item.campaign_id),
-        "identity": str(item.identity_id),
-        "grant": str(item.grant_id) if item.grant_id else None,
-        "grant_version": str(item.grant_version_id) if item.grant_version_id else None,
-        "digest": bytes(item.grant_version.digest).hex() if item.grant_version else None,
-        "credential": str(item.credential_id) if item.credential_id else None,
+        "campaign": item.campaign_id,
+        "identity": item.identity_id,
+        "grant": item.grant_id,
+        "grant_version": item.grant_version_id,
+        "digest": bytes(version.digest).hex() if version else None,
+        "credential": item.credential_id,
     }

@@ -37,14 +37,13 @@ from identities.services.review_facts import end_review_by
 from reviews.decisions.items import (
     UNDECIDED,
     Drift,
-    complete_ownership,
     current_versions,
     drift_of,
     get_item,
     item_context,
     item_subject,
+    load_compared,
     lock_item,
-    with_compared,
 )
 from reviews.decisions.recording import move_item, record_answer
 from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
@@ -208,10 +207,7 @@ def _next_items(campaign: Campaign, after: UUID | None) -> list[ReviewItem]:
     )
     if after is not None:
         items = items.filter(pk__gt=after)
-    items = items.defer("recommendation_reasons", "recommended_target", "resolution")
-    found = list(with_compared(items).order_by("pk")[:CHUNK])
-    complete_ownership(found)
-    return found
+    return load_compared(items.order_by("pk")[:CHUNK], "seen", "escalated_at")
 
 
 def _fates(items: Sequence[ReviewItem]) -> dict[UUID, Fate]:

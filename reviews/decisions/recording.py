@@ -68,18 +68,18 @@ def answer_record(
         subject=item_subject(item),
         now=now,
         old=old,
-        new={"state": str(item.state), "assignee": str(item.assignee_id), "answer": str(decision.answer)},
+        new=before_of(item) | {"answer": str(decision.answer)},
         reason=decision.reason,
         context=item_context(item)
         | {
-            "decision": str(decision.pk),
+            "decision": decision.id,
             "attestation": decision.is_attestation,
             "bulk": decision.is_bulk,
             "until": decision.until,
             "target": decision.proof["target"] if decision.proof else None,
             "policy": decision.decided_by_policy,
-            "named": str(decision.named_person_id) if decision.named_person_id else None,
-            "recalls": str(decision.recalls_id) if decision.recalls_id else None,
+            "named": decision.named_person_id,
+            "recalls": decision.recalls_id,
             "stage": decision.stage,
         }
         | ({"outcome": outcome_facts(outcome)} if outcome else {})

@@ -1,12 +1,13 @@
 """In which stage a question is, who is asked in it, and what an answer leads to: nothing is written here."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from governance.kernel.permissions import Permission
 from reviews.decisions.facts import Facts
@@ -89,12 +90,12 @@ class Course:
 
 def stages_of(campaign: Campaign) -> Stages:
     """The stages as the campaign keeps them."""
-    return _read(json.dumps(campaign.policy.get("stages", {})))
+    return _read(orjson.dumps(campaign.policy.get("stages", {})))
 
 
 @lru_cache(maxsize=256)  # they are looked at several times for each answer
-def _read(text: str) -> Stages:
-    return Stages.from_json(json.loads(text))
+def _read(text: bytes) -> Stages:
+    return Stages.from_json(orjson.loads(text))
 
 
 def may_owners_answer(item: ReviewItem) -> bool:
@@ -223,7 +224,7 @@ def _onward(facts: Facts, course: Course, votes: Sequence[Vote], not_again: froz
             return replace(course, final=None, stage=number, people=tuple(people), steps=tuple(steps))
         why = f"Nobody to ask in stage {number}, so it is passed over."
         steps.append({"rule": "stage", "person": None, "outcome": "skipped", "why": why})
-    return replace(course, steps=tuple(steps))
+    return replace(course, steps=tuple(steps)) if steps else course
 
 
 def passed_of(item: ReviewItem, outcome: Outcome, votes: Sequence[Vote]) -> Passed:

@@ -60,7 +60,7 @@ class ReviewItem(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.RESTRICT, related_name="items")
+    campaign = models.ForeignKey(Campaign, on_delete=models.RESTRICT, related_name="items", db_index=False)
     kind = models.CharField(max_length=12, choices=ItemKind.choices)
     identity = models.ForeignKey("identities.Identity", on_delete=models.RESTRICT, related_name="review_items")
     grant = models.ForeignKey(
@@ -74,10 +74,17 @@ class ReviewItem(models.Model):
         related_name="review_items",
     )
     credential = models.ForeignKey(
-        "identities.Credential", null=True, blank=True, on_delete=models.RESTRICT, related_name="review_items"
+        "identities.Credential",
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="review_items",
+        db_index=False,
     )
     state = models.CharField(max_length=12, choices=[(state, state) for state in ItemState], default=ItemState.OPEN)
-    assignee = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="review_items")
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="review_items", db_index=False
+    )
     resolution = models.JSONField(default=list)
     is_privileged = models.BooleanField(default=False)
     needs_independent = models.BooleanField(default=False)
@@ -129,7 +136,9 @@ class ReviewItem(models.Model):
                 condition=Q(state__in=[state.value for state in ItemState]), name="reviews_item_state_known"
             ),
         ]
+        # The ends of some references have no index of their own where one of these begins with them.
         indexes = [
+            models.Index(fields=["credential"], condition=Q(credential__isnull=False), name="reviews_item_credential"),
             models.Index(fields=["assignee", "state"], name="reviews_item_inbox"),
             models.Index(fields=["campaign", "state", "id"], name="reviews_item_workbench"),
             _line("reviews_line_identity", "rank", "identity_name"),
@@ -174,7 +183,7 @@ class Decision(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    item = models.ForeignKey(ReviewItem, on_delete=models.RESTRICT, related_name="decisions")
+    item = models.ForeignKey(ReviewItem, on_delete=models.RESTRICT, related_name="decisions", db_index=False)
     answer = models.CharField(max_length=20, choices=Answer.choices)
     is_attestation = models.BooleanField(default=False)
     stage = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -185,7 +194,7 @@ class Decision(models.Model):
     digest = models.BinaryField(max_length=32, null=True, blank=True)
     reason = models.TextField(blank=True, default="")
     named_person = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+", db_index=False
     )
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="decisions"
@@ -194,7 +203,9 @@ class Decision(models.Model):
     auth_method = models.CharField(max_length=40, blank=True, default="")
     is_bulk = models.BooleanField(default=False)
     recalls = models.OneToOneField("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="recalled_by")
-    carries = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="carried_to")
+    carries = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="carried_to", db_index=False
+    )
     generation = models.PositiveSmallIntegerField(default=0)
     decided_at = models.DateTimeField()
 
@@ -221,7 +232,14 @@ class Decision(models.Model):
                 name="reviews_dated_answer_has_date",
             ),
         ]
-        indexes = [models.Index(fields=["item", "-decided_at"], name="reviews_decision_latest")]
+        # Nearly every answer names nobody and carries nothing, so the indexes of these hold the others only.
+        indexes = [
+            models.Index(fields=["item", "-decided_at"], name="reviews_decision_latest"),
+            models.Index(
+                fields=["named_person"], condition=Q(named_person__isnull=False), name="reviews_decision_named"
+            ),
+            models.Index(fields=["carries"], condition=Q(carries__isnull=False), name="reviews_decision_carries"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.answer} on {self.item_id}"

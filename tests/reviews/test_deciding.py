@@ -17,7 +17,8 @@ from reviews.decisions import (
     TargetNotInside,
     decide,
 )
-from reviews.decisions.items import RELATED, among
+from reviews.decisions.items import RELATED
+from reviews.decisions.loading import among
 from reviews.models import Decision, Order, ReviewItem
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("identities", "0018_gateway"),
+        ("identities", "0019_decision_news"),
     ]
 
     operations = [

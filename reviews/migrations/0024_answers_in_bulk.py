@@ -1,0 +1,106 @@
+"""What answers write costs less: no index repeats the beginning of another, and a note on a grant touches none.
+
+What reviews find out about a grant stands in no index of it. So where its page has room, PostgreSQL writes the note
+there and leaves all indexes of the grant alone, two of them inverted ones. Pages filled from now on keep that room.
+"""
+
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+from django.db.models import Q
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("identities", "0018_gateway"),
+        ("reviews", "0023_access_requests"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name="decision",
+            name="carries",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="carried_to",
+                to="reviews.decision",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="decision",
+            name="item",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="decisions",
+                to="reviews.reviewitem",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="decision",
+            name="named_person",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="reviewitem",
+            name="assignee",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="review_items",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="reviewitem",
+            name="campaign",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="items",
+                to="reviews.campaign",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="reviewitem",
+            name="credential",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="review_items",
+                to="identities.credential",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="decision",
+            index=models.Index(
+                fields=["named_person"], condition=Q(named_person__isnull=False), name="reviews_decision_named"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="decision",
+            index=models.Index(fields=["carries"], condition=Q(carries__isnull=False), name="reviews_decision_carries"),
+        ),
+        migrations.AddIndex(
+            model_name="reviewitem",
+            index=models.Index(
+                fields=["credential"], condition=Q(credential__isnull=False), name="reviews_item_credential"
+            ),
+        ),
+        migrations.RunSQL(
+            "ALTER TABLE identities_grant SET (fillfactor = 90)", "ALTER TABLE identities_grant RESET (fillfactor)"
+        ),
+    ]
