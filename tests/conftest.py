@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import django
 import hypothesis
@@ -37,10 +38,12 @@ pytest_plugins = [
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
-# New cases are looked for on our own machines; what CI says must depend on the commit alone.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# How long an example takes says something about the machine, and nothing about the claim. New cases are looked for on
+# our own machines; what CI says must depend on the commit alone.
+_UNHURRIED: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("here", **_UNHURRIED)
+hypothesis.settings.register_profile("ci", derandomize=True, **_UNHURRIED)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def _set_environment() -> Path:
