@@ -5,7 +5,7 @@ Within it, Python's sorted compact JSON equals the JSON Canonicalization Scheme 
 payload with any language's tools. Floats are refused: their text differs between languages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -49,6 +49,16 @@ def text_of(value: Any) -> str:
     except orjson.JSONEncodeError:
         # A large integer or half a surrogate pair; this says which and where.
         return orjson.dumps(_plain(value, ""), option=WRITING).decode()
+
+
+def part_of(value: Any) -> bytes:
+    """The canonical text of a portable value that holds no large integer and no half of a surrogate pair."""
+    return orjson.dumps(value, option=WRITING)
+
+
+def list_of(parts: Iterable[bytes]) -> orjson.Fragment:
+    """A list of what `part_of` wrote, to be written by `text_of` as it stands."""
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
 
 def rfc3339(moment: datetime) -> str:

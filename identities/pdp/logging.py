@@ -19,15 +19,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 
-from governance.audit.canonical import rfc3339
+from governance.audit.canonical import list_of, part_of, rfc3339
 from governance.audit.stream import Line, append
 from identities.pdp.index import Principal
 from identities.pdp.judging import Verdict
@@ -66,8 +65,10 @@ Times = tuple[int, datetime, datetime, UUID]
 class _Told:
     """What one process has to tell of one identity since it last wrote."""
 
+    last: datetime
     same: dict[What, Times] = field(default_factory=dict)
-    each: list[tuple[What, Times]] = field(default_factory=list)
+    each: list[bytes] = field(default_factory=list)
+    """Entries of one decision each, written down: thousands of small objects would be work for the collector."""
     used: dict[What, Times] = field(default_factory=dict)
     """Permits that no other part tells of as use: single and sampled entries."""
 
@@ -85,10 +86,11 @@ class _Gathered:
     def __len__(self) -> int:
         return self.rows
 
-    def of(self, whose: Whose) -> _Told:
+    def of(self, whose: Whose, now: datetime) -> _Told:
         found = self.told.get(whose)
         if found is None:
-            found = self.told[whose] = _Told()
+            found = self.told[whose] = _Told(now)
+        found.last = max(now, found.last)
         return found
 
     def count(self, counts: dict[What, Times], what: What, now: datetime, evaluation_id: UUID) -> None:
@@ -103,7 +105,7 @@ class _Gathered:
     def take_back(self, older: "_Gathered") -> None:
         """Add what was gathered before this and could not be written."""
         for whose, before in older.told.items():
-            mine = self.of(whose)
+            mine = self.of(whose, before.last)
             mine.each = [*before.each, *mine.each]
             for counts, earlier in ((mine.same, before.same), (mine.used, before.used)):
                 for what, found in earlier.items():
@@ -157,7 +159,8 @@ class Recorder:
             kind, principal, action, resource, _ = verdict
             if of is None or of[0] is not principal or of[1] != request.domain:
                 of = principal, request.domain
-                told = gathered.of((principal.key if principal is not None else None, request.domain, number))
+                whose = principal.key if principal is not None else None, request.domain, number
+                told = gathered.of(whose, now)
             reason, evaluation_id = kind._value_, decision.evaluation_id
             if principal is not None and reason in _SPOKEN:
                 what = action, "", resource, reason
@@ -177,7 +180,7 @@ class Recorder:
             # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is
             # refused.
             if gathered.singles < most // 2:
-                told.each.append((what, (1, now, now, evaluation_id)))
+                told.each.append(_entry(what, (1, now, now, evaluation_id)))
                 gathered.singles += 1
                 gathered.rows += 1
             elif not is_permit:
@@ -304,29 +307,25 @@ _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def _lines(whose: Whose, told: _Told) -> Iterator[Line]:
     """What is told of one identity: single entries, then those that tell of several decisions, some hundred a line."""
     pk, domain, number = whose
-    rest = iter((*told.each, *told.same.items()))
+    rest = chain(told.each, (_entry(what, times) for what, times in told.same.items()))
     while part := list(islice(rest, MOST_ENTRIES)):
-        facts = {"domain": domain, "entries": _entries(part), "identity": pk, "policy": number}
-        yield Line(max(last for _, (_, _, last, _) in part), KIND, facts, is_portable=True)
+        facts = {"domain": domain, "entries": list_of(part), "identity": pk, "policy": number}
+        yield Line(told.last, KIND, facts, is_portable=True)
 
 
-def _entries(part: Sequence[tuple[What, Times]]) -> list[dict[str, Any]]:
+def _entry(what: What, times: Times) -> bytes:
     """An entry says in words what a grant of the identity spoke of, and of anything else a digest."""
-    entries = []
-    moment: datetime | None = None
-    for (action, kind, resource, reason), (count, first, last, evaluation_id) in part:
-        if last is not moment:
-            moment, at = last, rfc3339(last)
-        entry = {
-            "action": digest_of(action) if kind else action,
-            "at": at,
-            "count": count,
-            "evaluation": evaluation_id,
-            "permit": reason == PERMIT,
-            "reason": reason,
-            "resource": digest_of(f"{kind}:{resource}") if kind else resource,
-        }
-        if count > 1:
-            entry["first_at"] = rfc3339(first)
-        entries.append(entry)
-    return entries
+    action, kind, resource, reason = what
+    count, first, last, evaluation_id = times
+    entry = {
+        "action": digest_of(action) if kind else action,
+        "at": rfc3339(last),
+        "count": count,
+        "evaluation": evaluation_id,
+        "permit": reason == PERMIT,
+        "reason": reason,
+        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
+    }
+    if count > 1:
+        entry["first_at"] = rfc3339(first)
+    return part_of(entry)
