@@ -51,13 +51,16 @@ def text_of(value: Any) -> str:
         return orjson.dumps(_plain(value, ""), option=WRITING).decode()
 
 
-def part_of(value: Any) -> bytes:
-    """The canonical text of a portable value that holds no large integer and no half of a surrogate pair."""
-    return orjson.dumps(value, option=WRITING)
+def elements_of(values: list[Any]) -> bytes:
+    """The canonical texts of portable values as they stand in a list.
+
+    They hold neither integers from 2^53 on nor halves of surrogate pairs.
+    """
+    return orjson.dumps(values, option=WRITING)[1:-1]
 
 
 def list_of(parts: Iterable[bytes]) -> orjson.Fragment:
-    """A list of what `part_of` wrote, to be written by `text_of` as it stands."""
+    """A list of everything in these parts, each by `elements_of`, to be written by `text_of` as it stands."""
     return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
 
