@@ -5,7 +5,7 @@ Within it, Python's sorted compact JSON equals the JSON Canonicalization Scheme 
 payload with any language's tools. Floats are refused: their text differs between languages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -49,6 +49,19 @@ def text_of(value: Any) -> str:
     except orjson.JSONEncodeError:
         # A large integer or half a surrogate pair; this says which and where.
         return orjson.dumps(_plain(value, ""), option=WRITING).decode()
+
+
+def elements_of(values: list[Any]) -> bytes:
+    """The canonical texts of portable values as they stand in a list.
+
+    They hold neither integers from 2^53 on nor halves of surrogate pairs.
+    """
+    return orjson.dumps(values, option=WRITING)[1:-1]
+
+
+def list_of(parts: Iterable[bytes]) -> orjson.Fragment:
+    """A list of everything in these parts, each by `elements_of`, to be written by `text_of` as it stands."""
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
 
 def rfc3339(moment: datetime) -> str:

@@ -34,8 +34,8 @@ LOG = Subject("decision_log", "decisions", "Decision log")
 class Line:
     """One line: when it happened, a kind ("decisions"), and what is to be kept of it.
 
-    is_portable: whoever made the facts knows that they hold nothing but what has a canonical text as it is (texts,
-    whole numbers, booleans, nulls, UUIDs; dicts with ASCII keys and lists of these), so that nobody looks once more.
+    is_portable: whoever made the facts knows that they hold nothing but what `canonical.text_of` writes as it is, so
+    that nobody looks once more.
     """
 
     at: datetime

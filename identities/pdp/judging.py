@@ -85,6 +85,8 @@ class Judge:
         self.seconds = now.timestamp()
         self.shared = gathered.shared
         self.policy = gathered.shared.policy
+        self._wants_approval = self.policy.approval != "none"
+        self._wants_assurance = bool(self.policy.least_assurance or self.policy.least_assurance_privileged)
         self._standing: dict[int, Reason | None] = {}
         self._spoken: dict[tuple[int, str], list[Held]] = {}
         self._subjects: dict[tuple[str, str, str], tuple[Domain | None, Principal | Reason]] = {}
@@ -100,8 +102,8 @@ class Judge:
         if found is None:
             found = self._subjects[key] = self._subject(request)
         domain, principal = found
-        if domain is None or isinstance(principal, Reason):
-            return Verdict(principal if isinstance(principal, Reason) else Reason.UNKNOWN_DOMAIN)
+        if domain is None or not isinstance(principal, Principal):
+            return Verdict(Reason.UNKNOWN_DOMAIN if isinstance(principal, Principal) else principal)
         refusal = self._refuse(principal, request, domain)
         if refusal is not None:
             return Verdict(refusal, principal)
@@ -133,10 +135,9 @@ class Judge:
 
     def _refuse_subject(self, principal: Principal, request: Request) -> Reason | None:
         """Why this identity may nothing at this moment, or not this."""
-        key = id(principal)
-        if key not in self._standing:
-            self._standing[key] = self._refuse_standing(principal)
-        refusal = self._standing[key]
+        refusal = self._standing.get(key := id(principal), GRANTED)
+        if refusal is GRANTED:
+            refusal = self._standing[key] = self._refuse_standing(principal)
         if (refusal is None or refusal is STALE) and self.shared.guards:
             return cut_off(self.shared.guards, principal, request) or refusal
         return refusal
@@ -162,11 +163,13 @@ class Judge:
         granted: tuple[str, str] | None = None
         for dialect, held in principal.rules:
             action, resource = words = words_of(request, dialect)
+            about = self._spoken.get((id(held), action))
             # Most rules end here, so nothing is called that an operator can say.
-            for _, resources, starts, rule, terms, owner in self._about(held, action):
+            for _, resources, starts, rule, terms, owner in self._about(held, action) if about is None else about:
                 if not (resource in resources if starts is None else resource.startswith(starts)):
                     continue
-                around = around or Surroundings(self, request, principal, domain)
+                if around is None:
+                    around = Surroundings(self, request, principal, domain)
                 if not rule.is_deny:
                     reason = self.stands(rule, terms, owner, action, resource, around)
                     reasons.append(reason)
@@ -185,10 +188,7 @@ class Judge:
 
     def _about(self, held: tuple[Held, ...], action: str) -> list[Held]:
         """The rules that speak of an action; one call often asks for the same action of the same identity."""
-        key = id(held), action
-        found = self._spoken.get(key)
-        if found is None:
-            found = self._spoken[key] = [each for each in held if action in each[0]]
+        found = self._spoken[id(held), action] = [each for each in held if action in each[0]]
         return found
 
     def stands(
@@ -196,15 +196,16 @@ class Judge:
     ) -> Reason:
         """Whether an allowing rule that contains both names permits this; else why not."""
         refusal = self._refuse_terms(terms, action, resource, around) if terms.is_bounded else None
-        refusal = refusal or self._refuse_approval(terms)
+        if refusal is None and self._wants_approval:
+            refusal = self._refuse_approval(terms)
         if refusal is not None:
             return refusal
-        said = self.applies(rule, owner, action, resource, around)
+        said = rule.is_plain or self.applies(rule, owner, action, resource, around)
         if said is None:
             return MISSING_INPUT
         if said is False:
             return Reason.EXPIRED if rule.until is not None and self.now >= rule.until else self._unmet(rule, around)
-        return self._refuse_assurance(terms, around) or GRANTED
+        return (self._refuse_assurance(terms, around) if self._wants_assurance else None) or GRANTED
 
     def _refuse_terms(self, terms: Terms, action: str, resource: str, around: Surroundings) -> Reason | None:
         if terms.withheld and terms.narrowed is None:
@@ -268,7 +269,8 @@ class Judge:
 
     def _unmet(self, rule: FastRule, around: Surroundings) -> Reason:
         """A test that fails because its attribute is absent asks for input; any other is not met."""
-        failing = [test for test in rule.tests if test.holds(around) is False]
+        is_only = len(rule.tests) == 1 and not rule.is_open
+        failing = rule.tests if is_only else [test for test in rule.tests if test.holds(around) is False]
         if not failing:
             return NO_GRANT
         is_said = any(not test.is_absent_from(around) for test in failing)

@@ -14,12 +14,11 @@ counts.
 import atexit
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +26,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 
-from governance.audit.canonical import rfc3339
+from governance.audit.canonical import elements_of, list_of, rfc3339
 from governance.audit.stream import Line, append
 from governance.waiting import within
 from identities.pdp.index import Principal
@@ -69,13 +68,12 @@ Times = tuple[int, datetime, datetime, UUID]
 class _Told:
     """What one process has to tell of one identity since it last wrote."""
 
+    last: datetime
     same: dict[What, Times] = field(default_factory=dict)
-    each: list[tuple[What, Times]] = field(default_factory=list)
+    each: list[tuple[int, bytes]] = field(default_factory=list)
+    """Entries of one decision each, some at once, as text: thousands of objects would be work for the collector."""
     used: dict[What, Times] = field(default_factory=dict)
     """Permits that no other part tells of as use: single and sampled entries."""
-
-    def __len__(self) -> int:
-        return len(self.same) + len(self.each) + len(self.used)
 
 
 class _Gathered:
@@ -88,10 +86,11 @@ class _Gathered:
     def __len__(self) -> int:
         return self.rows
 
-    def of(self, whose: Whose) -> _Told:
+    def of(self, whose: Whose, now: datetime) -> _Told:
         found = self.told.get(whose)
         if found is None:
-            found = self.told[whose] = _Told()
+            found = self.told[whose] = _Told(now)
+        found.last = max(now, found.last)
         return found
 
     def count(self, counts: dict[What, Times], what: What, now: datetime, evaluation_id: UUID) -> None:
@@ -106,14 +105,15 @@ class _Gathered:
     def take_back(self, older: "_Gathered") -> None:
         """Add what was gathered before this and could not be written."""
         for whose, before in older.told.items():
-            mine = self.of(whose)
+            mine = self.of(whose, before.last)
             mine.each = [*before.each, *mine.each]
             for counts, earlier in ((mine.same, before.same), (mine.used, before.used)):
                 for what, found in earlier.items():
                     newer = counts.get(what)
                     counts[what] = found if newer is None else (found[0] + newer[0], found[1], *newer[2:])
+                    self.rows -= newer is not None
         self.singles += older.singles
-        self.rows = sum(map(len, self.told.values()))
+        self.rows += older.rows
 
 
 class Recorder:
@@ -155,12 +155,17 @@ class Recorder:
     ) -> None:  # fmt: skip
         """most: rows that are gathered before they are written."""
         number, permits, denies = policy.number, policy.log_permits, policy.log_denies
+        at = rfc3339(now)
         of: tuple[Principal | None, str] | None = None
+        singles: list[dict[str, Any]] = []
+        found: list[tuple[_Told, list[dict[str, Any]]]] = []
         for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
             kind, principal, action, resource, _ = verdict
             if of is None or of[0] is not principal or of[1] != request.domain:
                 of = principal, request.domain
-                told = gathered.of((principal.key if principal is not None else None, request.domain, number))
+                whose = principal.key if principal is not None else None, request.domain, number
+                told, singles = gathered.of(whose, now), []
+                found.append((told, singles))
             reason, evaluation_id = kind._value_, decision.evaluation_id
             if principal is not None and reason in _SPOKEN:
                 what = action, "", resource, reason
@@ -180,11 +185,13 @@ class Recorder:
             # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is
             # refused.
             if gathered.singles < most // 2:
-                told.each.append((what, (1, now, now, evaluation_id)))
+                singles.append(_entry(what, 1, at, evaluation_id))
                 gathered.singles += 1
                 gathered.rows += 1
             elif not is_permit:
                 gathered.count(told.same, what, now, evaluation_id)
+        for told, singles in found:
+            told.each += _written(singles)
 
     def flush(self) -> int:
         """Write what was gathered; how many rows were written. What cannot be written now is kept, if there is room.
@@ -308,29 +315,45 @@ _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def _lines(whose: Whose, told: _Told) -> Iterator[Line]:
     """What is told of one identity: single entries, then those that tell of several decisions, some hundred a line."""
     pk, domain, number = whose
-    rest = iter((*told.each, *told.same.items()))
-    while part := list(islice(rest, MOST_ENTRIES)):
-        facts = {"domain": domain, "entries": _entries(part), "identity": pk, "policy": number}
-        yield Line(max(last for _, (_, _, last, _) in part), KIND, facts, is_portable=True)
-
-
-def _entries(part: Sequence[tuple[What, Times]]) -> list[dict[str, Any]]:
-    """An entry says in words what a grant of the identity spoke of, and of anything else a digest."""
-    entries = []
-    moment: datetime | None = None
-    for (action, kind, resource, reason), (count, first, last, evaluation_id) in part:
-        if last is not moment:
-            moment, at = last, rfc3339(last)
-        entry = {
-            "action": digest_of(action) if kind else action,
-            "at": at,
-            "count": count,
-            "evaluation": evaluation_id,
-            "permit": reason == PERMIT,
-            "reason": reason,
-            "resource": digest_of(f"{kind}:{resource}") if kind else resource,
-        }
+    counted = []
+    for what, (count, first, last, evaluation_id) in told.same.items():
+        counted.append(entry := _entry(what, count, rfc3339(last), evaluation_id))
         if count > 1:
             entry["first_at"] = rfc3339(first)
-        entries.append(entry)
-    return entries
+    for part in _packed((*told.each, *_written(counted))):
+        facts = {"domain": domain, "entries": list_of(part), "identity": pk, "policy": number}
+        yield Line(told.last, KIND, facts, is_portable=True)
+
+
+def _entry(what: What, count: int, at: str, evaluation_id: UUID) -> dict[str, Any]:
+    """An entry says in words what a grant of the identity spoke of, and of anything else a digest."""
+    action, kind, resource, reason = what
+    return {
+        "action": digest_of(action) if kind else action,
+        "at": at,
+        "count": count,
+        "evaluation": evaluation_id,
+        "permit": reason == PERMIT,
+        "reason": reason,
+        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
+    }
+
+
+def _written(entries: list[dict[str, Any]]) -> Iterator[tuple[int, bytes]]:
+    """Entries as text, as many at once as fit into a line, each time with how many these are."""
+    for place in range(0, len(entries), MOST_ENTRIES):
+        part = entries[place : place + MOST_ENTRIES]
+        yield len(part), elements_of(part)
+
+
+def _packed(written: Iterable[tuple[int, bytes]]) -> Iterator[list[bytes]]:
+    """The same by lines."""
+    entries, part = 0, []
+    for number, text in written:
+        if part and entries + number > MOST_ENTRIES:
+            yield part
+            entries, part = 0, []
+        entries += number
+        part.append(text)
+    if part:
+        yield part
