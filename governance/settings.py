@@ -109,10 +109,7 @@ DATABASES: dict[str, Any] = {
 # The seal of the audit trail needs it (docs/audit.md), so no setting of the server or the role decides. At this level
 # commits wait for each other and never fail because of each other.
 DATABASES["default"].setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
-# How long making a connection may take, and how long a decision waits for the database (governance/waiting.py).
-DATABASE_CONNECT_SECONDS = env.int("DATABASE_CONNECT_SECONDS", default=3)
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", DATABASE_CONNECT_SECONDS)
-DECISION_WAIT_SECONDS = env.float("DECISION_WAIT_SECONDS", default=4.0)
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", env.int("DATABASE_CONNECT_SECONDS", default=3))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Counters of throttled callers and signs of life are shared by all processes; the default of 300 rows would evict them.
 CACHES = {
@@ -419,8 +416,6 @@ MCP_GATEWAY_COMMANDS_FILE = env.str("MCP_GATEWAY_COMMANDS_FILE", default="")
 # How long a call may take, and how often listening agents are told what changed for them.
 MCP_GATEWAY_CALL_SECONDS = env.float("MCP_GATEWAY_CALL_SECONDS", default=60.0)
 MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
-# How many days the gateway's page shows what was asked.
-MCP_GATEWAY_CALLS_DAYS = env.int("MCP_GATEWAY_CALLS_DAYS", default=30)
 
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.

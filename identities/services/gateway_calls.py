@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
 
 # Kinds of calls (agent, server, tool, answer) that wait to be written, and rows that stay at most.
 MOST_WAITING = 2_000
 MOST_KEPT = 200_000
+KEPT = timedelta(days=30)
 MOST_AT_ONCE = 20_000
 
 # Why the decision point was not asked; other reasons are its own (`identities.pdp.reasons`).
@@ -113,8 +113,8 @@ def write_calls(calls: Mapping[Asked, Times]) -> None:
 
 
 def forget_calls(*, now: datetime) -> int:
-    """Remove what is older than the settings keep it, and the oldest where there are very many; returns how many."""
-    before = now - timedelta(days=settings.MCP_GATEWAY_CALLS_DAYS)
+    """Remove what is older than it is kept, and the oldest where there are very many; returns how many."""
+    before = now - KEPT
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_FORGET, [before, MOST_KEPT, MOST_AT_ONCE])
         return int(cursor.rowcount)

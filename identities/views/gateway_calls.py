@@ -6,7 +6,6 @@ from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -18,7 +17,7 @@ from identities.models import GatewayCall, Identity
 from identities.pdp.reasons import SENTENCES, Reason
 from identities.selectors.gateway import list_calls, list_gateway_servers
 from identities.selectors.inventory import sees_everything, visible_identities
-from identities.services.gateway_calls import ABANDONED, BUSY, NOT_COMPARABLE, SERVER_UNREACHABLE
+from identities.services.gateway_calls import ABANDONED, BUSY, KEPT, NOT_COMPARABLE, SERVER_UNREACHABLE
 from identities.views.requests import PageRequest
 
 NEWEST_CALLS = (SortKey("last_at", descending=True), SortKey("pk", descending=True))
@@ -83,7 +82,7 @@ def gateway_calls(request: PageRequest) -> HttpResponse:
         "servers": list(list_gateway_servers(actor=actor).order_by("name").values_list("name", flat=True)),
         "is_filtered": bool(shown or any(asked.values())),
         "sees_all": sees_everything(actor),
-        "days": settings.MCP_GATEWAY_CALLS_DAYS,
+        "days": KEPT.days,
     }
     return render_page(request, "identities/gateway_calls.html", context)
 

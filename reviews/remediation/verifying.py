@@ -74,6 +74,7 @@ def verify_own_orders(*, now: datetime, only: UUID | None = None) -> None:
     )
     waiting = ended.filter(pk=only) if only else ended
     for order in _with_objects(waiting.exclude(action=OrderAction.RESTORE))[:MOST_ASKED_AT_ONCE]:
+        assert order.grant_id is not None  # noqa: S101 - asked for above
         ends = Change.objects.filter(object_id=order.grant_id, object_kind="grant", action=ChangeAction.RETIRED)
         end, held = ends.select_related("run").order_by("pk").last(), current_version(order)
         if end is None or held is None:

@@ -84,11 +84,10 @@ def test_a_name_that_only_the_caller_has_said_is_not_kept(agents: dict[str, Iden
 
 
 def test_calls_are_forgotten_after_their_days_and_where_there_are_very_many(
-    agents: dict[str, Identity], git: GatewayServer, settings: Any, monkeypatch: pytest.MonkeyPatch
+    agents: dict[str, Identity], git: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.MCP_GATEWAY_CALLS_DAYS = 2
     kept = [call(agents["coder"], git) for _ in range(3)]
-    old = call(agents["coder"], git, age=3 * 86_400)
+    old = call(agents["coder"], git, age=31 * 86_400)
 
     assert forget_calls(now=NOW) == 1
     assert not GatewayCall.objects.filter(pk=old.pk).exists()
