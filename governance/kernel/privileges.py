@@ -62,5 +62,16 @@ def segment_of(permission: Permission) -> str:
     return dialects.get(permission.dialect).segment(actions, resources)
 
 
+def segments_of(permission: Permission) -> tuple[str, ...]:
+    """Every segment that it lets some action reach, in the order of `SEGMENTS`. It is filed under `segment_of`."""
+    dialect = dialects.get(permission.dialect)
+    found = {
+        dialect.segment([action], statement.resources.include)
+        for statement in _allowing(permission)
+        for action in statement.actions.include
+    }
+    return tuple(segment for segment in SEGMENTS if segment in found)
+
+
 def _allowing(permission: Permission) -> list[Statement]:
     return [statement for statement in effective(permission).statements if statement.effect == "allow"]

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from governance.kernel.permissions import Permission
+from governance.kernel.privileges import segments_of
 from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import GrantVersion
 from identities.selectors.filters import SEGMENTS
@@ -68,6 +70,7 @@ class GrantLine:
     sentences: list[str]
     is_privileged: bool
     classes: list[str]
+    also: str
     path: str
     revocability: str
     use: UseLine
@@ -149,6 +152,7 @@ def _grant_line(version: GrantVersion, use: GrantUse) -> GrantLine:
         sentences=_sentences(version),
         is_privileged=version.is_privileged,
         classes=[CLASS_WORDS[name] for name in CLASS_WORDS if name in version.privilege_classes],
+        also=_also(version),
         path=path_words(grant.path),
         revocability="" if grant.revocability == "here" else revocability_words(grant.revocability, grant.shared_with),
         use=use_line(use),
@@ -165,6 +169,13 @@ def _sentences(version: GrantVersion) -> list[str]:
     is_future = any(step.get("kind") == "default_privileges" for step in version.grant.path)
     said = [] if is_future else [_capital(sentence) for sentence in version.plain]
     return said or [version.grant.label]
+
+
+def _also(version: GrantVersion) -> str:
+    """What it reaches beside the segment that it is filed under: "also Queues, Storage"."""
+    reached = segments_of(Permission.from_json(version.permission))
+    others = [SEGMENT_LABELS[name] for name in reached if name != version.segment]
+    return f"also {', '.join(others)}" if others else ""
 
 
 def path_words(path: Sequence[dict[str, Any]]) -> str:

@@ -11,11 +11,19 @@ from django.db.models.expressions import RawSQL
 from django.db.models.fields import NOT_PROVIDED
 
 M = TypeVar("M", bound=Model)
+Among = RawSQL | list[UUID]
 
 
-def among(ids: Iterable[UUID]) -> RawSQL:
-    """For `pk__in`: many ids as one text. Five hundred parameters are looked at several times on their way."""
-    return RawSQL("SELECT unnest(%s::uuid[])", [f"{{{','.join([pk.hex for pk in ids])}}}"])
+def among(ids: Iterable[UUID]) -> Among:
+    """For `pk__in`: many ids as one text. Five hundred parameters are looked at several times on their way.
+
+    One is left as it is: so many tables are joined to a single question that PostgreSQL keeps the order in which they
+    are written, and a subquery, which comes last, would be looked into after all of them were joined.
+    """
+    listed = list(ids)
+    if len(listed) == 1:
+        return listed
+    return RawSQL("SELECT unnest(%s::uuid[])", [f"{{{','.join([pk.hex for pk in listed])}}}"])
 
 
 def load(found: QuerySet[M], names: Sequence[str]) -> list[M]:

@@ -3,11 +3,13 @@
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.selectors.inventory import access_identity
+from reviews.campaigns.next_review import next_review_of
 from reviews.models import Decision
 from reviews.selectors import UNDECIDED, hidden_answers, list_orders, visible_items
 from reviews.states import CampaignState
@@ -32,6 +34,9 @@ def of_identity(request: PageRequest, identity_id: UUID) -> HttpResponse:
     decisions = decisions.exclude(hidden_answers(items, request.actor))
     context = {
         "identity": identity,
+        # A page that has a place for the date asks for it.
+        "tells_next": "next" in request.GET and identity.retired_at is None,
+        "next": next_review_of(identity_id=identity.pk, now=timezone.now()),
         "questions": [
             (item, question_of(item))
             for item in waiting.order_by("-is_privileged", "campaign__deadline_at", "pk")[:MOST_SHOWN]

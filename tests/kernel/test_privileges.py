@@ -1,7 +1,7 @@
 import pytest
 
 from governance.kernel.permissions import describe
-from governance.kernel.privileges import SEGMENTS, classes_of, is_privileged, segment_of
+from governance.kernel.privileges import SEGMENTS, classes_of, is_privileged, segment_of, segments_of
 
 CASES = [
     # (dialect, actions, resource, some of the classes, privileged, segment)
@@ -121,3 +121,10 @@ def test_words_name_limits(permission):
         "call tool git_log on server git, only if the request comes from 10.0.0.0/8, until 1 January 2027",
         "never call tool git_push on server git",
     ]
+
+
+def test_a_grant_is_filed_under_one_segment_and_tells_of_each(permission):
+    held = permission("aws", ("sqs:* dynamodb:GetItem", ["*"]), ("s3:GetObject", ["arn:aws:s3:::b/*"]))
+
+    assert segment_of(held) == "databases"
+    assert segments_of(held) == ("queues", "databases", "storage")

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from governance.kernel.actors import Role, system_actor
 from governance.kernel.permissions import Permission
@@ -16,7 +17,8 @@ from reviews.decisions import (
     TargetNotInside,
     decide,
 )
-from reviews.models import Decision, Order
+from reviews.decisions.items import RELATED, among
+from reviews.models import Decision, Order, ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -361,3 +363,14 @@ def test_a_credential_is_kept_rotated_or_deactivated(make, credential_item, how,
 def test_a_credential_takes_no_answer_about_access(make, credential_item):
     with pytest.raises(AnswerNotPossible):
         answer(make, credential_item, "revoke")
+
+
+def test_one_question_is_found_without_looking_at_the_others(make):
+    make.many_grants(300)
+    item = make.campaign().items.first()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE reviews_reviewitem, identities_grant, identities_grantversion, identities_identity")
+
+    plan = ReviewItem.objects.filter(pk__in=among([item.pk])).select_related(*RELATED).explain()
+
+    assert "Seq Scan on reviews_reviewitem" not in plan, plan

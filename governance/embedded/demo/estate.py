@@ -86,8 +86,10 @@ class _Draft:
         self.records.append(record)
         return id
 
-    def credential(self, identity: str, kind: str, *, oldest: int, lifetime: int | None, storage: str) -> None:
-        """lifetime in days from now; None where the system lets it live for ever."""
+    def credential(
+        self, identity: str, kind: str, *, oldest: int, lifetime: int | None, storage: str, **facts: Any
+    ) -> None:
+        """lifetime in days from now; None: it lives for ever; 0: it is issued anew each time."""
         number = sum(1 for record in self.records if record["type"] == "credential" and record["identity"] == identity)
         record = {
             "type": "credential",
@@ -97,8 +99,8 @@ class _Draft:
             "created_at": self.ago(5, oldest),
             "storage": storage,
             "never_expires": lifetime is None,
-        }
-        if lifetime is not None:
+        } | facts
+        if lifetime:
             record["expires_at"] = self.ahead(1, lifetime)
         if self.chance.random() < 0.7:
             record["last_used_at"] = self.ago(0, 4)
@@ -192,8 +194,13 @@ def _aws(draft: _Draft) -> None:
                 revocability="shared_role",
                 shared_with=14,
             )
-        if index % 5 == 0:
+        if index % 5 < 3:
+            # No secret, one subject, one audience, an hour: who asks is proven, and may do as much as before.
             draft.trust(role, "https://oidc.cluster-prod.example.org", f"system:serviceaccount:{service}:app", "sts")
+            draft.credential(
+                role, "federated_trust", oldest=400, lifetime=0, storage="none", audience="sts",
+                attributes={"ttl_seconds": 3600},
+            )  # fmt: skip
         item = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/{service}"
         draft.used(role, [("sqs:ReceiveMessage", queue), ("sqs:DeleteMessage", queue), ("dynamodb:GetItem", item)])
     for index in range(35):
@@ -219,7 +226,7 @@ def _aws(draft: _Draft) -> None:
 
 
 def _kubernetes(draft: _Draft) -> None:
-    """Service accounts: most only run, some may read every secret."""
+    """Service accounts: the pods of services only read, those beside them deploy, some read every secret."""
     draft.observed("API server audit log", ["*"], ["api:*"])
     for index in range(70):
         namespace = SERVICES[index % len(SERVICES)]
@@ -232,18 +239,23 @@ def _kubernetes(draft: _Draft) -> None:
             custody="platform_managed",
             purpose=f"Pods of {namespace}",
         )
-        draft.credential(account, "platform_issued", oldest=6, lifetime=1, storage="projected volume")
+        is_new = name in {"app", "worker"}
+        draft.credential(
+            account, "platform_issued", oldest=6, lifetime=0 if is_new else 1, storage="projected volume",
+            **({"audience": "https://kubernetes.default.svc", "attributes": {"ttl_seconds": 3600}} if is_new else {}),
+        )  # fmt: skip
         reads = f"api:{namespace}/core/configmaps/*/*"
+        changes = (["get", "list", "create", "update", "delete"], [f"api:{namespace}/apps/deployments/*/*"])
         draft.grant(
             account,
             "role",
-            f"Role {namespace}-edit",
+            f"Role {namespace}-{'view' if name == 'app' else 'edit'}",
             _allow(
                 "kubernetes",
                 (["get", "list", "watch"], [reads, f"api:{namespace}/core/pods/*/*"]),
-                (["get", "list", "create", "update", "delete"], [f"api:{namespace}/apps/deployments/*/*"]),
+                *([] if name == "app" else [changes]),
             ),
-            path=[{"kind": "role", "id": f"{namespace}-edit", "label": f"role {namespace}-edit"}],
+            path=[_role(f"{namespace}-{'view' if name == 'app' else 'edit'}")],
             revocability="via_group",
             shared_with=index % 4,
         )
@@ -258,6 +270,10 @@ def _kubernetes(draft: _Draft) -> None:
                 shared_with=7,
             )
         draft.used(account, [("get", f"api:{namespace}/core/configmaps//settings")])
+
+
+def _role(name: str) -> Record:
+    return {"kind": "role", "id": name, "label": f"role {name}"}
 
 
 def _github(draft: _Draft) -> None:

@@ -424,6 +424,8 @@ def test_the_panel_of_an_identity_shows_questions_answers_and_orders(ask, answer
     answer(item, "revoke", reason="Unused.")
     panel = page_of(item.assignee, "reviews:of_identity", item.identity_id)
     assert "Open questions" in open_panel
+    assert "No planned review asks about it." in open_panel
+    assert "next-review" not in open_panel
     assert "Unused." in panel
     assert url("order_detail", Order.objects.get()) in panel
 
