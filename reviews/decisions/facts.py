@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
-from django.db.models.expressions import RawSQL
-
 from governance.kernel.actors import Actor, ActorKind
 from identities.models import GrantVersion
 from reviews.decisions.independence import Parties, parties_of_items
 from reviews.decisions.items import UNDECIDED, NotAssigned, current_versions, require_assignee
-from reviews.decisions.loading import among
+from reviews.decisions.loading import Among, among
 from reviews.decisions.resolution import Desk, desk_of
 from reviews.models import PASSING_ON, Ask, Campaign, Decision, ReviewItem
 
@@ -119,14 +117,14 @@ def facts_of(item: ReviewItem) -> Facts:
     return gather([item])[item.pk]
 
 
-def _asks(item_ids: RawSQL) -> dict[UUID, list[Ask]]:
+def _asks(item_ids: Among) -> dict[UUID, list[Ask]]:
     found: dict[UUID, list[Ask]] = defaultdict(list)
     for ask in Ask.objects.filter(item__in=item_ids).order_by("created_at", "pk"):
         found[ask.item_id].append(ask)
     return found
 
 
-def _given(item_ids: RawSQL) -> dict[UUID, list[Decision]]:
+def _given(item_ids: Among) -> dict[UUID, list[Decision]]:
     found: dict[UUID, list[Decision]] = defaultdict(list)
     standing = Decision.objects.filter(item__in=item_ids, decided_by__isnull=False, recalls=None, recalled_by=None)
     for decision in standing.order_by("decided_at", "pk"):

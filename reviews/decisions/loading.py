@@ -11,9 +11,10 @@ from django.db.models.expressions import RawSQL
 from django.db.models.fields import NOT_PROVIDED
 
 M = TypeVar("M", bound=Model)
+Among = RawSQL | list[UUID]
 
 
-def among(ids: Iterable[UUID]) -> RawSQL | list[UUID]:
+def among(ids: Iterable[UUID]) -> Among:
     """For `pk__in`: many ids as one text. Five hundred parameters are looked at several times on their way.
 
     One is left as it is: so many tables are joined to a single question that PostgreSQL keeps the order in which they

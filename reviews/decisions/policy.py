@@ -44,6 +44,7 @@ from reviews.decisions.items import (
     item_subject,
     load_compared,
     lock_item,
+    write_all,
 )
 from reviews.decisions.recording import move_item, record_answer
 from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
@@ -128,8 +129,9 @@ def _write_ends(items: Sequence[ReviewItem], now: datetime) -> None:
         ItemState.EXPIRED: {"escalated_at": Coalesce("escalated_at", Value(now))},
     }
     for state, fields in since.items():
-        ended = ReviewItem.objects.filter(pk__in=[item.pk for item in items if item.state == state])
-        ended.update(state=state, version=F("version") + 1, **fields)
+        ended = [item.pk for item in items if item.state == state]
+        if ended:
+            write_all(ended, state=state, version=F("version") + 1, **fields)
 
 
 def carry_out(*, item_id: UUID, fate: Fate, now: datetime) -> None:

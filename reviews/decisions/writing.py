@@ -18,17 +18,13 @@ from governance.kernel.actors import Actor
 from identities.services.ownership import lock_identities
 from identities.services.review_facts import note_review
 from reviews.decisions.copying import copy_rows
-from reviews.decisions.loading import among
+from reviews.decisions.items import write_all
 from reviews.decisions.ownership import settle_owner
 from reviews.decisions.recording import before_of
 from reviews.decisions.stages import Final, stages_of
 from reviews.models import KEEPING, Answer, Decision, Order, ReviewItem
 from reviews.remediation import Prepared, make_order, order_record, write_orders
 from reviews.states import ITEM_MOVES, ItemState, require_transition
-
-# PostgreSQL (at least to 18) reads the expressions of generated columns anew for each row of an UPDATE that touches
-# none of the columns they are made of, which costs as much as the rest. So one of these is set to itself.
-COMPUTED_ONCE = {"is_privileged": F("is_privileged")}
 
 
 class Writing:
@@ -106,8 +102,7 @@ def _write_items(items: Sequence[ReviewItem], names: Sequence[str]) -> None:
     """One plain UPDATE where all become the same, as nearly always; their versions were looked at under the lock."""
     values = {name: getattr(items[0], name) for name in names}
     if all(getattr(item, name) == value for item in items for name, value in values.items()):
-        changed = ReviewItem.objects.filter(pk__in=among([item.pk for item in items]))
-        changed.update(version=F("version") + 1, **COMPUTED_ONCE, **values)
+        write_all([item.pk for item in items], version=F("version") + 1, **values)
     else:
         ReviewItem.objects.bulk_update(items, ["version", *(name.removesuffix("_id") for name in names)])
 

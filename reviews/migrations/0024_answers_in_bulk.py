@@ -84,6 +84,18 @@ class Migration(migrations.Migration):
                 to="identities.credential",
             ),
         ),
+        migrations.AlterField(
+            model_name="reviewitem",
+            name="grant_version",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="review_items",
+                to="identities.grantversion",
+            ),
+        ),
         migrations.AddIndex(
             model_name="decision",
             index=models.Index(

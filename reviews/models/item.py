@@ -72,6 +72,7 @@ class ReviewItem(models.Model):
         blank=True,
         on_delete=models.RESTRICT,
         related_name="review_items",
+        db_index=False,
     )
     credential = models.ForeignKey(
         "identities.Credential",
@@ -136,7 +137,7 @@ class ReviewItem(models.Model):
                 condition=Q(state__in=[state.value for state in ItemState]), name="reviews_item_state_known"
             ),
         ]
-        # The ends of some references have no index of their own where one of these begins with them.
+        # References have no index of their own where one of these begins so, or where nobody looks from the other end.
         indexes = [
             models.Index(fields=["credential"], condition=Q(credential__isnull=False), name="reviews_item_credential"),
             models.Index(fields=["assignee", "state"], name="reviews_item_inbox"),

@@ -454,19 +454,24 @@ def _profiled(call: Callable[[], Any], file: str) -> Any:
 
 
 def bulk_decide(number: int, rounds: int) -> dict[str, Any]:
-    """Answer so many questions in each round, as many per call as the product takes. Rows per second, by round."""
+    """Answer so many questions in each round, as many per call as the product takes. Rows per second, by round.
+
+    The garbage collector is set as in a web worker, which is who answers.
+    """
     from collections import Counter
 
     from django.utils import timezone
 
     from governance.people.access import actor_for_user
     from governance.people.models import User
+    from governance.web.warmup import freeze
     from reviews.decisions import decide_many
     from reviews.decisions.bulk import MOST_ITEMS
     from reviews.models import ReviewItem
 
     actor = actor_for_user(User.objects.get(email=KEEPER), auth_method="password")
     rates, refused = [], Counter[str]()
+    freeze()
     for _ in range(rounds):
         waiting = ReviewItem.objects.filter(state="open", assignee=actor.id, is_privileged=False)
         versions = dict(waiting.order_by("pk").values_list("pk", "version")[: number // rounds])
