@@ -1,8 +1,4 @@
-"""What answers write costs less: no index repeats the beginning of another, and a note on a grant touches none.
-
-What reviews find out about a grant stands in no index of it. So where its page has room, PostgreSQL writes the note
-there and leaves all indexes of the grant alone, two of them inverted ones. Pages filled from now on keep that room.
-"""
+"""What answers write costs less: no index repeats the beginning of another."""
 
 import django.db.models.deletion
 from django.conf import settings
@@ -111,8 +107,5 @@ class Migration(migrations.Migration):
             index=models.Index(
                 fields=["credential"], condition=Q(credential__isnull=False), name="reviews_item_credential"
             ),
-        ),
-        migrations.RunSQL(
-            "ALTER TABLE identities_grant SET (fillfactor = 90)", "ALTER TABLE identities_grant RESET (fillfactor)"
         ),
     ]
