@@ -348,7 +348,8 @@ def _written(entries: list[dict[str, Any]]) -> Iterator[tuple[int, bytes]]:
 
 def _packed(written: Iterable[tuple[int, bytes]]) -> Iterator[list[bytes]]:
     """The same by lines."""
-    entries, part = 0, list[bytes]()
+    entries = 0
+    part: list[bytes] = []
     for number, text in written:
         if part and entries + number > MOST_ENTRIES:
             yield part
