@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from governance.kernel.collecting import uncollected
 from identities.models import (
     Finding,
     FindingState,
@@ -163,6 +164,11 @@ def _take_turn(*, patience: bool = True) -> None:
 
 
 def _evaluate(ids: Sequence[UUID], policy: Policy, now: datetime) -> Evaluated:
+    with uncollected():
+        return _judged_and_written(ids, policy, now)
+
+
+def _judged_and_written(ids: Sequence[UUID], policy: Policy, now: datetime) -> Evaluated:
     known = _known(ids)
     live: set[UUID] = set()
     judgements: list[Judgement] = []

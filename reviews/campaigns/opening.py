@@ -9,11 +9,9 @@ The population is gone through identity by identity, so that what is known aroun
 for each of its grants.
 """
 
-import gc
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +25,7 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.audit.checkpoint import write_checkpoint
 from governance.kernel.actors import Actor
+from governance.kernel.collecting import uncollected
 from governance.kernel.errors import DomainError
 from identities.models import Credential, GrantVersion, Identity
 from identities.selectors.filters import InventoryFilter
@@ -166,7 +165,7 @@ def _last_read(frozen: dict[str, Any]) -> str:
 
 def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: datetime) -> bool:
     """Write the next chunk of items of one kind; False when none is left."""
-    with _uncollected(), transaction.atomic(durable=True):
+    with uncollected(), transaction.atomic(durable=True):
         campaign = _take(campaign_id)
         if campaign is None or campaign.state != CampaignState.OPENING or kind not in campaign.item_kinds:
             return False
@@ -189,21 +188,6 @@ def _write_chunk(campaign_id: UUID | str, kind: ItemKind, actor: Actor, now: dat
             _record_escalations(items, actor, now)
             _note_progress(campaign, kind, items)
     return bool(items)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the cyclic garbage collector: a chunk is bounded and its many objects form no cycles.
-
-    Looking through them again and again cost a third of the whole opening.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _next_grants(campaign: Campaign, taken_at: datetime) -> Sequence[GrantVersion]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from identities.posture.results import Outcome, Result
 
@@ -27,8 +28,14 @@ def folded(outcomes: Iterable[Outcome]) -> Mapping[str, Folded]:
 
 def _fold(outcomes: list[Outcome]) -> Folded:
     if len(outcomes) == 1:
-        return Folded(outcomes[0].result, tuple(dict.fromkeys(outcomes[0].reasons)))
+        return _folded(outcomes[0].result, outcomes[0].reasons)
     results = {outcome.result for outcome in outcomes}
     heaviest = next(result for result in _HEAVIEST_FIRST if result in results)
     reasons = dict.fromkeys(code for outcome in outcomes if outcome.result is heaviest for code in outcome.reasons)
-    return Folded(heaviest, tuple(reasons))
+    return _folded(heaviest, tuple(reasons))
+
+
+@lru_cache(maxsize=4_096)
+def _folded(result: Result, reasons: tuple[str, ...]) -> Folded:
+    """Most of fifty rules say the same of most identities, so it is made once."""
+    return Folded(result, tuple(dict.fromkeys(reasons)))

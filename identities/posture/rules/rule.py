@@ -54,8 +54,12 @@ class Rule(_Described):
     def assess(self, judged: Judged, policy: Policy) -> list[Outcome]:
         """At least one outcome, whatever the facts are."""
         facts = judged.facts
+
+        def weigh(verdict: Verdict) -> tuple[Severity, tuple[str, ...]]:
+            return severity.weigh(self, verdict, facts)
+
         return [
-            _outcome(self, verdict, facts.id, lambda found: severity.weigh(self, found, facts))
+            _outcome(self, verdict, facts.id, weigh)
             for verdict in _vouched(self, self.judge(judged, policy), facts.source)
         ]
 

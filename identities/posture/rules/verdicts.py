@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -41,12 +42,14 @@ def passed(*, of: UUID | None = None, **evidence: Any) -> Verdict:
 
 def unknown(*reasons: str, of: UUID | None = None, **evidence: Any) -> Verdict:
     """Not assessable, for these reasons (codes of `reasons.SENTENCES`)."""
-    return Verdict(
-        result=Result.NOT_ASSESSABLE, object_id=of, reasons=tuple(dict.fromkeys(reasons)), evidence=cut(evidence)
-    )
+    if of is None and not evidence:
+        return _bare(Result.NOT_ASSESSABLE, reasons)
+    return Verdict(result=Result.NOT_ASSESSABLE, object_id=of, reasons=_once(reasons), evidence=cut(evidence))
 
 
 def not_applicable(reason: str, of: UUID | None = None, **evidence: Any) -> Verdict:
+    if of is None and not evidence:
+        return _bare(Result.NOT_APPLICABLE, (reason,))
     return Verdict(result=Result.NOT_APPLICABLE, object_id=of, reasons=(reason,), evidence=cut(evidence))
 
 
@@ -57,7 +60,26 @@ def lacking(**values: Any) -> dict[str, str]:
 
 def not_known(missing: Mapping[str, str], of: UUID | None = None, **evidence: Any) -> Verdict:
     """Not assessable because of what `lacking` found, one reason per input."""
+    if of is None and not evidence:
+        return _lacking(tuple(missing.items()))
     return unknown(*(f"{name}_unknown" for name in missing), of=of, missing=dict(missing), **evidence)
+
+
+# Most of fifty rules say the same of most identities, so what names no object is made once. Nobody writes into these.
+
+
+@lru_cache(maxsize=4_096)
+def _bare(result: Result, reasons: tuple[str, ...]) -> Verdict:
+    return Verdict(result=result, reasons=_once(reasons))
+
+
+@lru_cache(maxsize=4_096)
+def _lacking(missing: tuple[tuple[str, str], ...]) -> Verdict:
+    return unknown(*(f"{name}_unknown" for name, _ in missing), missing=dict(missing))
+
+
+def _once(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    return reasons if len(reasons) < 2 else tuple(dict.fromkeys(reasons))
 
 
 def cut(evidence: Mapping[str, Any]) -> dict[str, Any]:
