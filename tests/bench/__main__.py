@@ -68,7 +68,7 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
         measure_campaign,
         ("campaign_open_100k_s", "campaign_open_over_copy", "audit_overhead_percent", "audit_bulk_rows_per_s"),
     ),
-    (measure_posture, ("posture_full_s", "posture_full_over_incremental")),
+    (measure_posture, ("posture_full_s", "posture_full_over_incremental", "overview_p95_over_ping")),
     (measure_stream, ("audit_stream_rows_per_s",)),
     (
         measure_decisions,

@@ -86,6 +86,7 @@ TARGETS = {
     "decision_http_p99_over_ping": Target("ratio", "max", 5),
     "decisions_agreement_percent": Target("value", "min", 100),
     "posture_full_s": Target("value", "max", 180),
+    "overview_p95_over_ping": Target("ratio", "max", 30),
     "posture_full_over_incremental": Target("value", "min", 20),
     "proof_p50_ms": Target("value", "max", 0.1),
     "proof_p99_ms": Target("value", "max", 10),

@@ -1,6 +1,9 @@
 """Judging a whole estate, and judging it again after one percent of it changed."""
 
+from statistics import median
+
 from tests.bench import report
+from tests.bench.client import Client, by_share, rounds_of_latency
 from tests.bench.estate import Variant
 from tests.bench.measures import Bench
 from tests.bench.report import Row
@@ -22,6 +25,7 @@ def measure_posture(bench: Bench) -> list[Row]:
     whole = place.inside(database, "evaluate_posture")
     bench.say(f"  everything: {whole['seconds']:.1f} s for {whole['judged']:,} identities, {whole['peak_mb']:.0f} MB")
     place.settle(database)
+    overview = _overview(bench, database)
     ours, parts = [], []
     for number in range(min(3, bench.size.rounds)):
         changed = place.inside(database, "change_identities", percent=CHANGED_PERCENT, salt=number)
@@ -42,4 +46,32 @@ def measure_posture(bench: Bench) -> list[Row]:
             note=f"{CHANGED_PERCENT} % of the identities with all that they hold, {report.shown(middle)} s",
             is_judged=bench.size.is_full,
         ),
+        overview,
     ]
+
+
+def _overview(bench: Bench, database: str) -> Row:
+    """The overview and the pages of posture over all that was judged, in turns with an empty answer."""
+    web = bench.place.web(database)
+    person, ping = bench.person(web.port), bench.keep(Client(bench.baselines_web))
+    found = rounds_of_latency(
+        {
+            "overview": (person, ["/"]),
+            "posture": (person, ["/posture/"]),
+            "findings": (person, ["/findings/"]),
+            "ping": (ping, ["/ping"]),
+        },
+        rounds=bench.size.rounds, number=bench.size.requests, warm_up=12,
+    )  # fmt: skip
+    web.stop()
+    others = ", ".join(
+        f"/{name}/ {report.shown(median(by_share(found[name], 0.95)))} ms" for name in ("posture", "findings")
+    )
+    return bench.row(
+        "overview_p95_over_ping",
+        by_share(found["overview"], 0.95),
+        by_share(found["ping"], 0.95),
+        unit="ms",
+        note=f"p95; {others}",
+        is_judged=bench.size.is_full,
+    )

@@ -192,7 +192,7 @@ def test_every_record_stays_readable_and_what_people_typed_can_be_erased(identit
 
     records = AuditEvent.objects.filter(verb="identity.changed")
     assert len(records) == 2
-    assert all("ada" not in record.payload and '"tags":"(changed)"' in record.payload for record in records)
+    assert all("belongs" not in record.payload and '"tags":"(changed)"' in record.payload for record in records)
     assert all("belongs to ada" in detail.text and "Reorganised" in detail.text for detail in AuditDetail.objects.all())
 
 
