@@ -34,6 +34,7 @@ _UNDECIDED: dict[str, str] = {
 }
 _WORDS = {str(reason): sentence for reason, sentence in SENTENCES.items()} | {
     NOT_COMPARABLE: "The arguments could not be compared with what is allowed.",
+    **_UNDECIDED,
 }
 
 
@@ -95,7 +96,7 @@ def call_rows(calls: Iterable[GatewayCall]) -> list[CallRow]:
             server=call.server.name,
             tool=call.tool,
             look=_look(call.reason),
-            reason="" if call.reason == Reason.GRANTED else _sentence(call.reason),
+            reason="" if call.reason == Reason.GRANTED else _WORDS.get(call.reason, call.reason),
             count=call.count,
             first_at=call.first_at,
             last_at=call.last_at,
@@ -116,10 +117,6 @@ def _look(reason: str) -> tuple[str, str]:
     if reason == Reason.GRANTED:
         return "Let through", "success"
     return ("Not decided", "unknown") if reason in _UNDECIDED else ("Denied", "danger")
-
-
-def _sentence(reason: str) -> str:
-    return _UNDECIDED.get(reason) or _WORDS.get(reason) or reason
 
 
 def _playground_url(call: GatewayCall) -> str:

@@ -36,7 +36,7 @@ def of_identity(request: PageRequest, identity_id: UUID) -> HttpResponse:
         "identity": identity,
         # A page that has a place for the date asks for it.
         "tells_next": "next" in request.GET and identity.retired_at is None,
-        "next": next_review_of(identity_id=identity.pk, now=timezone.now()),
+        "next": next_review_of(identity_id=identity.pk, now=timezone.now()) if identity.retired_at is None else None,
         "questions": [
             (item, question_of(item))
             for item in waiting.order_by("-is_privileged", "campaign__deadline_at", "pk")[:MOST_SHOWN]

@@ -18,7 +18,7 @@ from identities.models import Grant, SyncRun
 from reviews.campaigns import opening
 from reviews.campaigns.opening import open_campaign, population_digest
 from reviews.campaigns.repinning import NothingToRepin, repin_item
-from reviews.decisions import decide
+from reviews.decisions import AccessChanged, decide
 from reviews.models import Campaign, ReviewItem
 from reviews.selectors import opening_progress
 
@@ -546,6 +546,27 @@ def test_of_two_reviewers_at_once_one_decides_and_the_other_is_told(committed_db
     assert sorted(outcomes) == ["decided", "stale-item"]
     assert item.decisions.count() == 1
     assert AuditEvent.objects.filter(verb="item.decided").count() == 1
+
+
+@pytest.mark.parametrize("how", ["approve", "revoke"])
+def test_what_a_reading_changed_while_the_question_was_waited_for_is_seen(committed_db, make, how):
+    item = make.item()
+    is_held = threading.Event()
+
+    def read():
+        with transaction.atomic():
+            ReviewItem.objects.select_for_update().get(pk=item.pk)
+            is_held.set()
+            time.sleep(0.5)
+            make.change_grant(item.grant, make.NARROWER)
+        connection.close()
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    is_held.wait()
+    with pytest.raises(AccessChanged):
+        decide(item=item, version=1, answer=how, actor=make.actor(item.assignee), now=make.NOW)
+    reading.join()
 
 
 def test_the_trail_is_signed_when_a_campaign_opens(committed_db, make, settings, tmp_path):

@@ -31,8 +31,9 @@ def _fold(outcomes: list[Outcome]) -> Folded:
         return _folded(outcomes[0].result, outcomes[0].reasons)
     results = {outcome.result for outcome in outcomes}
     heaviest = next(result for result in _HEAVIEST_FIRST if result in results)
-    reasons = dict.fromkeys(code for outcome in outcomes if outcome.result is heaviest for code in outcome.reasons)
-    return _folded(heaviest, tuple(reasons))
+    return _folded(
+        heaviest, tuple(code for outcome in outcomes if outcome.result is heaviest for code in outcome.reasons)
+    )
 
 
 @lru_cache(maxsize=4_096)
