@@ -1,36 +1,29 @@
 """The first page: what there is, what is open, what waits for whom, and whether the picture can be trusted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from governance.audit.selectors import list_events
+from governance.console.estate import Estate, counted, estate_of
 from governance.console.trail import READERS, Event, present
 from governance.kernel.actors import Actor
 from governance.web.access import page
-from governance.web.charts import Segment
 from governance.web.htmx import render_page
 from governance.web.templatetags.remit import number, plural
-from identities.models import Identity, Source
-from identities.selectors.inventory import list_sources, sees_everything, visible_identities
+from identities.models import Source
+from identities.selectors.inventory import list_sources, sees_everything
 from identities.selectors.sources import freshness_of
-from identities.selectors.use import with_last_use
-from identities.views.picture import picture_context
 from reviews.models import Campaign, Order, ReviewItem
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
 
-DORMANT = timedelta(days=90)
-# Tiles count no further, and the charts look at about so many.
-MOST_COUNTED = 10_000
-SAMPLED = 10_000
 MOST_CAMPAIGNS = 6
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
 STOPPED = (
@@ -56,20 +49,6 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Identities by kind: `{"kind", "total", "used", "dormant"}`, the most frequent first."""
-
-    rows: list[dict[str, Any]]
-
-    @property
-    def total(self) -> int:
-        return self.sum_of("total")
-
-    def sum_of(self, name: str) -> int:
-        return sum(row[name] for row in self.rows)
-
-
-@dataclass(frozen=True, slots=True)
 class SourceLine:
     """One source and how far its picture can be trusted."""
 
@@ -86,73 +65,20 @@ def overview(request: HttpRequest) -> HttpResponse:
     """The first page after signing in; owners see their own part."""
     actor: Actor = request.actor  # type: ignore[attr-defined]
     now = timezone.now()
-    identities = visible_identities(actor)
     sources = list(list_sources(actor=actor).order_by("name"))
-    facts = _inventory(identities, sources if sees_everything(actor) else [])
-    sample = _sample(identities, facts["total"], now)
+    estate = estate_of(actor=actor, sources=sources, now=now)
     context = {
-        "has_inventory": facts["total"] > 0,
         "sees_all": sees_everything(actor),
-        "tiles": _tiles(facts, actor),
-        "use": _use(sample),
-        "kinds": _kinds(sample),
-        "sampled": sample.total if facts["total"] > SAMPLED else None,
+        "estate": estate,
+        "tiles": _tiles(estate, actor),
         "campaigns": _campaigns(actor),
         "sources": [_source_line(source, now) for source in sources],
         "events": _events(actor),
     }
-    if facts["total"]:
-        context |= picture_context(actor=actor, now=now)
     return render_page(request, "console/overview.html", context)
 
 
-def _inventory(identities: QuerySet[Identity], sources: Sequence[Source]) -> dict[str, int]:
-    """What the tiles say of identities. None of it costs more for a larger inventory.
-
-    sources: all of them, where the actor sees everything in them and what their readings counted is the total.
-    """
-    present = identities.filter(retired_at=None)
-    return {
-        "total": sum(source.totals.get("identities", 0) for source in sources) or present.count(),
-        "grants": sum(source.totals.get("grants", 0) for source in sources),
-        "privileged": _up_to_most(present.filter(privileged_count__gt=0)),
-        "ownerless": _up_to_most(present.filter(owner=None)),
-    }
-
-
-def _up_to_most(rows: QuerySet[Any]) -> int:
-    return rows.values("pk")[: MOST_COUNTED + 1].count()
-
-
-def _counted(count: int) -> str:
-    return f"{number(MOST_COUNTED)}+" if count > MOST_COUNTED else number(count)
-
-
-# Always the same blocks, so that the charts stand still while nothing changes.
-_ON_RANDOM_BLOCKS = "SELECT id FROM identities_identity TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
-
-
-def _sample(identities: QuerySet[Identity], total: int, now: datetime) -> Sample:
-    """Kinds and use of all identities, or, of many, of those that stand on blocks chosen at random."""
-    present = identities.filter(retired_at=None)
-    if total > SAMPLED:
-        present = present.filter(pk__in=RawSQL(_ON_RANDOM_BLOCKS, [100 * SAMPLED / total]))  # noqa: S611 - a constant
-    limit = now - DORMANT
-    silent = Q(last_seen_at=None, watched_since__isnull=False, watched_since__lte=limit)
-    counted = (
-        with_last_use(present)
-        .values("kind")
-        .annotate(
-            total=Count("pk"),
-            used=Count("pk", filter=Q(last_seen_at__gt=limit)),
-            dormant=Count("pk", filter=Q(last_seen_at__lte=limit) | silent),
-        )
-        .order_by("-total", "kind")
-    )
-    return Sample([dict(row) for row in counted])
-
-
-def _tiles(facts: dict[str, int], actor: Actor) -> list[dict[str, Any]]:
+def _tiles(estate: Estate, actor: Actor) -> list[dict[str, Any]]:
     identities = reverse("identities:identity_list")
     mine = ReviewItem.objects.filter(
         assignee=actor.person_id, state__in=UNDECIDED, campaign__state=CampaignState.OPEN
@@ -161,23 +87,23 @@ def _tiles(facts: dict[str, int], actor: Actor) -> list[dict[str, Any]]:
         {"label": "Waiting for you", "value": mine, "url": reverse("reviews:inbox"), "tone": "warn" if mine else ""},
         {
             "label": "Identities",
-            "value": facts["total"],
+            "value": estate.total,
             "url": identities,
-            "note": f"hold {plural(facts['grants'], 'grant,grants')}" if facts["grants"] else "",
+            "note": f"hold {plural(estate.grants, 'grant,grants')}" if estate.grants else "",
         },
         {
             "label": "With privileged access",
-            "value": facts["privileged"],
-            "shown": _counted(facts["privileged"]),
+            "value": estate.privileged,
+            "shown": counted(estate.privileged),
             "url": f"{identities}?privileged=yes",
-            "tone": "warn" if facts["privileged"] else "",
+            "tone": "warn" if estate.privileged else "",
         },
         {
             "label": "Nobody accountable",
-            "value": facts["ownerless"],
-            "shown": _counted(facts["ownerless"]),
+            "value": estate.ownerless,
+            "shown": counted(estate.ownerless),
             "url": f"{identities}?owner=none",
-            "tone": "danger" if facts["ownerless"] else "success",
+            "tone": "danger" if estate.ownerless else "success",
         },
     ]
     if sees_everything(actor):
@@ -196,20 +122,6 @@ def _order_tile() -> dict[str, Any]:
         "url": reverse("reviews:order_list"),
         "tone": "danger" if counts["stopped"] else "",
     }
-
-
-def _use(sample: Sample) -> list[Segment]:
-    used, dormant = sample.sum_of("used"), sample.sum_of("dormant")
-    return [
-        Segment(used, "Used in the last 90 days", "success"),
-        Segment(dormant, "Not seen for 90 days or more", "warn"),
-        Segment(sample.total - used - dormant, "Use not observable", "unknown"),
-    ]
-
-
-def _kinds(sample: Sample) -> list[Segment]:
-    labels = dict(Identity._meta.get_field("kind").flatchoices)
-    return [Segment(row["total"], str(labels.get(row["kind"], row["kind"])), "accent") for row in sample.rows]
 
 
 def _campaigns(actor: Actor) -> list[Progress]:

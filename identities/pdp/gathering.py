@@ -128,18 +128,16 @@ class Gathered:
 
 def is_sound(request: Request) -> bool:
     """Whether every name is a text of a length and of characters that a name has."""
-    parts = request.subject_type, request.subject_id, request.action, request.resource_type, request.resource_id
-    said = "".join(parts)
-    if len(said) <= 256 and all(parts) and said.isprintable():
-        return True
-    return (
-        0 < len(request.subject_id) <= 1024
-        and 0 < len(request.action) <= 256
-        and 0 < len(request.resource_id) <= 1024
-        and 0 < len(request.resource_type) <= 256
-        and 0 < len(request.subject_type) <= 256
-        and said.isprintable()
-    )
+    kind, subject, action = request.subject_type, request.subject_id, request.action
+    resource_type, resource = request.resource_type, request.resource_id
+    if not (kind and subject and action and resource_type and resource):
+        return False
+    said = f"{kind}{subject}{action}{resource_type}{resource}"
+    if len(said) > 256:
+        longest = max(len(kind), len(action), len(resource_type))
+        if longest > 256 or len(subject) > 1024 or len(resource) > 1024:
+            return False
+    return said.isprintable()
 
 
 def speaks_of_others(request: Request) -> bool:

@@ -8,11 +8,11 @@ from uuid import UUID
 from governance.kernel.attributes import AttributeContext
 from governance.kernel.conditions import PartlyKnown
 from governance.kernel.dialects import Dialect
-from identities.pdp.gathering import Gathered, agent_of, delegator_of, is_sound, speaks_of_others
+from identities.pdp.gathering import AGENT, ON_BEHALF_OF, Gathered, agent_of, delegator_of, is_sound, speaks_of_others
 from identities.pdp.guards import cut_off
 from identities.pdp.index import Held, Principal, Terms
 from identities.pdp.programs import FastRule, Program
-from identities.pdp.proving import refuse_proof
+from identities.pdp.proving import CREDENTIAL, ISSUER, refuse_proof
 from identities.pdp.reasons import Reason
 from identities.pdp.requests import Request
 from identities.pdp.surroundings import GOVERNED_CONTEXT, request_context, resource_text
@@ -23,6 +23,8 @@ MOST_DELEGATORS = 4
 GRANTED, STALE, NO_GRANT, UNKNOWN_RESOURCE = Reason.GRANTED, Reason.STALE, Reason.NO_GRANT, Reason.UNKNOWN_RESOURCE
 MISSING_INPUT, CONDITION_NOT_MET = Reason.MISSING_INPUT, Reason.CONDITION_NOT_MET
 _CONTEXT = "context."
+# What a context tells of others, or of how the subject proved itself.
+TOLD = frozenset({ON_BEHALF_OF, AGENT, CREDENTIAL, ISSUER})
 # What says most about why no grant stands, first.
 _NEAREST = (
     Reason.MISSING_INPUT,
@@ -45,6 +47,17 @@ class Verdict(NamedTuple):
     action: str = ""
     resource: str = ""
     not_assessed: tuple[str, ...] = ()
+
+
+class _Asker(NamedTuple):
+    """Who asks, found once for all questions of a call.
+
+    is_simple: whether nothing but its grants says what it may, as long as a question names nobody else and no proof.
+    """
+
+    domain: Domain
+    principal: Principal
+    is_simple: bool
 
 
 class Surroundings:
@@ -89,7 +102,7 @@ class Judge:
         self._wants_assurance = bool(self.policy.least_assurance or self.policy.least_assurance_privileged)
         self._standing: dict[int, Reason | None] = {}
         self._spoken: dict[tuple[int, str], list[Held]] = {}
-        self._subjects: dict[tuple[str, str, str], tuple[Domain | None, Principal | Reason]] = {}
+        self._askers: dict[tuple[str, str, str], _Asker | Reason] = {}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
@@ -98,12 +111,14 @@ class Judge:
         if not is_sound(request):
             return Verdict(Reason.MALFORMED)
         key = request.domain, request.subject_type, request.subject_id
-        found = self._subjects.get(key)
-        if found is None:
-            found = self._subjects[key] = self._subject(request)
-        domain, principal = found
-        if domain is None or not isinstance(principal, Principal):
-            return Verdict(Reason.UNKNOWN_DOMAIN if isinstance(principal, Principal) else principal)
+        asker = self._askers.get(key)
+        if asker is None:
+            asker = self._askers[key] = self._asker(request)
+        if not isinstance(asker, _Asker):
+            return Verdict(asker)
+        domain, principal, is_simple = asker
+        if is_simple and not request.subject_properties and TOLD.isdisjoint(request.context):
+            return self.by_grants(principal, request, domain)
         refusal = self._refuse(principal, request, domain)
         if refusal is not None:
             return Verdict(refusal, principal)
@@ -113,15 +128,22 @@ class Judge:
             return self._with_agent(verdict, request, domain)
         return verdict
 
-    def _subject(self, request: Request) -> tuple[Domain | None, Principal | Reason]:
-        """In which domain this is asked, and about whom, or why that is nobody."""
+    def _asker(self, request: Request) -> _Asker | Reason:
+        """In which domain this is asked, and by whom, or why that is nobody."""
         domain = self.shared.domain(request.domain)
         if domain is None:
-            return None, Reason.UNKNOWN_DOMAIN
+            return Reason.UNKNOWN_DOMAIN
         principal = self.gathered.find(domain.source_ids, request.subject_id)
-        if not isinstance(principal, Reason) and not domain.admits(request.subject_type, principal.kind):
-            return domain, Reason.UNKNOWN_IDENTITY
-        return domain, principal
+        if isinstance(principal, Reason):
+            return principal
+        if not domain.admits(request.subject_type, principal.kind):
+            return Reason.UNKNOWN_IDENTITY
+        is_simple = (
+            self._refuse_standing(principal) is None
+            and not (self.shared.guards or domain.registered_types or principal.acts_for)
+            and self.policy.issuer != "always"
+        )
+        return _Asker(domain, principal, is_simple)
 
     def _refuse(self, principal: Principal, request: Request, domain: Domain) -> Reason | None:
         if (

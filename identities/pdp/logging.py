@@ -60,6 +60,11 @@ What = tuple[str, str, str, str]
 Where a grant spoke, the type is empty and the resource is written as the grant writes it.
 """
 
+Entry = tuple[Any, ...]
+"""An entry as it is written: action, resource, reason, evaluation; of several decisions also their number and since
+when.
+"""
+
 Times = tuple[int, datetime, datetime, UUID]
 """How often, from when to when, and the id of the last."""
 
@@ -71,7 +76,7 @@ class _Told:
     last: datetime
     same: dict[What, Times] = field(default_factory=dict)
     each: list[tuple[int, bytes]] = field(default_factory=list)
-    """Entries of one decision each, some at once, as text: thousands of objects would be work for the collector."""
+    """Moments with entries of one decision each, as text: thousands of objects would be work for the collector."""
     used: dict[What, Times] = field(default_factory=dict)
     """Permits that no other part tells of as use: single and sampled entries."""
 
@@ -157,8 +162,8 @@ class Recorder:
         number, permits, denies = policy.number, policy.log_permits, policy.log_denies
         at = rfc3339(now)
         of: tuple[Principal | None, str] | None = None
-        singles: list[dict[str, Any]] = []
-        found: list[tuple[_Told, list[dict[str, Any]]]] = []
+        singles: list[Entry] = []
+        found: list[tuple[_Told, list[Entry]]] = []
         for request, verdict, decision in zip(requests, verdicts, decisions, strict=True):
             kind, principal, action, resource, _ = verdict
             if of is None or of[0] is not principal or of[1] != request.domain:
@@ -185,13 +190,13 @@ class Recorder:
             # A flood of denials is told by how many they were, so that nobody fills memory by asking for what is
             # refused.
             if gathered.singles < most // 2:
-                singles.append(_entry(what, 1, at, evaluation_id))
+                singles.append(_entry(what, evaluation_id))
                 gathered.singles += 1
                 gathered.rows += 1
             elif not is_permit:
                 gathered.count(told.same, what, now, evaluation_id)
         for told, singles in found:
-            told.each += _written(singles)
+            told.each += _written(at, singles)
 
     def flush(self) -> int:
         """Write what was gathered; how many rows were written. What cannot be written now is kept, if there is room.
@@ -315,35 +320,29 @@ _ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def _lines(whose: Whose, told: _Told) -> Iterator[Line]:
     """What is told of one identity: single entries, then those that tell of several decisions, some hundred a line."""
     pk, domain, number = whose
-    counted = []
+    counted: dict[str, list[Entry]] = {}
     for what, (count, first, last, evaluation_id) in told.same.items():
-        counted.append(entry := _entry(what, count, rfc3339(last), evaluation_id))
-        if count > 1:
-            entry["first_at"] = rfc3339(first)
-    for part in _packed((*told.each, *_written(counted))):
-        facts = {"domain": domain, "entries": list_of(part), "identity": pk, "policy": number}
+        several = (count, rfc3339(first)) if count > 1 else ()
+        counted.setdefault(rfc3339(last), []).append((*_entry(what, evaluation_id), *several))
+    written = (part for at, entries in counted.items() for part in _written(at, entries))
+    for part in _packed((*told.each, *written)):
+        facts = {"domain": domain, "identity": pk, "moments": list_of(part), "policy": number}
         yield Line(told.last, KIND, facts, is_portable=True)
 
 
-def _entry(what: What, count: int, at: str, evaluation_id: UUID) -> dict[str, Any]:
+def _entry(what: What, evaluation_id: UUID) -> Entry:
     """An entry says in words what a grant of the identity spoke of, and of anything else a digest."""
     action, kind, resource, reason = what
-    return {
-        "action": digest_of(action) if kind else action,
-        "at": at,
-        "count": count,
-        "evaluation": evaluation_id,
-        "permit": reason == PERMIT,
-        "reason": reason,
-        "resource": digest_of(f"{kind}:{resource}") if kind else resource,
-    }
+    if kind:
+        return digest_of(action), digest_of(f"{kind}:{resource}"), reason, evaluation_id
+    return action, resource, reason, evaluation_id
 
 
-def _written(entries: list[dict[str, Any]]) -> Iterator[tuple[int, bytes]]:
-    """Entries as text, as many at once as fit into a line, each time with how many these are."""
+def _written(at: str, entries: list[Entry]) -> Iterator[tuple[int, bytes]]:
+    """Entries of one moment as text, as many at once as fit into a line, each time with how many these are."""
     for place in range(0, len(entries), MOST_ENTRIES):
         part = entries[place : place + MOST_ENTRIES]
-        yield len(part), elements_of(part)
+        yield len(part), elements_of([{"at": at, "decisions": part}])
 
 
 def _packed(written: Iterable[tuple[int, bytes]]) -> Iterator[list[bytes]]:

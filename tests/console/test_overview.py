@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from governance.kernel.actors import Role
@@ -81,7 +82,8 @@ def test_use_that_nobody_can_observe_is_counted_apart(signed_in: Callable[..., C
     make.make_window(silent.source, silent, days=400)
 
     use = {
-        segment.label: segment.value for segment in signed_in(make.make_person(Role.AUDITOR)).get("/").context["use"]
+        segment.label: segment.value
+        for segment in signed_in(make.make_person(Role.AUDITOR)).get("/").context["estate"].use
     }
 
     assert use == {"Used in the last 90 days": 1, "Not seen for 90 days or more": 1, "Use not observable": 1}
@@ -103,8 +105,8 @@ def test_a_large_inventory_is_not_counted_by_the_page(
     signed_in: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Totals come from the readings, tiles stop counting, and the charts look at a part and say so."""
-    monkeypatch.setattr("governance.console.overview.MOST_COUNTED", 2)
-    monkeypatch.setattr("governance.console.overview.SAMPLED", 3)
+    monkeypatch.setattr("governance.console.estate.MOST_COUNTED", 2)
+    monkeypatch.setattr("governance.console.estate.SAMPLED", 3)
     source = make.make_source(totals={"identities": 4_000, "grants": 90_000})
     for _ in range(5):
         make.make_identity(source, privileged_count=1)
@@ -114,6 +116,38 @@ def test_a_large_inventory_is_not_counted_by_the_page(
     shown = {tile["label"]: (tile["shown"], tile.get("note", "")) for tile in response.context["tiles"]}
     assert shown["Identities"] == ("4\u202f000", "hold 90\u202f000 grants")
     assert shown["With privileged access"] == shown["Nobody accountable"] == ("2+", "")
-    looked_at = sum(segment.value for segment in response.context["use"])
+    looked_at = sum(segment.value for segment in response.context["estate"].use)
     assert looked_at < 4_000
     assert f"Of {looked_at} identities, chosen at random." in response.content.decode()
+
+
+def test_a_large_estate_is_counted_once_a_minute_and_only_for_those_who_see_all_of_it(
+    signed_in: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr("governance.console.estate.MANY", 2)
+    owner = make.make_person(Role.OWNER)
+    source = make.make_source(totals={"identities": 2, "grants": 3})
+    make.make_identity(source, name="theirs", owner=owner)
+    make.make_identity(source, name="ownerless")
+    client = signed_in(make.make_person(Role.ADMINISTRATOR))
+
+    def unaccountable(page: Any) -> int:
+        return next(tile["value"] for tile in page.context["tiles"] if tile["label"] == "Nobody accountable")
+
+    assert unaccountable(client.get("/")) == 1
+    make.make_identity(source, name="another without an owner")
+    with django_assert_max_num_queries(11):
+        page = client.get("/")
+    assert unaccountable(page) == 1 and "Nothing is assessed yet" in page.content.decode()
+    assert page.context["estate"].picture in page.content.decode()
+    theirs = signed_in(owner).get("/")
+    assert theirs.context["estate"].total == 1 and unaccountable(theirs) == 0
+    cache.clear()
+    assert unaccountable(client.get("/")) == 2
+
+
+def test_a_small_estate_is_counted_at_every_look(signed_in: Callable[..., Client]) -> None:
+    client = signed_in(make.make_person(Role.ADMINISTRATOR))
+    for number in range(2):
+        make.make_identity(name=f"identity {number}")
+        assert client.get("/").context["estate"].total == number + 1

@@ -45,19 +45,29 @@ def told() -> list[dict[str, Any]]:
         return [json.loads(payload)["facts"] for (payload,) in cursor.fetchall()]
 
 
+def entries_of(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a line tells, entry by entry; `first_at` only where an entry tells of several decisions."""
+    names = "action", "resource", "reason", "evaluation", "count", "first_at"
+    return [
+        {"at": moment["at"], "count": 1} | dict(zip(names, entry, strict=False))
+        for moment in line["moments"]
+        for entry in moment["decisions"]
+    ]
+
+
 def entries() -> list[dict[str, Any]]:
-    return [entry for line in told() for entry in line["entries"]]
+    return [entry for line in told() for entry in entries_of(line)]
 
 
 def test_permits_are_counted_and_every_denial_is_an_entry(busy: World) -> None:
     ask(*["read_file"] * 5, "write_file", "write_file")
     (line,) = told()
-    assert sorted((entry["permit"], entry["reason"], entry["count"]) for entry in line["entries"]) == [
-        (False, "no_grant", 1), (False, "no_grant", 1), (True, "granted", 5),
+    assert sorted((entry["reason"], entry["count"]) for entry in entries_of(line)) == [
+        ("granted", 5), ("no_grant", 1), ("no_grant", 1),
     ]  # fmt: skip
     assert (line["identity"], line["domain"], line["policy"]) == (str(Identity.objects.get().pk), "", 1)
-    assert len({entry["evaluation"] for entry in line["entries"]}) == 3
-    assert ["first_at" in entry for entry in line["entries"]] == [False, False, True]
+    assert len({entry["evaluation"] for entry in entries_of(line)}) == 3
+    assert ["first_at" in entry for entry in entries_of(line)] == [False, False, True]
 
 
 def test_a_line_tells_of_one_identity_and_of_so_many_entries_at_most(
@@ -67,7 +77,7 @@ def test_a_line_tells_of_one_identity_and_of_so_many_entries_at_most(
     ask(*["write_file"] * 5)
     ask("read_file", subject="nobody")
     ask("read_file", subject="nobody else")
-    assert [(line["identity"] is None, len(line["entries"])) for line in told()] == [
+    assert [(line["identity"] is None, len(entries_of(line))) for line in told()] == [
         (False, 2), (False, 2), (False, 1), (True, 2),
     ]  # fmt: skip
 
@@ -81,7 +91,7 @@ def test_a_line_without_a_second_look_is_the_same_canonical_text(busy: World) ->
         cursor.execute("SELECT payload FROM audit_stream")
         written = [payload for (payload,) in cursor.fetchall()]
     assert [canonical(json.loads(payload)) for payload in written] == written
-    said = {entry["action"] for payload in written for entry in json.loads(payload)["facts"]["entries"]}
+    said = {entry["action"] for payload in written for entry in entries_of(json.loads(payload)["facts"])}
     tallied = set(DecisionTally.objects.values_list("action", "resource"))
     assert {"dis\\play"} <= said and ("dis\\play", 'server:a\\b/"c"') in tallied
 
@@ -160,7 +170,7 @@ def test_what_cannot_be_written_is_kept_and_given_up_only_when_there_is_too_much
     assert RECORDER.flush() == 0 and len(RECORDER) == 2
     ask("read_file")
     monkeypatch.setattr(logging, "_write", write)
-    assert sorted((entry["action"], entry["count"]) for entry in entries() if entry["permit"]) == [("read_file", 2)]
+    assert sorted((entry["action"], entry["count"]) for entry in entries() if entry["reason"] == "granted") == [("read_file", 2)]
     assert sum(entry["count"] for entry in entries()) == 3
     settings.DECISION_LOG_MOST = 1
     monkeypatch.setattr(logging, "_write", fail)
@@ -181,7 +191,7 @@ def test_a_decision_inside_a_transaction_that_has_written_is_written_with_it(
     answer = ask()
     with connection.cursor() as cursor:
         cursor.execute("SELECT payload FROM audit_stream")
-        (entry,) = json.loads(cursor.fetchone()[0])["facts"]["entries"]
+        (entry,) = entries_of(json.loads(cursor.fetchone()[0])["facts"])
     assert (entry["count"], entry["evaluation"]) == (1, str(answer.evaluation_id))
     assert DecisionTally.objects.get().action == "read_file" and len(RECORDER) == 0
 
