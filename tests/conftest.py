@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,36 @@ def pytest_configure(config: pytest.Config) -> None:
         atexit.register(_end, process)
 
 
-class _ByFile(LoadScopeScheduling):
-    """A file stays on one xdist worker, and so do all journeys, which share one running product.
+def _together(nodeid: str) -> str:
+    """What stays on one xdist worker: a file, and all journeys, which share one running product."""
+    return "journeys" if nodeid.startswith("tests/journeys/") else nodeid.partition("::")[0]
 
-    (xdist's own `loadgroup` writes to an attribute that pytest 9.2 no longer reads.)
-    """
+
+class _ByFile(LoadScopeScheduling):
+    """(xdist's own `loadgroup` writes to an attribute that pytest 9.2 no longer reads.)"""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "journeys" if nodeid.startswith("tests/journeys/") else nodeid.partition("::")[0]
+        return _together(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # it would put what has few tests last, and those are the longest
     return _ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On an xdist worker what takes long comes first, so that no worker waits at the end for the other's last file."""
+    if WORKER is None:
+        return
+    tests, minutes = Counter(), Counter()
+    for item in items:
+        group = _together(item.nodeid)
+        tests[group] += 1
+        minutes[group] += any(item.get_closest_marker(mark) for mark in ("slow", "browser"))
+
+    def longest_first(item: pytest.Item) -> tuple[bool, bool, int]:
+        group = _together(item.nodeid)
+        return group != "journeys", not minutes[group], -tests[group]
+
+    items.sort(key=longest_first)
