@@ -10,12 +10,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import django
 import hypothesis
 import pytest
+from django.template import Context, Template
 from xdist.scheduler import LoadScopeScheduling
 
 from governance.embedded.postgres import Server
@@ -88,15 +91,53 @@ def pytest_configure(config: pytest.Config) -> None:
         atexit.register(_end, process)
 
 
-class _ByFile(LoadScopeScheduling):
-    """A file stays on one xdist worker, and so do all journeys, which share one running product.
+@pytest.fixture(scope="session", autouse=True)
+def _widgets_leave_no_trace(django_test_environment: None) -> Iterator[None]:
+    """Django's test client keeps a copy of the context of every template that is rendered, for `response.context`.
 
-    (xdist's own `loadgroup` writes to an attribute that pytest 9.2 no longer reads.)
+    A large form renders thousands, one for each option of a field and one for its attributes; nobody asks for those.
     """
+    traced = Template._render
+
+    def render(template: Template, context: Context) -> str:
+        is_of_a_widget = (template.name or "").startswith("django/forms/")
+        return template.nodelist.render(context) if is_of_a_widget else traced(template, context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Template, "_render", render)
+        yield
+
+
+def _together(nodeid: str) -> str:
+    """What stays on one xdist worker: a file, and all journeys, which share one running product."""
+    return "journeys" if nodeid.startswith("tests/journeys/") else nodeid.partition("::")[0]
+
+
+class _ByFile(LoadScopeScheduling):
+    """(xdist's own `loadgroup` writes to an attribute that pytest 9.2 no longer reads.)"""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "journeys" if nodeid.startswith("tests/journeys/") else nodeid.partition("::")[0]
+        return _together(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # it would put what has few tests last, and those are the longest
     return _ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On an xdist worker what takes long comes first, so that no worker waits at the end for the other's last file."""
+    if WORKER is None:
+        return
+    tests, minutes = Counter(), Counter()
+    for item in items:
+        group = _together(item.nodeid)
+        tests[group] += 1
+        minutes[group] += any(item.get_closest_marker(mark) for mark in ("slow", "browser"))
+
+    def longest_first(item: pytest.Item) -> tuple[bool, bool, int]:
+        group = _together(item.nodeid)
+        return group != "journeys", not minutes[group], -tests[group]
+
+    items.sort(key=longest_first)

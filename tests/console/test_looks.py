@@ -1,32 +1,18 @@
 """The console's own pages and the pages of refusal in a real browser: accessible, quiet, never wider than the screen."""
 
-import itertools
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from governance.audit.holds import lift_hold, place_hold
 from governance.audit.selectors import list_events
 from governance.kernel.actors import Role
+from tests.looking import SIZES, faults_in_every_look
 from tests.reviews import conftest as make
 
 pytestmark = pytest.mark.browser
-LOOKS = list(itertools.product([1440, 390], [False, True]))
-# Set SHOTS to a folder to look at what the browser saw.
-SHOTS = os.environ.get("SHOTS", "")
-
-
-def check(page: Any, name: str) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-    if SHOTS:
-        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
 def test_the_overview_and_the_trail_look_right(browse: Callable[..., Any], decided_item: Any) -> None:
@@ -35,9 +21,7 @@ def test_the_overview_and_the_trail_look_right(browse: Callable[..., Any], decid
     (row,) = list_events(verb="item.decided").rows
 
     for path, name in {"/": "overview", "/audit/": "trail", f"/audit/events/{row.event_id}/": "event"}.items():
-        for width, dark in LOOKS:
-            page = browse(administrator, path, width=width, height=900, dark=dark)
-            check(page, f"{name}-{width}-{'dark' if dark else 'light'}")
+        assert faults_in_every_look(browse(administrator, path, **SIZES[0]), name) == [], path
 
 
 def test_retention_holds_and_erasure_look_right(browse: Callable[..., Any], decided_item: Any) -> None:
@@ -49,49 +33,38 @@ def test_retention_holds_and_erasure_look_right(browse: Callable[..., Any], deci
     place_hold(kind="person", subject_id=str(administrator.pk), reason="Internal inquiry 7", actor=actor, now=now)
     lift_hold(hold_id=hold.pk, reason="The case is closed.", actor=actor, now=now)
 
-    for (path, name), (width, dark) in itertools.product(
-        {"": "retention", f"?person={item.assignee.pk}&include_reasons=on": "erasure"}.items(), LOOKS
-    ):
-        page = browse(administrator, f"/audit/retention/{path}", width=width, height=900, dark=dark)
-        check(page, f"{name}-{width}-{'dark' if dark else 'light'}")
+    for path, name in {"": "retention", f"?person={item.assignee.pk}&include_reasons=on": "erasure"}.items():
+        page = browse(administrator, f"/audit/retention/{path}", **SIZES[0])
+        assert faults_in_every_look(page, name) == [], path
 
 
 def test_pages_of_refusal_look_right(browse: Callable[..., Any]) -> None:
     owner = make.make_person(Role.OWNER)
 
-    for width, dark in LOOKS:
-        look = f"{width}-{'dark' if dark else 'light'}"
-        for path, status in {"/nowhere/": 404, "/audit/": 403, "/settings/people/": 403}.items():
-            page = browse(owner, path, width=width, height=700, dark=dark)
-            assert str(status) in page.content() or page.title()
-            check(page, f"refusal-{path.strip('/').replace('/', '-')}-{look}")
+    for path, status in {"/nowhere/": 404, "/audit/": 403, "/settings/people/": 403}.items():
+        page = browse(owner, path, **SIZES[0])
+        assert str(status) in page.content() or page.title()
+        assert faults_in_every_look(page, f"refusal-{path.strip('/').replace('/', '-')}") == [], path
 
 
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_a_form_without_its_token_and_a_fault_are_answered_calmly(
-    browse: Callable[..., Any],
-    site: str,
-    width: int,
-    dark: bool,
-    browser_problems: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    browse: Callable[..., Any], site: str, browser_problems: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fault(*args: object) -> None:
         raise RuntimeError("a secret that nobody may see")
 
-    look = f"{width}-{'dark' if dark else 'light'}"
-    page = browse(None, "/accounts/login/", width=width, height=700, dark=dark)
+    page = browse(None, "/accounts/login/", **SIZES[0])
     page.fill("input[name=login]", "ada@example.org")
     page.fill("input[name=password]", "whatever-it-is")
     page.context.clear_cookies()
     page.click("main button[type=submit]")
     page.wait_for_load_state()
-    check(page, f"csrf-{look}")
+    assert faults_in_every_look(page, "csrf") == []
 
     monkeypatch.setattr("governance.console.views.known_problems", fault)
     assert page.goto(f"{site}/docs/problems").status == 500
     assert "secret" not in page.content()
-    check(page, f"fault-{look}")
+    assert faults_in_every_look(page, "fault") == []
 
     assert any("500" in problem for problem in browser_problems)
     browser_problems.clear()

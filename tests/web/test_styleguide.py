@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from governance.kernel.actors import Role
+from tests.looking import faults_in_every_look, violations
 
 pytestmark = pytest.mark.browser
 
@@ -26,26 +26,17 @@ def signed_in_page(site: str, session_cookies: Callable[..., Any], new_page: Cal
     return open_at
 
 
-def violations(page: Any) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+def test_every_component_is_accessible_and_fits(signed_in_page: Callable[..., Any]) -> None:
+    page = signed_in_page("/styleguide/", **DESKTOP)
+
+    assert faults_in_every_look(page) == []
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1440", "390"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_component_is_accessible(signed_in_page: Callable[..., Any], size: dict[str, int], dark: bool) -> None:
-    page = signed_in_page("/styleguide/", dark=dark, **size)
-
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_sign_in_and_errors_are_accessible(site: str, new_page: Callable[..., Any], dark: bool) -> None:
-    page = new_page(dark=dark, **PHONE)
+def test_sign_in_and_errors_are_accessible(site: str, new_page: Callable[..., Any]) -> None:
+    page = new_page(**PHONE)
     for path in ("/accounts/login/", "/accounts/password/reset/", "/nowhere/", "/docs/problems"):
         page.goto(site + path)
-        assert violations(page) == [], path
+        assert faults_in_every_look(page, sizes=(PHONE,)) == [], path
 
 
 def test_the_console_can_be_used_by_keyboard(signed_in_page: Callable[..., Any]) -> None:

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 
 from governance.kernel.actors import system_actor
 from identities.models import CutOff, GatewayCall, GatewaySession, Identity
 from identities.services.cut_offs import Target, cut_off
 from identities.services.gateway_servers import Told, note_tools, register_server
+from tests.looking import faults_in_every_look
 
 pytestmark = pytest.mark.browser
 
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
 
 
 @pytest.fixture
@@ -62,19 +62,16 @@ def open_at(shown: Any, new_page: Callable[..., Any]) -> Callable[..., Any]:
     return go
 
 
-@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["1440-light", "390-dark"])
 def test_every_page_is_accessible_and_never_scrolls_sideways(
-    open_at: Callable[..., Any], shown: Any, behind: Any, size: dict[str, int], dark: bool, browser_problems: list[str]
+    open_at: Callable[..., Any], shown: Any, behind: Any, browser_problems: list[str]
 ) -> None:
-    page = open_at("/gateway/", dark=dark, **size)
+    page = open_at("/gateway/", **DESKTOP)
     servers = ("/gateway/servers/git/", "/gateway/servers/new/")
     paths = ["/gateway/", *servers, f"/gateway/calls/?agent={behind.agent.pk}", f"/identities/{behind.agent.pk}/"]
     for path in paths:
         page.goto(shown.site + path)
         page.wait_for_load_state("networkidle")
-        found = Axe().run(page).response["violations"]
-        assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        assert faults_in_every_look(page) == [], path
     assert browser_problems == []
 
 

@@ -1,9 +1,6 @@
 """The table of the deadline on the form of a schedule, in the API and in a browser."""
 
-import os
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
 from governance.kernel.actors import Role, system_actor
@@ -13,8 +10,7 @@ from reviews.campaigns.rounds import ask_again
 from reviews.campaigns.schedules import create_schedule
 from reviews.models import ReviewSchedule
 from reviews.policies.deadline import PRESETS, DeadlineTable
-
-SHOTS = os.environ.get("SHOTS", "")
+from tests.looking import SIZES, faults_in_every_look
 
 
 @pytest.fixture
@@ -91,30 +87,23 @@ def test_a_schedule_with_a_table_is_written_as_the_api_would_write_it(make, mana
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_the_grid_is_accessible_and_fits(site, visit, manager, width, dark):
-    page = visit(manager, "/reviews/schedules/new/", width=width, height=900, dark=dark)
+def test_the_grid_is_accessible_and_fits(site, visit, manager):
+    page = visit(manager, "/reviews/schedules/new/", **SIZES[0])
     page.wait_for_selector("#schedule-preview ol")
     assert not page.is_visible(".deadline-grid")
     page.select_option("[name=deadline_policy]", "table")
-    assert page.is_visible(".deadline-grid")
-    assert page.is_visible("[name=deadline-standard_unused_production_days]")
-    assert not page.is_visible("[name=deadline-standard_used_production_days]")
+    for size in SIZES:
+        page.set_viewport_size(size)
+        assert page.is_visible(".deadline-grid")
+        assert page.is_visible("[name=deadline-standard_unused_production_days]")
+        assert not page.is_visible("[name=deadline-standard_used_production_days]")
     page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
     page.wait_for_load_state("networkidle")
-    found = Axe().run(page).response["violations"]
-    assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    if SHOTS:
-        page.screenshot(path=f"{SHOTS}/form-{width}-{'dark' if dark else 'light'}.png", full_page=True)
-        page.locator("#policy-deadline").screenshot(path=f"{SHOTS}/grid-{width}-{'dark' if dark else 'light'}.png")
+    assert faults_in_every_look(page, "form") == []
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_the_page_of_a_round_is_accessible_and_fits(site, visit, make, manager, width, dark):
+def test_the_page_of_a_round_is_accessible_and_fits(site, visit, make, manager):
     for _ in range(3):
         make.grant(make.identity(owner=make.person(name="Olga Brandt")))
     first = make.campaign(manager=manager, deadline_policy="graded")
@@ -123,12 +112,10 @@ def test_the_page_of_a_round_is_accessible_and_fits(site, visit, make, manager, 
     second = ask_again(campaign=first, actor=make.actor(manager), now=make.NOW)
     open_campaign(campaign_id=second.pk, actor=system_actor("scheduler"), now=make.NOW)
     close_due_campaigns(now=second.deadline_at)
-    page = visit(manager, f"/reviews/{second.pk}/", width=width, height=900, dark=dark)
+    page = visit(manager, f"/reviews/{second.pk}/", **SIZES[0])
     page.wait_for_load_state("networkidle")
-    assert page.is_visible("text=Ask 3 again")
-    if SHOTS:
-        page.screenshot(path=f"{SHOTS}/round-{width}-{'dark' if dark else 'light'}.png", full_page=True)
+    for size in SIZES:
+        page.set_viewport_size(size)
+        assert page.is_visible("text=Ask 3 again")
     page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
-    found = Axe().run(page).response["violations"]
-    assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert faults_in_every_look(page, "round") == []
