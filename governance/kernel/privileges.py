@@ -75,7 +75,13 @@ def further_segments_of(permission: Permission) -> tuple[str, ...]:
     return tuple(segment for segment in segments_of(permission) if segment != filed)
 
 
+def _allowing(permission: Permission) -> tuple[Statement, ...]:
+    if all(statement.effect == "allow" for statement in permission.statements):
+        return permission.statements
+    return _left_by_denies(permission)
+
+
 # Asked for classes, for privilege and for segments of one permission after another.
 @lru_cache(maxsize=1_024)
-def _allowing(permission: Permission) -> tuple[Statement, ...]:
+def _left_by_denies(permission: Permission) -> tuple[Statement, ...]:
     return tuple(statement for statement in effective(permission).statements if statement.effect == "allow")

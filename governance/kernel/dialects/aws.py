@@ -14,8 +14,8 @@ from governance.kernel.dialects.aws_actions import (
     KNOWN,
     READ_VERBS,
     SECRETS,
+    SEGMENT_OF_SERVICE,
     SENDS,
-    SERVICES,
     WRITE_VERBS,
     segment_of_service,
 )
@@ -118,18 +118,10 @@ class AWS(Dialect):
     def reached(self, statement: Statement) -> set[str]:
         """A wildcard for services reaches all those of the resources, or all there are, but what is spared whole."""
         services = {action.partition(":")[0].lower() for action in statement.actions.include}
-        wild = {each for each in services if "*" in each or "?" in each}
-        found = {segment_of_service([each]) for each in services - wild}
+        wild = frozenset(each for each in services if "*" in each or "?" in each)
+        found = {SEGMENT_OF_SERVICE.get(each, "apis") for each in services - wild}
         if wild:
-            patterns = [glob(each) for each in wild]
-            spared = [glob(text.lower()) for text in statement.actions.exclude]
-            places = _services_of(statement.resources.include)
-            found |= {
-                segment_of_service([each])
-                for each in (places if places is not None else (*SERVICES, ANY_OTHER_SERVICE))
-                if (each == ANY_OTHER_SERVICE or any(pattern.matches(each) for pattern in patterns))
-                and not any(pattern.covers(glob(f"{each}:*")) for pattern in spared)
-            }
+            found |= _reached_through(wild, statement.actions.exclude, _services_of(statement.resources.include))
         return found
 
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
@@ -144,9 +136,23 @@ _CATALOGUE = {each.lower(): each for each in (*ADMIN, *SECRETS, *SENDS, *KNOWN)}
 _VERBS = tuple("BatchGet" if verb == "batchget" else verb.capitalize() for verb in (*READ_VERBS, *WRITE_VERBS))
 
 
-def _services_of(resources: Iterable[str]) -> set[str] | None:
+# The same few wildcards stand in every policy of an account.
+@lru_cache(maxsize=4_096)
+def _reached_through(wild: frozenset[str], spared: tuple[str, ...], places: frozenset[str] | None) -> frozenset[str]:
+    """Segments of the services that these patterns of services mean, but for those that are spared whole."""
+    meant = [glob(each) for each in wild]
+    left_out = [glob(text.lower()) for text in spared]
+    return frozenset(
+        SEGMENT_OF_SERVICE.get(each, "apis")
+        for each in (places if places is not None else (*SEGMENT_OF_SERVICE, ANY_OTHER_SERVICE))
+        if (each == ANY_OTHER_SERVICE or any(pattern.matches(each) for pattern in meant))
+        and not any(pattern.covers(glob(f"{each}:*")) for pattern in left_out)
+    )
+
+
+def _services_of(resources: Iterable[str]) -> frozenset[str] | None:
     """The services that these resources belong to; None where one of them may belong to any."""
-    named = {resource.split(":")[2] if resource.count(":") >= 5 else "*" for resource in resources}
+    named = frozenset(resource.split(":")[2] if resource.count(":") >= 5 else "*" for resource in resources)
     return None if any(set(each) & set("*?$") for each in named) else named
 
 

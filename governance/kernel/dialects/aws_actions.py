@@ -189,7 +189,7 @@ _SEGMENTS = {
     "ai_tools": {"bedrock", "sagemaker", "bedrock-agentcore", "q", "qbusiness"},
 }  # fmt: skip
 
-SERVICES = tuple(service for members in _SEGMENTS.values() for service in sorted(members))
+SEGMENT_OF_SERVICE = {service: segment for segment, members in _SEGMENTS.items() for service in sorted(members)}
 # Stands for whatever no list here names; no service is called so.
 ANY_OTHER_SERVICE = "any-other"
 
