@@ -56,22 +56,32 @@ def is_privileged(permission: Permission) -> bool:
 
 
 def segment_of(permission: Permission) -> str:
-    """One of `SEGMENTS`."""
+    """The one of `SEGMENTS` that it is filed under: the most sensitive."""
     actions = [text for statement in permission.statements for text in statement.actions.include]
     resources = [text for statement in permission.statements for text in statement.resources.include]
     return dialects.get(permission.dialect).segment(actions, resources)
 
 
 def segments_of(permission: Permission) -> tuple[str, ...]:
-    """Every segment that it lets some action reach, in the order of `SEGMENTS`. It is filed under `segment_of`."""
-    dialect = dialects.get(permission.dialect)
-    found = {
-        dialect.segment([action], statement.resources.include)
-        for statement in _allowing(permission)
-        for action in statement.actions.include
-    }
+    """Every segment that it lets some action reach, in the order of `SEGMENTS`; none where it allows nothing."""
+    reached = dialects.get(permission.dialect).reached
+    found: set[str] = set().union(*map(reached, _allowing(permission)))
     return tuple(segment for segment in SEGMENTS if segment in found)
 
 
-def _allowing(permission: Permission) -> list[Statement]:
-    return [statement for statement in effective(permission).statements if statement.effect == "allow"]
+def further_segments_of(permission: Permission) -> tuple[str, ...]:
+    """What it reaches beside the segment that it is filed under, in the order of `SEGMENTS`."""
+    filed = segment_of(permission)
+    return tuple(segment for segment in segments_of(permission) if segment != filed)
+
+
+def _allowing(permission: Permission) -> tuple[Statement, ...]:
+    if all(statement.effect == "allow" for statement in permission.statements):
+        return permission.statements
+    return _left_by_denies(permission)
+
+
+# Asked for classes, for privilege and for segments of one permission after another.
+@lru_cache(maxsize=1_024)
+def _left_by_denies(permission: Permission) -> tuple[Statement, ...]:
+    return tuple(statement for statement in effective(permission).statements if statement.effect == "allow")

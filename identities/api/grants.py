@@ -19,7 +19,10 @@ from identities.selectors.access import current_contents, list_grants
 
 
 class HeldGrantOut(serializers.Serializer):
-    """A grant with its holder and its current content. Its use stands at `/grants/{id}/`."""
+    """A grant with its holder and its current content. Its use stands at `/grants/{id}/`.
+
+    `segment` is the most sensitive that it reaches, `further_segments` what it reaches beside that one.
+    """
 
     id = serializers.UUIDField()
     source: Any = serializers.CharField()
@@ -33,6 +36,7 @@ class HeldGrantOut(serializers.Serializer):
     revocability = serializers.CharField()
     shared_with = serializers.IntegerField()
     segment = serializers.CharField(allow_blank=True)
+    further_segments = serializers.ListField(child=serializers.CharField())
     is_privileged = serializers.BooleanField()
     plain = serializers.ListField(child=serializers.CharField())
     permission = serializers.JSONField(allow_null=True)
@@ -78,6 +82,7 @@ def _facts(grant: Grant, content: GrantVersion | None) -> dict[str, Any]:
         "revocability": grant.revocability,
         "shared_with": grant.shared_with,
         "segment": grant.segment,
+        "further_segments": grant.further_segments,
         "is_privileged": grant.is_privileged,
         "plain": content.plain if content else [],
         "permission": content.permission if content else None,

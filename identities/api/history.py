@@ -22,6 +22,7 @@ from governance.web.places import read_place, write_place
 from identities.api.edge import InvalidParameter, actor_of, choice_parameter, require_known_parameters
 from identities.models import Environment, IdentityKind, IdentityStatus, IdentityVersion
 from identities.selectors import as_of
+from identities.selectors.filters import SEGMENTS
 from identities.selectors.inventory import access_identity
 from identities.selectors.past_filter import NAMES, PastFilter, read_moment
 from identities.selectors.who_could import Reason, judge, who_could
@@ -84,6 +85,7 @@ class PastAccessOut(serializers.Serializer):
     permission = serializers.JSONField(source="version.permission")
     plain = serializers.JSONField(source="version.plain")
     segment = serializers.CharField(source="version.segment")
+    further_segments = serializers.ListField(child=serializers.CharField(), source="version.further_segments")
     is_privileged = serializers.BooleanField(source="version.is_privileged")
     is_in_force = serializers.BooleanField()
     valid_from = serializers.DateTimeField(source="version.valid_from", allow_null=True)
@@ -147,7 +149,7 @@ class HistoryIdentities(APIView):
     )
     def get(self, request: Request) -> Response:
         """The identities that were there at a moment, by the names they had, and what is known of each source then."""
-        require_known_parameters(request, PAGING | {"at", *NAMES} - {"privileged"})
+        require_known_parameters(request, PAGING | {"at", *NAMES} - {"privileged", "segment"})
         at, filters = _moment(request), _filters(request)
         found = as_of.list_identities_as_of(actor=actor_of(request), filters=filters, at=at)
         keys = (SortKey("name"), SortKey("identity_id"))
@@ -169,6 +171,7 @@ class HistoryAccess(APIView):
             OpenApiParameter("identity", UUID, description="Only what this one held."),
             *FILTERS,
             OpenApiParameter("privileged", str, enum=("yes", "no")),
+            OpenApiParameter("segment", str, description=f"What it reached, of: {', '.join(SEGMENTS)}."),
             CURSOR,
             LIMIT,
         ],

@@ -121,8 +121,8 @@ class VersionOut(serializers.ModelSerializer):
     class Meta:
         model = GrantVersion
         fields = [
-            *("id", "number", "permission", "plain", "digest", "segment", "is_privileged", "privilege_classes"),
-            *("valid_from", "valid_until", "seen_from", "seen_until"),
+            *("id", "number", "permission", "plain", "digest", "segment", "further_segments", "is_privileged"),
+            *("privilege_classes", "valid_from", "valid_until", "seen_from", "seen_until"),
         ]
 
     def get_digest(self, version: GrantVersion) -> str:

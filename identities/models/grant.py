@@ -37,9 +37,9 @@ class Grant(models.Model):
     same thing. The review facts (`reviewed_at` …) are written down here by the use cases of reviews, so that a request
     can be decided without asking upward.
 
-    `segment` and `is_privileged` repeat what the current version says, so that a list of a million filters by them
-    without looking at versions. `line_hash` is what the sender's line looked like when it was last read: the same line
-    again needs no reading (docs/sync.md).
+    `segment`, `further_segments` and `is_privileged` repeat what the current version says, so that a list of a million
+    filters by them without looking at versions. `line_hash` is what the sender's line looked like when it was last
+    read: the same line again needs no reading (docs/sync.md).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -55,6 +55,7 @@ class Grant(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     segment = models.CharField(max_length=20, blank=True, default="")
+    further_segments = ArrayField(models.CharField(max_length=20), blank=True, default=list, db_default=[])
     is_privileged = models.BooleanField(default=False)
 
     reviewed_at = models.DateTimeField(null=True, blank=True)
@@ -97,6 +98,12 @@ class Grant(models.Model):
             # Filters that few grants may fit, where walking along the order would pass all others. Both columns have a
             # few values only, so the entries are small and side by side: together about 3 s of a load of a million.
             models.Index(fields=["segment"], name="identities_grant_segment", condition=Q(retired_at=None)),
+            # Beside it for those that reach several; costs nothing for the others.
+            GinIndex(
+                fields=["further_segments"],
+                name="identities_grant_further",
+                condition=Q(retired_at=None) & ~Q(further_segments=[]),
+            ),
             GinIndex(fields=["path"], opclasses=["jsonb_path_ops"], name="identities_grant_path"),
             # The list of what is gone; written when a grant goes, not when it comes.
             models.Index(
@@ -118,8 +125,9 @@ class GrantVersion(models.Model):
     """Immutable content of a grant while the source was seen to hold it: `[seen_from, seen_until)`, open = current.
 
     `digest` is the sha256 of the permission's canonical form: what a decision is bound to. `plain` are the sentences
-    shown to people, `segment` and `is_privileged` are derived by the kernel when the version is written, with
-    `catalogue_version` saying by which catalogue.
+    shown to people. `segment` (the most sensitive that it reaches), `further_segments` (what it reaches beside that)
+    and `is_privileged` are derived by the kernel when the version is written, with `catalogue_version` saying by which
+    catalogue.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -131,6 +139,7 @@ class GrantVersion(models.Model):
     valid_until = models.DateTimeField(null=True, blank=True)
     plain = models.JSONField(default=list)
     segment = models.CharField(max_length=20)
+    further_segments = ArrayField(models.CharField(max_length=20), blank=True, default=list, db_default=[])
     privilege_classes = ArrayField(models.CharField(max_length=20))
     is_privileged = models.BooleanField()
     catalogue_version = models.CharField(max_length=20)

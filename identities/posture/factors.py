@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from identities.posture.facts import GrantFacts, IdentityFacts, Missing
 from identities.posture.policy import VALUES, Policy
-from identities.posture.rules.application import implies_everything
 
 _PRIVILEGES = ("read", "write", "external_send", "destructive", "secret_read", "admin")
 # (until how long it goes on at most, the word of the policy), short ones first.
@@ -66,13 +65,6 @@ def _unknown(reach: Reach, factor: str, what: str) -> Judged:
 def _privilege(reach: Reach) -> Judged:
     span = _worst(_privilege_of(reach, grant) for grant in reach.grants)
     words = {word for grant in reach.grants for word in grant.classes}
-    if implies_everything(reach.facts) is True:
-        # Who is let in may do whatever the application can, and nobody has said what that is.
-        application = reach.facts.attributes.get("application_classes")
-        told = [word for word in application or () if word in _PRIVILEGES] if isinstance(application, list) else []
-        may = [reach.value("privilege", word) for word in told]
-        span = (max([span[0], *may]), max([span[1], *may]) if told else max(span[1], _range(reach, "privilege")[1]))
-        words |= set(told)
     if not words:
         return _unknown(reach, "privilege", "no grant could be understood")
     listed = ", ".join(word.replace("_", " ") for word in _PRIVILEGES if word in words)
@@ -104,10 +96,6 @@ def _breadth(reach: Reach) -> Judged:
         (reach.value("breadth", breadth),) * 2 if (breadth := _breadth_of(grant)) else everything
         for grant in reach.grants
     ]
-    told = reach.facts.attributes.get("application_breadth")
-    if isinstance(told, str) and told in _BREADTHS and implies_everything(reach.facts) is True:
-        known.add(told)
-        spans.append((reach.value("breadth", told),) * 2)
     widest = [word for word in VALUES["breadth"] if word in known][-1]
     return Judged(_worst(spans), _BREADTHS[widest], "the widest of its grants")
 

@@ -27,7 +27,7 @@ from identities.posture.facts import (
     TrustFacts,
     UseFacts,
 )
-from identities.posture.legacy import application_grant
+from identities.posture.legacy import application_grant, as_said
 from identities.posture.permissions_known import KnownFacts, facts_of, permissions_of
 from identities.posture.policy import Policy, policy_in_force
 from identities.posture.sources import SourceState, states_of
@@ -277,7 +277,7 @@ def _identity(
     tools: tuple[ToolFacts, ...],
     declared: Declared | None,
 ) -> IdentityFacts:
-    told = row.attributes if declared is None else row.attributes | _application(declared)
+    told = row.attributes
     workloads, holders = rows.words(told, "workloads"), rows.words(told, "human_holders")
     vendor = rows.text(told, "vendor") or ""
     removed = hung.removals.get(row.id)
@@ -313,12 +313,6 @@ def _identity(
         expected_cadence_days=row.declared_cadence or rows.cadence(told),
         custody=row.custody,
     )
-
-
-def _application(declared: Declared) -> dict[str, Any]:
-    """What people declared that the application can do, in the place where a sender would say it."""
-    told: dict[str, Any] = {"application_classes": list(declared.classes)} if declared.classes else {}
-    return told | ({"application_breadth": declared.breadth} if declared.breadth else {})
 
 
 def _people(row: rows.IdentityRow) -> Iterator[PersonFacts]:
@@ -371,7 +365,10 @@ def _credential(row: tuple[Any, ...], state: SourceState, hung: _Hung) -> Creden
 
 def _of_application(row: rows.IdentityRow, declared: Declared | None) -> tuple[GrantFacts, ...]:
     """What everybody can do there who is signed in, where signing in is all that the application asks."""
-    found = application_grant(declared, identity_id=row.id, first_seen_at=row.first_seen_at) if declared else None
+    if declared is None:
+        return ()
+    said = as_said(declared, row.attributes)
+    found = application_grant(said, identity_id=row.id, first_seen_at=row.first_seen_at)
     return (found,) if found else ()
 
 

@@ -1,15 +1,32 @@
 """Applications in which signing in is all that is asked: what counts there is what the application itself can do."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from governance.kernel.breadth import ACCOUNT, ORGANISATION
+from governance.kernel.breadth import ORDER as BREADTHS
 from governance.kernel.privileges import PrivilegeClass
+from identities.posture import rows
 from identities.posture.facts import GrantFacts, Missing
 from identities.selectors.authorization import Declared
 
 DIALECT = "application"
+_CLASSES = frozenset(map(str, PrivilegeClass))
 _PRIVILEGED = frozenset({PrivilegeClass.ADMIN, PrivilegeClass.DESTRUCTIVE, PrivilegeClass.SECRET_READ})
+
+
+def as_said(declared: Declared, attributes: Mapping[str, Any]) -> Declared:
+    """What people left open of the application, as its source says it in `application_classes` and `…_breadth`."""
+    told = rows.words(attributes, "application_classes") or ()
+    breadth = rows.text(attributes, "application_breadth")
+    return replace(
+        declared,
+        classes=declared.classes or tuple(word for word in told if word in _CLASSES),
+        breadth=declared.breadth or (breadth if breadth in BREADTHS else ""),
+    )
 
 
 def application_grant(declared: Declared, *, identity_id: UUID, first_seen_at: datetime) -> GrantFacts | None:

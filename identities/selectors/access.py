@@ -15,8 +15,8 @@ from identities.selectors.inventory import list_sources, sees_everything, visibl
 
 # What a row of the list shows; the rest, some of it large, stays in the database.
 _COLUMNS = (
-    *("id", "external_id", "label", "path", "revocability", "shared_with", "segment", "is_privileged"),
-    *("first_seen_at", "last_changed_at", "retired_at", "source_id", "identity_id"),
+    *("id", "external_id", "label", "path", "revocability", "shared_with", "segment", "further_segments"),
+    *("is_privileged", "first_seen_at", "last_changed_at", "retired_at", "source_id", "identity_id"),
     *("identity__name", "identity__kind", "identity__effective_environment", "source__slug", "source__name"),
 )
 

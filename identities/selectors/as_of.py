@@ -253,6 +253,10 @@ def _where(filters: PastFilter, at: datetime, after: Place | None, *, backwards:
     parameters: list[Any] = [at, at]
     if filters.privileged:
         parts.append("v.is_privileged" if filters.privileged == "yes" else "NOT v.is_privileged")
+    if filters.segment:
+        segments = filters.segment.split(",")
+        parts.append("(v.segment = ANY(%s) OR v.further_segments && %s::varchar[])")
+        parameters += [segments, segments]
     if after is not None:
         beyond = "<" if backwards else ">"
         # The first comparison alone lets the planner enter the index at the right place.

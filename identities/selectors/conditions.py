@@ -42,14 +42,14 @@ def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: d
 def grant_conditions(filters: InventoryFilter, *, at: str = "", facts: str | None = None) -> Q:
     """The grant's fields. at: the path from the listed model to the grant.
 
-    facts: the path to `segment` and `is_privileged`, where they are read from its current content; else the grant's
+    facts: the path to its segments and `is_privileged`, where they are read from its current content; else the grant's
     own copies are asked.
     """
     found = Q()
     facts = at if facts is None else facts
     if filters.access:
         found &= Q(**{f"{at}search_text__contains": _upper(filters.access)})
-    found &= _either(filters.picked("segment"), lambda values: Q(**{f"{facts}segment__in": values}))
+    found &= _either(filters.picked("segment"), lambda values: reaching(values, facts))
     found &= _either(filters.picked("path"), lambda values: held_by(values, at))
     if filters.privileged:
         found &= Q(**{f"{facts}is_privileged": filters.privileged == "yes"})
@@ -114,6 +114,13 @@ def held_by(kinds: tuple[str, ...], at: str = "") -> Q:
     for kind in kinds:
         held |= Q(**{f"{at}path__contains": [{"kind": kind}]})
     return held
+
+
+def reaching(segments: tuple[str, ...], at: str = "") -> Q:
+    """Grants, or contents of grants, that reach one of these segments, the most sensitive of theirs or another."""
+    # That there is another at all is said for the index, which holds only those.
+    several = Q(**{f"{at}further_segments__overlap": list(segments)}) & ~Q(**{f"{at}further_segments": []})
+    return Q(**{f"{at}segment__in": segments}) | several
 
 
 def _halves(filters: InventoryFilter) -> tuple[InventoryFilter, list[InventoryFilter]]:

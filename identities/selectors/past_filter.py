@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
 from identities.models import Environment, IdentityKind, IdentityStatus, IdentityVersion
-from identities.selectors.filters import InvalidFilter
+from identities.selectors.filters import SEGMENTS, InvalidFilter
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_TEXT = 200
@@ -69,7 +69,7 @@ class PastFilter:
     """Which identities of the past. Every field is optional and means what was true then.
 
     q: part of the name. owner: an e-mail address, "none" or "me". tag: one tag of either side. team: its name or id.
-    privileged narrows lists of access, not of identities.
+    privileged and segment narrow lists of access, not of identities.
     """
 
     q: str = ""
@@ -81,6 +81,7 @@ class PastFilter:
     tag: str = ""
     team: str = ""
     privileged: str = ""
+    segment: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> "PastFilter":
@@ -120,6 +121,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "environment": tuple(Environment.values),
     "status": tuple(IdentityStatus.values),
     "privileged": ("yes", "no"),
+    "segment": SEGMENTS,
 }
 
 

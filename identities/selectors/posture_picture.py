@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Count, F, IntegerField, QuerySet
+from django.db.models import CharField, Count, F, Func, IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Floor, Least
 
@@ -33,6 +33,18 @@ SCORES = ("box", "assurance_lower", "assurance_upper", "exposure_low", "exposure
 _SPREAD, _BY = "posture.spread", "posture.by."
 # Always the same blocks, so that the numbers stand still while nothing changes.
 _ON_RANDOM_BLOCKS = "SELECT id FROM identities_identity TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
+
+
+class _EachSegment(Func):
+    """One row for each segment that a grant reaches."""
+
+    function, arg_joiner = "unnest", " || "
+    output_field = CharField()
+    set_returning = True
+
+    def __init__(self) -> None:
+        super().__init__("further_segments", "segment")
+
 
 Row = tuple[str, str, int]
 """A value, a box, and how many."""
@@ -138,7 +150,7 @@ def count_by_segment(*, actor: Actor, total: int) -> tuple[list[tuple[str, Mappi
             grants = grants.filter(identity__in=RawSQL(_ON_RANDOM_BLOCKS, [share]))  # noqa: S611 - a constant
         elif identities is not None:
             grants = grants.filter(identity__in=identities.values("pk"))
-        counted = grants.order_by().values_list("segment", "identity__posture__box")
+        counted = grants.order_by().annotate(reached=_EachSegment()).values_list("reached", "identity__posture__box")
         return list(counted.annotate(Count("identity", distinct=True)))
 
     return _grouped(_kept(f"{_BY}segment", count, actor)), SAMPLED if is_sample else None

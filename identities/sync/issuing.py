@@ -16,7 +16,13 @@ from django.db.models.functions import Greatest
 
 from governance.kernel.actors import Actor
 from governance.kernel.permissions import Permission, describe
-from governance.kernel.privileges import CATALOGUE_VERSION, classes_of, is_privileged, segment_of
+from governance.kernel.privileges import (
+    CATALOGUE_VERSION,
+    classes_of,
+    further_segments_of,
+    is_privileged,
+    segment_of,
+)
 from identities.diff import content_hash, moment_text
 from identities.models import (
     Change,
@@ -76,7 +82,11 @@ def _write(
     content: Mapping[str, Any],
     now: datetime,
 ) -> Grant:
-    facts: dict[str, Any] = {"segment": segment_of(permission), "is_privileged": is_privileged(permission)}
+    facts: dict[str, Any] = {
+        "segment": segment_of(permission),
+        "further_segments": list(further_segments_of(permission)),
+        "is_privileged": is_privileged(permission),
+    }
     grant = Grant.objects.create(
         source=source,
         identity=identity,

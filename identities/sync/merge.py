@@ -338,8 +338,9 @@ def _upsert(merged: _Merged) -> str:
         updates.append("identity_id")
     if merged.kind == "grant":
         joins += "\nJOIN sync_facts f ON f.digest = s.digest"
-        extra += [("segment", "f.segment"), ("is_privileged", "f.is_privileged")]
-        updates += ["segment", "is_privileged"]
+        repeated = ("segment", "further_segments", "is_privileged")
+        extra += [(column, f"f.{column}") for column in repeated]
+        updates += repeated
     assignments = [f"{column} = EXCLUDED.{column}" for column in updates]
     if merged.has_last_use:
         extra.append(("last_used_at", "s.last_used_at"))

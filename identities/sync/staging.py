@@ -45,6 +45,7 @@ CREATE TEMPORARY TABLE sync_facts (
     digest bytea NOT NULL,
     plain jsonb NOT NULL,
     segment text NOT NULL,
+    further_segments text[] NOT NULL,
     privilege_classes text[] NOT NULL,
     is_privileged boolean NOT NULL
 ) ON COMMIT DROP;

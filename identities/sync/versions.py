@@ -1,6 +1,6 @@
 """Grant versions: close what a reading no longer shows, open what it shows instead.
 
-What the kernel derives from a permission (plain words, segment, privilege) is computed once per distinct permission
+What the kernel derives from a permission (plain words, segments, privilege) is computed once per distinct permission
 among those that changed, however many grants hold it.
 """
 
@@ -12,11 +12,19 @@ import orjson
 from django.db import connection
 
 from governance.kernel.permissions import Permission, describe
-from governance.kernel.privileges import CATALOGUE_VERSION, classes_of, is_privileged, segment_of
+from governance.kernel.privileges import (
+    CATALOGUE_VERSION,
+    classes_of,
+    further_segments_of,
+    is_privileged,
+    segment_of,
+)
 from identities.sync import known
 from identities.sync.merge import NEW_ID
 
 BATCH = 2_000
+Facts = tuple[str, str, list[str], list[str], bool]
+"""As `sync_facts` holds them behind the digest."""
 
 _DISTINCT = """
 SELECT DISTINCT ON (s.digest) s.digest, s.body ->> 'permission'
@@ -24,7 +32,9 @@ FROM sync_diff d JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.exte
 WHERE d.kind = 'grant' AND d.action <> 'retired'
 ORDER BY s.digest
 """
-_COPY_FACTS = "COPY sync_facts (digest, plain, segment, privilege_classes, is_privileged) FROM STDIN"
+_COPY_FACTS = """
+COPY sync_facts (digest, plain, segment, further_segments, privilege_classes, is_privileged) FROM STDIN
+"""
 _CLOSE = """
 UPDATE identities_grantversion v SET seen_until = greatest(v.seen_from, %(observed)s)
 FROM sync_diff d
@@ -39,10 +49,11 @@ WITH earlier AS MATERIALIZED (
     WHERE d.kind = 'grant' AND d.has_new_version GROUP BY v.grant_id
 )
 INSERT INTO identities_grantversion (id, grant_id, number, permission, digest, valid_from, valid_until, plain, segment,
-                                     privilege_classes, is_privileged, catalogue_version, seen_from, seen_until)
+                                     further_segments, privilege_classes, is_privileged, catalogue_version, seen_from,
+                                     seen_until)
 SELECT {NEW_ID}, d.id, coalesce(earlier.number, 0) + 1, s.body -> 'permission', s.digest,
        (s.body ->> 'valid_from')::timestamptz, (s.body ->> 'valid_until')::timestamptz, f.plain, f.segment,
-       f.privilege_classes, f.is_privileged, %(catalogue)s, %(observed)s, NULL
+       f.further_segments, f.privilege_classes, f.is_privileged, %(catalogue)s, %(observed)s, NULL
 FROM sync_diff d
 JOIN sync_stage s ON s.kind = d.kind AND s.external_id = d.external_id
 JOIN sync_facts f ON f.digest = s.digest
@@ -89,11 +100,12 @@ def write_versions(*, observed_at: datetime) -> None:
 
 # Clients that push often push the same permissions again and again.
 @lru_cache(maxsize=8_192)
-def _facts(written: str) -> tuple[str, str, list[str], bool]:
+def _facts(written: str) -> Facts:
     return _facts_of(Permission.from_json(orjson.loads(written)))
 
 
-def _facts_of(permission: Permission) -> tuple[str, str, list[str], bool]:
+def _facts_of(permission: Permission) -> Facts:
     classes = sorted(each.value for each in classes_of(permission))
     plain = orjson.dumps(list(describe(permission))).decode()
-    return plain, segment_of(permission), classes, is_privileged(permission)
+    further = list(further_segments_of(permission))
+    return plain, segment_of(permission), further, classes, is_privileged(permission)

@@ -5,16 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion, IdentityKind
 from identities.selectors.access import current_contents
-from identities.views.grant_lines import path_words
+from identities.views.grant_lines import path_words, reach_words
 from identities.views.identity_rows import KIND_ICONS, grant_url, identity_url, label_of_environment, source_url
 
 KIND_LABELS = dict(IdentityKind.choices)
 FACTS = (
     *("source", "id", "label", "may", "identity", "identity_id", "identity_kind", "environment", "segment"),
-    *("privileged", "path", "revocability", "shared_with", "first_seen_at", "valid_until", "retired_at"),
+    *(
+        "further_segments",
+        "privileged",
+        "path",
+        "revocability",
+        "shared_with",
+        "first_seen_at",
+        "valid_until",
+        "retired_at",
+    ),
 )
 
 
@@ -68,7 +76,7 @@ def _row(grant: Grant, content: GrantVersion | None) -> AccessRow:
         icon=KIND_ICONS.get(identity.kind, "robot"),
         source=source.name,
         source_url=source_url(source.slug),
-        segment=SEGMENT_LABELS.get(grant.segment, grant.segment),
+        segment=reach_words(grant),
         is_privileged=grant.is_privileged,
         path=path_words(grant.path),
         environment=environment,
@@ -89,6 +97,7 @@ def _facts(grant: Grant, content: GrantVersion | None) -> tuple[Any, ...]:
         grant.identity.kind,
         grant.identity.effective_environment,
         grant.segment,
+        " ".join(grant.further_segments),
         "yes" if grant.is_privileged else "no",
         path_words(grant.path),
         grant.revocability,

@@ -9,10 +9,8 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from governance.kernel.permissions import Permission
-from governance.kernel.privileges import segments_of
 from identities.forms.inventory import SEGMENT_LABELS
-from identities.models import GrantVersion
+from identities.models import Grant, GrantVersion
 from identities.selectors.filters import SEGMENTS
 from identities.selectors.use import GrantUse, UseState
 
@@ -173,9 +171,14 @@ def _sentences(version: GrantVersion) -> list[str]:
 
 def _also(version: GrantVersion) -> str:
     """What it reaches beside the segment that it is filed under: "also Queues, Storage"."""
-    reached = segments_of(Permission.from_json(version.permission))
-    others = [SEGMENT_LABELS[name] for name in reached if name != version.segment]
+    others = [SEGMENT_LABELS.get(name, name) for name in version.further_segments]
     return f"also {', '.join(others)}" if others else ""
+
+
+def reach_words(facts: Grant | GrantVersion) -> str:
+    """Everything that it reaches, what it is filed under first: "Databases, also Queues, Storage"."""
+    labels = [SEGMENT_LABELS.get(name, name) for name in (facts.segment, *facts.further_segments)]
+    return f"{labels[0]}, also {', '.join(labels[1:])}" if labels[1:] else labels[0]
 
 
 def path_words(path: Sequence[dict[str, Any]]) -> str:

@@ -10,13 +10,12 @@ from django.views.decorators.http import require_safe
 
 from governance.web.access import page
 from governance.web.htmx import render_page
-from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion
 from identities.selectors.history import list_native_changes, list_versions
 from identities.selectors.inventory import access_grant
 from identities.selectors.use import GrantUse, list_windows, use_of_grants
 from identities.views.change_lines import Line, permission_difference
-from identities.views.grant_lines import CLASS_WORDS, native_json, path_words, revocability_words, use_line
+from identities.views.grant_lines import CLASS_WORDS, native_json, path_words, reach_words, revocability_words, use_line
 from identities.views.native_lines import native_change
 from identities.views.requests import PageRequest
 
@@ -50,7 +49,7 @@ def grant_detail(request: PageRequest, grant_id: UUID) -> HttpResponse:
         "grant": grant,
         "latest": latest,
         "classes": [CLASS_WORDS[name] for name in CLASS_WORDS if latest and name in latest.privilege_classes],
-        "segment": SEGMENT_LABELS.get(latest.segment, latest.segment) if latest else "",
+        "reaches": reach_words(latest) if latest else "",
         "sentences": latest.plain if latest else [],
         "path": path_words(grant.path),
         "revocability": revocability_words(grant.revocability, grant.shared_with),

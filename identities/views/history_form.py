@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django import forms
 
-from identities.forms.inventory import PRIVILEGED, offer
+from identities.forms.inventory import PRIVILEGED, SEGMENT_LABELS, offer
 from identities.models import Environment, IdentityKind, IdentityStatus
 
 _OWNERS = {"none": "Nobody accountable", "me": "Mine"}
@@ -19,6 +19,7 @@ class PastFilterForm(forms.Form):
     owner = forms.ChoiceField(required=False, label="Owner")
     status = forms.ChoiceField(required=False, label="Status")
     privileged = forms.ChoiceField(required=False, label="Access")
+    segment = forms.ChoiceField(required=False, label="Reached")
 
     def __init__(self, data: Mapping[str, str], *, sources: list[tuple[str, str]]) -> None:
         super().__init__(data)
@@ -29,5 +30,6 @@ class PastFilterForm(forms.Form):
             "owner": list(_OWNERS.items()),
             "status": list(IdentityStatus.choices),
             "privileged": list(PRIVILEGED.items()),
+            "segment": list(SEGMENT_LABELS.items()),
         }
-        offer(self, choices)
+        offer(self, choices, empty={"segment": "Reached anything"})

@@ -16,7 +16,7 @@ from identities.selectors.history import names_of
 from identities.selectors.timeline import ChangeGroup, Edit, names_of_holders
 from identities.selectors.who_could import Could, Reason
 from identities.views.change_lines import ICONS, KIND_NAMES, TONES, Line, permission_difference, sentences, url_of
-from identities.views.grant_lines import path_words, revocability_words
+from identities.views.grant_lines import path_words, reach_words, revocability_words
 from identities.views.identity_rows import KIND_ICONS
 
 LONGEST = 200
@@ -83,6 +83,7 @@ class AccessLine:
     label: str
     sentences: list[str]
     is_privileged: bool
+    reaches: str
     path: str
     identity: str
     identity_url: str
@@ -158,6 +159,7 @@ def access_line(access: PastAccess) -> AccessLine:
         label=access.label,
         sentences=_sayings(version.plain, access.path, access.label),
         is_privileged=version.is_privileged,
+        reaches=reach_words(version),
         path=path_words(access.path),
         identity=access.identity.name,
         identity_url=reverse("identities:identity_detail", args=[access.identity.identity_id]),

@@ -1,7 +1,14 @@
 import pytest
 
 from governance.kernel.permissions import describe
-from governance.kernel.privileges import SEGMENTS, classes_of, is_privileged, segment_of, segments_of
+from governance.kernel.privileges import (
+    SEGMENTS,
+    classes_of,
+    further_segments_of,
+    is_privileged,
+    segment_of,
+    segments_of,
+)
 
 CASES = [
     # (dialect, actions, resource, some of the classes, privileged, segment)
@@ -128,3 +135,51 @@ def test_a_grant_is_filed_under_one_segment_and_tells_of_each(permission):
 
     assert segment_of(held) == "databases"
     assert segments_of(held) == ("queues", "databases", "storage")
+    assert further_segments_of(held) == ("queues", "storage")
+
+
+ALL_OF_AWS = "apis queues databases storage secrets admin ai_tools"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "actions", "resources", "reached"),
+    [
+        ("aws", "*", ["*"], ALL_OF_AWS),
+        ("aws", "s*:Get*", ["*"], "apis queues storage secrets admin ai_tools"),
+        ("aws", "*", ["arn:aws:s3:::b/*"], "storage"),
+        ("aws", "*", ["arn:aws:s3:::b/*", "arn:aws:sqs:eu-west-1:1:q"], "queues storage"),
+        ("aws", "sqs:SendMessage", ["*"], "queues"),
+        ("kubernetes", "*", ["api:*/*/*/*/*"], "apis secrets admin"),
+        ("kubernetes", "*", ["*"], "apis secrets admin"),
+        ("kubernetes", "get", ["api:p/apps/*//*"], "apis"),
+        ("kubernetes", "get", ["api:p//pods//*", "api:p//secrets//*"], "apis secrets"),
+        ("kubernetes", "create", ["api:p//pods/exec/*"], "admin"),
+        ("kubernetes", "create", ["api:p//pods/*/*"], "apis admin"),
+        ("kubernetes", "get", ["url:/healthz"], "apis"),
+        ("postgresql", "SUPERUSER", ["cluster:"], "databases admin"),
+        ("postgresql", "CREATEROLE", ["cluster:"], "admin"),
+        ("postgresql", "OWN", ["table:l/public/p"], "databases"),
+        ("rabbitmq", "*", ["*"], "queues admin"),
+        ("rabbitmq", "*", ["vhost:v/^orders$"], "queues"),
+        ("rabbitmq", "tag:management read", ["broker:", "vhost:v/^orders$"], "queues admin"),
+        ("redis", "*", ["read:*", "write:*", "channel:*", "server:"], "queues databases admin"),
+        ("redis", "get publish", ["read:orders:*", "channel:news"], "queues databases"),
+        ("redis", "get", ["read:orders:*", "channel:news"], "databases"),
+        ("scopes", "*", ["repo:a"], "apis secrets admin"),
+        ("scopes", "secrets:read issues:read", ["repo:a"], "apis secrets"),
+        ("tools", "*", ["server:*"], "ai_tools"),
+        ("authzen", "*", ["*"], "apis"),
+    ],
+)
+def test_a_wildcard_reaches_every_segment_behind_it(permission, dialect, actions, resources, reached):
+    assert " ".join(segments_of(permission(dialect, (actions, resources)))) == reached
+
+
+def test_what_is_denied_or_left_out_is_not_reached(permission):
+    denied = permission("aws", ("sqs:* s3:GetObject", "*"), ("sqs:*", "*", {"effect": "deny"}))
+    spared = permission("aws", ("*", "*"), ("bedrock*:* sagemaker:* q:* qbusiness:*", "*", {"effect": "deny"}))
+    nothing = permission("aws", ("sqs:*", "*", {"effect": "deny"}))
+
+    assert segments_of(denied) == ("storage",)
+    assert " ".join(segments_of(spared)) == ALL_OF_AWS.removesuffix(" ai_tools")
+    assert (segments_of(nothing), further_segments_of(nothing)) == ((), ())

@@ -10,9 +10,11 @@ from governance.kernel import variables
 from governance.kernel.conditions import PartlyKnown, values_of
 from governance.kernel.dialects.aws_actions import (
     ADMIN,
+    ANY_OTHER_SERVICE,
     KNOWN,
     READ_VERBS,
     SECRETS,
+    SEGMENT_OF_SERVICE,
     SENDS,
     WRITE_VERBS,
     segment_of_service,
@@ -113,6 +115,15 @@ class AWS(Dialect):
         services = {action.partition(":")[0].lower() for action in listed}
         return "admin" if "*" in services else segment_of_service(services)
 
+    def reached(self, statement: Statement) -> set[str]:
+        """A wildcard for services reaches all those of the resources, or all there are, but what is spared whole."""
+        services = {action.partition(":")[0].lower() for action in statement.actions.include}
+        wild = frozenset(each for each in services if "*" in each or "?" in each)
+        found = {SEGMENT_OF_SERVICE.get(each, "apis") for each in services - wild}
+        if wild:
+            found |= _reached_through(wild, statement.actions.exclude, _services_of(statement.resources.include))
+        return found
+
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         plain = [_PLAIN[action.lower()] for action in actions if action.lower() in _PLAIN]
         others = tuple(action for action in actions if action.lower() not in _PLAIN)
@@ -123,6 +134,26 @@ class AWS(Dialect):
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[^A-Za-z0-9]+")
 _CATALOGUE = {each.lower(): each for each in (*ADMIN, *SECRETS, *SENDS, *KNOWN)}
 _VERBS = tuple("BatchGet" if verb == "batchget" else verb.capitalize() for verb in (*READ_VERBS, *WRITE_VERBS))
+
+
+# The same few wildcards stand in every policy of an account.
+@lru_cache(maxsize=4_096)
+def _reached_through(wild: frozenset[str], spared: tuple[str, ...], places: frozenset[str] | None) -> frozenset[str]:
+    """Segments of the services that these patterns of services mean, but for those that are spared whole."""
+    meant = [glob(each) for each in wild]
+    left_out = [glob(text.lower()) for text in spared]
+    return frozenset(
+        SEGMENT_OF_SERVICE.get(each, "apis")
+        for each in (places if places is not None else (*SEGMENT_OF_SERVICE, ANY_OTHER_SERVICE))
+        if (each == ANY_OTHER_SERVICE or any(pattern.matches(each) for pattern in meant))
+        and not any(pattern.covers(glob(f"{each}:*")) for pattern in left_out)
+    )
+
+
+def _services_of(resources: Iterable[str]) -> frozenset[str] | None:
+    """The services that these resources belong to; None where one of them may belong to any."""
+    named = frozenset(resource.split(":")[2] if resource.count(":") >= 5 else "*" for resource in resources)
+    return None if any(set(each) & set("*?$") for each in named) else named
 
 
 def _shortened(resource: str) -> Iterable[str]:

@@ -189,6 +189,10 @@ _SEGMENTS = {
     "ai_tools": {"bedrock", "sagemaker", "bedrock-agentcore", "q", "qbusiness"},
 }  # fmt: skip
 
+SEGMENT_OF_SERVICE = {service: segment for segment, members in _SEGMENTS.items() for service in sorted(members)}
+# Stands for whatever no list here names; no service is called so.
+ANY_OTHER_SERVICE = "any-other"
+
 
 def segment_of_service(services: Iterable[str]) -> str:
     """The first segment, most sensitive first, that one of these service prefixes belongs to."""

@@ -145,7 +145,12 @@ class Dialect:
         raise NotImplementedError
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
+        """The one segment, the most sensitive, that these are filed under."""
         raise NotImplementedError
+
+    def reached(self, statement: Statement) -> set[str]:
+        """Every segment that an allowing statement reaches, also through a wildcard."""
+        return {self.segment([action], statement.resources.include) for action in statement.actions.include}
 
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         """Plain words for actions (already of one privilege class) on a resource pattern."""

@@ -41,6 +41,15 @@ _ADMIN_RESOURCES = frozenset(
     ]
 )
 
+# Where a wildcard for kinds meets secrets, and the kinds above.
+_GROUPS_OF_SECRETS = frozenset({"", "*"})
+_ADMIN_GROUPS = frozenset(
+    [
+        *("", "*", "rbac.authorization.k8s.io", "certificates.k8s.io", "admissionregistration.k8s.io"),
+        *("apiextensions.k8s.io", "apiregistration.k8s.io"),
+    ]
+)
+
 
 def resource(namespace: str, group: str, kind: str, subresource: str = "", name: str = "") -> str:
     """The resource of a request; elements are literal names."""
@@ -148,6 +157,9 @@ class Kubernetes(Dialect):
             return "secrets"
         return "admin" if "*" in kinds or kinds & _ADMIN_RESOURCES else "apis"
 
+    def reached(self, statement: Statement) -> set[str]:
+        return set().union(*map(_reached, statement.resources.include))
+
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         verbs = "do everything with" if "*" in actions else join_words(actions)
         if resource == "*":
@@ -164,6 +176,25 @@ class Kubernetes(Dialect):
             noun += f" named {name}"
         where = {"*": "anywhere in the cluster", "": "at cluster level"}.get(namespace, f"in namespace {namespace}")
         return f"{verbs} {noun} {where}"
+
+
+def _reached(resource: str) -> set[str]:
+    if resource == "*":
+        return {"apis", "secrets", "admin"}
+    if not resource.startswith("api:"):
+        return {"apis"}
+    kind, subresource = _kind_of(resource)
+    if kind == "*":
+        group = paths.decode(resource.split("/")[1])
+        sensitive = {"secrets": group in _GROUPS_OF_SECRETS, "admin": group in _ADMIN_GROUPS}
+        return {"apis"} | {segment for segment, is_there in sensitive.items() if is_there}
+    if kind == "secrets":
+        return {"secrets"}
+    parts = (each for each in _ADMIN_RESOURCES if each.startswith(f"{kind}/"))
+    full = f"{kind}/{subresource}"
+    if kind in _ADMIN_RESOURCES or full in _ADMIN_RESOURCES:
+        return {"admin"}
+    return {"apis", "admin"} if subresource == "*" and any(parts) else {"apis"}
 
 
 def _kind_of(resource: str) -> tuple[str, str]:

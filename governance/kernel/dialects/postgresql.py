@@ -177,6 +177,13 @@ class PostgreSQL(Dialect):
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
         return "admin" if set(actions) & set(ATTRIBUTES) else "databases"
 
+    def reached(self, statement: Statement) -> set[str]:
+        """A superuser reaches every database too."""
+        kinds = {"" if text == "*" else text.partition(":")[0] for text in statement.resources.include}
+        names = {name for action in statement.actions.include for kind in kinds for name in _spelled(action, kind)}
+        found = {"admin"} if names & set(ATTRIBUTES) else set()
+        return found | ({"databases"} if names - set(ATTRIBUTES) or "SUPERUSER" in names else set())
+
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         return _phrase(actions, resource)
 

@@ -17,6 +17,7 @@ from governance.kernel.dialects import paths
 from governance.kernel.dialects.interface import Dialect, Language, exactly, join_words
 from governance.kernel.dialects.regex import Unsupported, search_patterns
 from governance.kernel.patterns import ANY, Pattern, exact
+from governance.kernel.statements import Statement
 
 ACTIONS = ("configure", "write", "read")
 TAGS = ("administrator", "monitoring", "policymaker", "management", "impersonator")
@@ -79,6 +80,18 @@ class RabbitMQ(Dialect):
 
     def segment(self, actions: Iterable[str], resources: Iterable[str]) -> str:
         return "admin" if any(action.startswith("tag:") for action in actions) else "queues"
+
+    def reached(self, statement: Statement) -> set[str]:
+        """Tags are of the broker; `*` holds them too, wherever it is not about a virtual host."""
+        found = set()
+        for action in statement.actions.include:
+            for place in statement.resources.include:
+                is_tag = action.startswith("tag:")
+                if is_tag or (action == "*" and place in ("*", BROKER)):
+                    found.add("admin")
+                if not is_tag and place != BROKER:
+                    found.add("queues")
+        return found
 
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         tags = [action.removeprefix("tag:") for action in actions if action.startswith("tag:")]

@@ -17,9 +17,17 @@ from functools import lru_cache
 from governance.kernel.dialects import redis_commands as catalogue
 from governance.kernel.dialects.interface import Dialect, Language, exactly, join_words
 from governance.kernel.patterns import ANY, ONE, Pattern, Token, exact, literal
+from governance.kernel.statements import Statement
 
 SERVER = "server:"
 KINDS = ("read", "write", "channel")
+TOUCHING = {
+    "read": catalogue.KEYS_READ,
+    "write": catalogue.KEYS_WRITTEN,
+    "channel": catalogue.CHANNELS,
+    "server": catalogue.KEYLESS,
+}
+"""Which commands touch which kind of resource."""
 _WORD = re.compile(r"[a-z0-9._-]+(\|[^\s*]+)?|@[a-z]+|\*")
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
 _DESTRUCTIVE = frozenset({"flushall", "flushdb", "del", "unlink", "getdel", "swapdb", "shutdown", "function|flush"})
@@ -102,6 +110,28 @@ class Redis(Dialect):
         is_messaging = bool(places) and all(place.startswith("channel:") for place in places)
         return "queues" if is_messaging else "databases"
 
+    def reached(self, statement: Statement) -> set[str]:
+        """Each command where it can do anything: on channels, on keys, on the server."""
+        places = {text.partition(":")[0] for text in statement.resources.include}
+        kinds = set(TOUCHING) if "*" in places else places
+        return {
+            self._segment_of(action, kind)
+            for action in statement.actions.include
+            for kind in kinds & self._touched(action.lower())
+        }
+
+    def _segment_of(self, action: str, kind: str) -> str:
+        if kind == "server":
+            return "admin" if "admin" in self.classes(action, "*") else "databases"
+        return "queues" if kind == "channel" else "databases"
+
+    @lru_cache(maxsize=4_096)  # noqa: B019
+    def _touched(self, action: str) -> frozenset[str]:
+        """Kinds of resources that the commands of a word may touch: every kind where nobody knows."""
+        named = self.action(action)
+        found = {kind for kind, commands in TOUCHING.items() if any(named.may_contain(command) for command in commands)}
+        return frozenset(found or TOUCHING)
+
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         spoken = "every command" if "*" in actions else join_words(each.replace("|", " ") for each in actions)
         kind, _, pattern = resource.partition(":")
@@ -120,16 +150,7 @@ def _command(word: str) -> tuple[Pattern, ...]:
 
 def touches(command: str) -> frozenset[str]:
     """Kinds of resources that a command may touch (`read`, `write`, `channel`, `server`); empty where nobody knows."""
-    return frozenset(
-        kind
-        for kind, commands in (
-            ("read", catalogue.KEYS_READ),
-            ("write", catalogue.KEYS_WRITTEN),
-            ("channel", catalogue.CHANNELS),
-            ("server", catalogue.KEYLESS),
-        )
-        if command in commands
-    )
+    return frozenset(kind for kind, commands in TOUCHING.items() if command in commands)
 
 
 def escape(name: str) -> str:

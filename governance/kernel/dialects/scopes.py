@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from governance.kernel.dialects.interface import Dialect, Language, exactly, join_words
 from governance.kernel.patterns import ANY, Pattern
+from governance.kernel.statements import Statement
 
 LEVELS = ("none", "read", "write", "admin")
 LEVELLED = frozenset(
@@ -161,6 +162,12 @@ class Scopes(Dialect):
         if any(word in names for word in _SECRET_NAMES):
             return "secrets"
         return "admin" if any(word in names for word in ("administration", "admin:", "owner")) else "apis"
+
+    def reached(self, statement: Statement) -> set[str]:
+        places = statement.resources.include
+        if "*" in statement.actions.include and not all(place.startswith("source:") for place in places):
+            return {"apis", "secrets", "admin"}
+        return super().reached(statement)
 
     def phrase(self, actions: tuple[str, ...], resource: str) -> str:
         where = "everything it is installed on" if resource == "*" else resource

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from identities.posture.facts import CredentialFacts, GrantFacts, IdentityFacts, Missing
 from identities.posture.results import ObjectKind, Severity
-from identities.posture.rules.application import classes_in_reach, implies_everything
+from identities.posture.rules.application import implies_everything
 from identities.posture.rules.judged import Judged, Policy
 from identities.posture.rules.levels import required_levels
 from identities.posture.rules.parts import each_credential, known_environment, privileged
@@ -184,7 +184,8 @@ def _login_is_all(judged: Judged, policy: Policy) -> Sequence[Verdict]:
     matters = _matters(facts)
     if isinstance(matters, Missing):
         return [not_known(lacking(environment=matters))]
-    evidence: dict[str, Any] = {"authz_model": facts.authz_model, "application_can": classes_in_reach(facts)}
+    can = frozenset(name for grant in facts.grants for name in grant.classes)
+    evidence: dict[str, Any] = {"authz_model": facts.authz_model, "application_can": can}
     return [failed(**evidence)] if matters else [passed(**evidence)]
 
 

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from identities.posture.facts import IdentityFacts, Missing
 from identities.posture.results import Severity
-from identities.posture.rules.application import is_privileged_in_reach
 from identities.posture.rules.verdicts import Verdict
 
 ORDER = tuple(Severity)
@@ -41,7 +40,7 @@ def plain(rule: _Weighed, verdict: Verdict) -> tuple[Severity, tuple[str, ...]]:
 
 
 def _steps(facts: IdentityFacts, verdict: Verdict) -> Iterator[tuple[int, str]]:
-    if is_privileged_in_reach(facts) and reaches_production(facts):
+    if facts.is_privileged and reaches_production(facts):
         yield 1, "privileged, and reaches production"
     if verdict.is_exposed:
         yield 1, "the credential lies open to everybody"
@@ -61,4 +60,4 @@ def _is_harmless(facts: IdentityFacts) -> bool:
     # Only what is known lowers: an environment that nobody named, or a grant that nobody could read, does not.
     if isinstance(facts.environment, Missing) or facts.environment == "unknown" or reaches_production(facts):
         return False
-    return not is_privileged_in_reach(facts) and all(grant.is_parsed for grant in facts.grants)
+    return not facts.is_privileged and all(grant.is_parsed for grant in facts.grants)

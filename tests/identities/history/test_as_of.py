@@ -7,6 +7,7 @@ import pytest
 from governance.kernel.actors import Role, system_actor
 from identities.models import Source
 from identities.selectors import as_of
+from identities.selectors.filters import InvalidFilter
 from identities.selectors.past_filter import InvalidMoment, PastFilter, read_moment
 from identities.services.identity_versions import write_versions_of
 
@@ -47,6 +48,27 @@ def test_a_version_holds_from_the_very_moment_it_was_seen_until_just_before_the_
     assert said(day(1)) == (["SELECT"], "production")
     assert said(day(3) - TICK) == (["SELECT"], "production")
     assert said(day(3)) == (["SELECT", "DELETE"], "staging")
+
+
+def test_access_of_the_past_is_narrowed_by_everything_that_it_reached_then(
+    source, read_at, day, identity, grant, find, admin
+):
+    several = {"actions": ["s3:GetObject", "sqs:SendMessage"], "resources": ["*"]}
+    storage = {"actions": ["s3:GetObject"], "resources": ["*"]}
+    read_at(source, day(1), [identity("etl"), grant("g", "etl", "aws", several, label="g")])
+    read_at(source, day(3), [identity("etl"), grant("g", "etl", "aws", storage, label="g")])
+
+    def found(at, segment):
+        return listed_at(at, filters=PastFilter.parse({"segment": segment}))
+
+    assert found(day(3) - TICK, "queues") == found(day(3) - TICK, "storage") == [("etl", "g")]
+    assert found(day(3), "queues") == found(day(3) - TICK, "databases") == []
+    assert found(day(3), "queues,storage") == [("etl", "g")]
+    with pytest.raises(InvalidFilter):
+        PastFilter.parse({"segment": "moon"})
+    at = (day(3) - TICK).isoformat().replace("+00:00", "Z")
+    assert "Storage, also Queues" in admin.get(f"/history/?view=access&segment=queues&at={at}").content.decode()
+    assert "Storage, also Queues" in admin.get(f"/identities/{find('etl').pk}/as-of/?at={at}").content.decode()
 
 
 def test_what_went_and_came_back_is_missing_in_between(source, read_at, day, identity, grant, find):

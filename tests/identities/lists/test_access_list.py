@@ -9,14 +9,16 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from governance.audit.models import AuditEvent
-from governance.kernel.actors import Role
+from governance.kernel.actors import Role, system_actor
 from governance.web.filtered import UNSORTED
 from identities.models import Grant, Identity, Source
+from identities.selectors.access import list_grants
+from identities.selectors.filters import InventoryFilter
 
 pytestmark = pytest.mark.django_db
 LIST = "/access/"
@@ -196,7 +198,7 @@ def test_downloads_hold_the_filtered_list_and_leave_a_record_each(population: An
     lines = [json.loads(line) for line in read(reader.get("/access.ndjson?segment=queues")).splitlines()]
 
     assert {row["id"] for row in rows} == {
-        g.external_id for g in population.grants if g.segment == "queues" and not g.retired_at
+        g.external_id for g in population.grants if "queues" in (g.segment, *g.further_segments) and not g.retired_at
     }
     assert [row["id"] for row in rows] == [line["id"] for line in lines]
     assert rows[0]["may"] == "May read a table"
@@ -206,6 +208,32 @@ def test_downloads_hold_the_filtered_list_and_leave_a_record_each(population: An
         ("grants", "csv", ["segment"]),
         ("grants", "ndjson", ["segment"]),
     ]
+
+
+def test_what_reaches_several_segments_says_so_wherever_it_is_shown(population: Any, reader: Any, program: Any) -> None:
+    several = {g.external_id: g for g in population.grants if g.further_segments and not g.retired_at}
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(read(reader.get("/access.csv")), newline=""))}
+    listed = {each["external_id"]: each for each in program("/api/v1/grants/?segment=storage").json()["results"]}
+    (first, grant), *_ = several.items()
+    page = reader.get("/access/?segment=storage").content.decode()
+
+    assert {row["further_segments"] for name, row in rows.items() if name in several} == {"queues storage"}
+    assert {row["further_segments"] for name, row in rows.items() if name not in several} == {""}
+    assert (listed[first]["segment"], listed[first]["further_segments"]) == ("databases", ["queues", "storage"])
+    assert set(listed) == set(several)
+    assert "Databases, also Queues, Storage" in page
+    assert "Databases, also Queues, Storage" in reader.get(f"/grants/{grant.pk}/").content.decode()
+
+
+def test_a_filter_by_segment_asks_two_indexes(population: Any) -> None:
+    filters = InventoryFilter.parse("segment=storage")
+    found = list_grants(actor=system_actor("test"), filters=filters, now=timezone.now())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE identities_grant")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        plan = found.explain()
+
+    assert "identities_grant_segment" in plan and "identities_grant_further" in plan, plan
 
 
 def test_identities_are_downloaded_as_lines_too(population: Any, reader: Any) -> None:

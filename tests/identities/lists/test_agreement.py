@@ -25,6 +25,10 @@ def kinds_of(g: Grant) -> set[str]:
     return {step["kind"] for step in g.path} or {"direct"}
 
 
+def reached_by(g: Grant) -> set[str]:
+    return {g.segment, *g.further_segments}
+
+
 def environment_of(i: Identity) -> str:
     return i.environment_edited or i.environment
 
@@ -77,8 +81,11 @@ CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
     ("tag=-pci", lambda i, p: "pci" not in tags_of(i), lambda g, p: True),
     ("privileged=yes", lambda i, p: True, lambda g, p: g.is_privileged),
     ("privileged=no", lambda i, p: True, lambda g, p: not g.is_privileged),
-    ("segment=queues,admin", lambda i, p: True, lambda g, p: g.segment in {"queues", "admin"}),
-    ("segment=-databases", lambda i, p: True, lambda g, p: g.segment != "databases"),
+    ("segment=queues,admin", lambda i, p: True, lambda g, p: reached_by(g) & {"queues", "admin"}),
+    ("segment=storage", lambda i, p: True, lambda g, p: "storage" in g.further_segments),
+    ("segment=secrets", lambda i, p: True, lambda g, p: False),
+    ("segment=-databases", lambda i, p: True, lambda g, p: "databases" not in reached_by(g)),
+    ("segment=-queues", lambda i, p: True, lambda g, p: "queues" not in reached_by(g)),
     ("path=role", lambda i, p: True, lambda g, p: "role" in kinds_of(g)),
     ("path=direct", lambda i, p: True, lambda g, p: "direct" in kinds_of(g)),
     ("path=public", lambda i, p: True, lambda g, p: "public" in kinds_of(g)),
@@ -103,7 +110,7 @@ CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
     (
         "kind=bot,workload&privileged=yes&segment=databases&standing=yes",
         lambda i, p: i.kind in {"bot", "workload"},
-        lambda g, p: g.is_privileged and g.segment == "databases" and g.pk not in p.ends,
+        lambda g, p: g.is_privileged and "databases" in reached_by(g) and g.pk not in p.ends,
     ),
     (
         "owner=none&access=table&path=role&environment=-production&tag=-pci",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from identities.posture.assurance import Assurance
 from identities.posture.exposure import Exposure, assess_exposure, box_of
 from identities.posture.facts import GrantFacts, Hop, IdentityFacts, Missing
+from identities.posture.legacy import application_grant, as_said
 from identities.posture.policy import first_document, first_policy, parse_policy
+from identities.selectors.authorization import Declared
 from tests.identities.posture import worked
 from tests.identities.posture.rules.making import NOW, identifier
 
@@ -153,8 +156,13 @@ def test_other_weights_give_another_score() -> None:
 
 
 def test_an_application_that_lets_everybody_do_everything_counts_as_all_that_it_can_do() -> None:
-    facts = replace(worked.LEGACY_ERP, authz_model="login_implies_all")
-    told = replace(facts, attributes={"application_classes": ["admin"]})
+    def signed_in(**says: object) -> IdentityFacts:
+        declared = as_said(Declared("login_implies_all", (), "", "", "reading", None, 0), says)
+        grant = application_grant(declared, identity_id=uuid4(), first_seen_at=worked.LEGACY_ERP.now)
+        assert grant is not None
+        return replace(worked.LEGACY_ERP, grants=(*worked.LEGACY_ERP.grants, grant))
+
+    facts, told = signed_in(), signed_in(application_classes=["admin"])
 
     def privilege(scored: Exposure) -> tuple[float, float]:
         return next((each.low, each.high) for each in scored.factors if each.name == "privilege")

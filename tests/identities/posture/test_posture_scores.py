@@ -5,12 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from django.test.utils import CaptureQueriesContext
 
 from governance.kernel.actors import Role, system_actor
-from identities.models import Identity, Source, SyncMode
+from governance.kernel.permissions import Permission
+from governance.kernel.privileges import segments_of
+from identities.models import Grant, GrantVersion, Identity, Source, SyncMode
 from identities.posture.evaluate import evaluate_changes
 from identities.selectors import posture_scores as scores
+from identities.selectors.posture_picture import count_by_segment
 from tests.identities.posture.conftest import ADMIN, LATER, identity
 from tests.identities.sync.conftest import Records
 
@@ -33,6 +37,35 @@ def test_what_changed_between_two_dates_is_told_factor_by_factor(judged: Source,
     assert not by_name["duration"].is_moved
     assert "NHI5-A" in moved.failed_new
     assert scores.difference_between(reader, LATER + DAY, LATER + 2 * DAY).is_empty
+
+
+def test_an_identity_counts_in_every_segment_that_it_reaches_and_once_in_each(
+    judged: Source, send: Callable[..., Any]
+) -> None:
+    several = {
+        "dialect": "aws",
+        "statements": [{"actions": ["sqs:SendMessage", "s3:GetObject"], "resources": ["*"]}],
+    }
+    held = [Records.grant(name, "reader", permission=several) for name in ("several", "again")]
+    send(judged, held, mode=SyncMode.DELTA)
+    evaluate_changes(now=LATER + DAY)
+
+    segments, _ = count_by_segment(actor=EVERYTHING, total=3)
+
+    boxes = dict(segments)
+    reaching = {name: Identity.objects.filter(Exists(reaching_grants(name))).count() for name in boxes}
+    assert {name: sum(counted.values()) for name, counted in boxes.items()} == reaching
+    assert reaching["storage"] > 0 and reaching["queues"] > 0
+
+
+def reaching_grants(segment: str) -> Any:
+    """Grants, of whoever is asked about, whose content reaches it: told by the kernel itself."""
+    reaching = [
+        version.grant_id
+        for version in GrantVersion.objects.filter(seen_until=None)
+        if segment in segments_of(Permission.from_json(version.permission))
+    ]
+    return Grant.objects.filter(identity=OuterRef("pk"), pk__in=reaching, retired_at=None)
 
 
 def test_before_it_was_judged_there_is_no_score(judged: Source) -> None:

@@ -1,5 +1,6 @@
 """How applications decide: who may say so, whose word goes first, and what follows from it."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +10,11 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from governance.kernel.errors import Forbidden
 from identities.models import Identity
+from identities.posture.exposure import assess_exposure
 from identities.posture.facts import Missing
 from identities.posture.gathering import gather
 from identities.posture.legacy import application_grant
+from identities.posture.policy import first_policy
 from identities.selectors.authorization import Declared, declared_of
 from identities.services.authorization import DeclarationChanged, InvalidDeclaration, declare_authorization
 from tests.identities.reach.conftest import identity
@@ -133,3 +136,20 @@ def test_posture_takes_the_declaration_for_a_fact_and_the_application_for_a_gran
     assert [(each.dialect, each.is_privileged, each.breadth) for each in facts.grants] == [
         ("application", True, "service")
     ]
+
+
+def test_what_a_source_says_of_an_application_comes_by_the_same_way_and_by_no_other(fill: Any) -> None:
+    says = {"authz_model": "login_implies_all", "application_classes": ["read", "admin"]}
+    fill("old", "push", identity("told", "database_user", attributes=says))
+    told = Identity.objects.get(name="told")
+
+    (facts,) = gather([told.pk], now=timezone.now())
+
+    (grant,) = facts.grants
+    assert (grant.dialect, grant.classes, grant.is_parsed) == ("application", {"read", "admin"}, True)
+    without = replace(facts, attributes={"authz_model": "login_implies_all"})
+    (privilege, *_), (same, *_) = (
+        [each for each in assess_exposure(it, first_policy()).factors if each.name == "privilege"]
+        for it in (facts, without)
+    )
+    assert (privilege.low, privilege.high) == (same.low, same.high) == (30, 30)

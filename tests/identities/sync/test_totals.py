@@ -1,9 +1,13 @@
 """The counters that lists sort by agree with a recount after every run."""
 
 import random
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.db.models import Count, Max, Q
 
 from identities.models import Credential, Grant, GrantVersion, Identity, Source, Usage
@@ -67,6 +71,46 @@ def test_a_grant_says_what_its_current_version_says(make_source: Any, send: Any,
     after, version = Grant.objects.get(), GrantVersion.objects.get(seen_until=None)
     assert (before.is_privileged, before.segment) == (False, "queues")
     assert (after.is_privileged, after.segment) == (True, version.segment)
+
+
+def test_a_grant_and_its_versions_say_everything_that_they_reach(make_source: Any, send: Any, records: Any) -> None:
+    source = make_source()
+    several = {
+        "dialect": "aws",
+        "statements": [{"actions": ["sqs:SendMessage", "dynamodb:GetItem", "s3:GetObject"], "resources": ["*"]}],
+    }
+    send(source, [records.identity("a"), records.grant("g", "a", permission=several), records.grant("h", "a")])
+    before = {grant.external_id: (grant.segment, grant.further_segments) for grant in Grant.objects.all()}
+
+    send(source, [records.identity("a"), records.grant("g", "a"), records.grant("h", "a", permission=several)])
+
+    after = {grant.external_id: (grant.segment, grant.further_segments) for grant in Grant.objects.all()}
+    several_of_them, one = ("databases", ["queues", "storage"]), ("queues", [])
+    assert before == {"g": several_of_them, "h": one}
+    assert after == {"g": one, "h": several_of_them}
+    versions = GrantVersion.objects.filter(grant__external_id="g").order_by("number")
+    assert [(version.segment, version.further_segments) for version in versions] == [several_of_them, one]
+
+
+def test_what_was_there_before_is_filled_in_as_a_reading_would_write_it(
+    make_source: Any, send: Any, records: Any
+) -> None:
+    source = make_source()
+    s3_and_sqs = {"dialect": "aws", "statements": [{"actions": ["s3:*", "sqs:*"], "resources": ["*"]}]}
+    identity = records.identity("a")
+    changed = records.grant("changed", "a", permission=s3_and_sqs)
+    gone = records.grant("gone", "a", permission=s3_and_sqs)
+    send(source, [identity, changed, gone, records.grant("one", "a"), records.grant("all", "a", permission=ADMIN)])
+    send(source, [identity, changed | {"permission": ADMIN}, records.grant("one", "a")])
+    written = [list(model.objects.order_by("pk").values("pk", "further_segments")) for model in (Grant, GrantVersion)]
+    for model in (Grant, GrantVersion):
+        model.objects.update(further_segments=[])
+
+    import_module("identities.migrations.0023_fill_further_segments").fill(apps, SimpleNamespace(connection=connection))
+
+    filled = [list(model.objects.order_by("pk").values("pk", "further_segments")) for model in (Grant, GrantVersion)]
+    assert filled == written
+    assert {grant.external_id: grant.further_segments for grant in Grant.objects.all()}["gone"] == ["queues"]
 
 
 def test_the_latest_use_is_kept_by_any_evidence(make_source: Any, send: Any, records: Any) -> None:
