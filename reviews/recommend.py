@@ -12,7 +12,7 @@ from typing import Any
 
 from governance.kernel.errors import DomainError
 from governance.kernel.growth import Series, growing, held_series
-from governance.kernel.observing import Coverage, UseState, Window, coverage_of, state_of, use_within
+from governance.kernel.observing import Coverage, Observation, UseState, Window, observe
 from governance.kernel.permissions import (
     Answer,
     PatternSet,
@@ -133,7 +133,7 @@ def recommend(facts: ItemFacts) -> Recommendation:
 
 def use_of(facts: GrantFacts) -> Use:
     """Whether this very access was used: yes, not while it was watched, or nobody can know."""
-    return _use(facts, _relevant(facts), coverage_of(facts.permission.dialect, tuple(facts.windows)))
+    return _use(_observed(facts))
 
 
 def suggest(facts: GrantFacts, style: Style) -> Permission | None:
@@ -141,29 +141,29 @@ def suggest(facts: GrantFacts, style: Style) -> Permission | None:
 
     A start for choosing, also where use was watched too briefly to recommend anything.
     """
-    relevant = _relevant(facts)
-    coverage = coverage_of(facts.permission.dialect, tuple(facts.windows))
-    pairs = tuple((each.action, each.resource) for each in relevant)
-    found = _smaller(facts.permission, coverage.shown, pairs, _series(relevant, coverage), style)
+    seen = _observed(facts)
+    pairs = tuple((each.action, each.resource) for each in seen.relevant)
+    found = _smaller(facts.permission, seen.coverage.shown, pairs, _series(seen.relevant, seen.coverage), style)
     return found.target if found else None
 
 
-def _use(facts: GrantFacts, relevant: Sequence[Seen], coverage: Coverage) -> Use:
-    since, until = coverage.since, coverage.until
-    state = state_of(facts.permission, relevant, coverage)
-    if state == USED:
-        last = max(use.last_seen_at for use in relevant)
-        calls = sum(use.count for use in relevant)
-        return Use(USED, last, since, until, calls, f"Last used {_day(last)}.")
-    if state == NOT_OBSERVABLE:
+def _observed(facts: GrantFacts) -> Observation[Seen]:
+    return observe(facts.permission, facts.uses, tuple(facts.windows))
+
+
+def _use(seen: Observation[Seen]) -> Use:
+    since, until = seen.coverage.since, seen.coverage.until
+    if seen.state == USED:
+        last = seen.last_seen_at
+        return Use(USED, last, since, until, seen.calls, f"Last used {_day(last)}.")
+    if seen.state == NOT_OBSERVABLE:
         return Use(NOT_OBSERVABLE, text="Use cannot be observed.")
     return Use(UNUSED, None, since, until, 0, f"No use seen since {_day(since)}.")
 
 
 def _for_grant(facts: GrantFacts) -> Recommendation:
-    held, relevant = facts.permission, _relevant(facts)
-    coverage = coverage_of(held.dialect, tuple(facts.windows))
-    use = _use(facts, relevant, coverage)
+    held, seen = facts.permission, _observed(facts)
+    relevant, coverage, use = seen.relevant, seen.coverage, _use(seen)
     if facts.is_disabled:
         return Recommendation("revoke", ("The identity is disabled, so it cannot need this.",), use)
     if use.state == NOT_OBSERVABLE:
@@ -214,10 +214,6 @@ def _growth(series: Sequence[Series]) -> tuple[str, ...]:
         return ()
     named = ", ".join(dict.fromkeys(each.pattern for each in series[:MOST_NAMED]))
     return (f"New names keep appearing, so what matches {named} stays where it is held.",)
-
-
-def _relevant(facts: GrantFacts) -> list[Seen]:
-    return use_within(facts.permission, facts.uses)
 
 
 def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:

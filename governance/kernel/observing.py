@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache, reduce
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from governance.kernel.algebra import union
 from governance.kernel.decisions import Answer, matches
@@ -47,7 +47,18 @@ class Used(Protocol):
     def resource(self) -> str: ...
 
 
+class Counted(Used, Protocol):
+    """The same, with how often and when last."""
+
+    @property
+    def last_seen_at(self) -> datetime: ...
+
+    @property
+    def count(self) -> int: ...
+
+
 U = TypeVar("U", bound=Used)
+C = TypeVar("C", bound=Counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,30 @@ class Coverage:
     shown: Permission | None
     since: datetime | None
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation(Generic[C]):
+    """What is known of the use of one permission. relevant: the uses that it may have allowed."""
+
+    state: UseState
+    relevant: Sequence[C]
+    coverage: Coverage
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        return max((use.last_seen_at for use in self.relevant), default=None)
+
+    @property
+    def calls(self) -> int:
+        return sum(use.count for use in self.relevant)
+
+
+def observe(permission: Permission, uses: Iterable[C], windows: tuple[Window, ...]) -> Observation[C]:
+    """Whether this permission was used, was not while it was watched, or nobody can know."""
+    relevant = use_within(permission, uses)
+    coverage = coverage_of(permission.dialect, windows)
+    return Observation(state_of(permission, relevant, coverage), relevant, coverage)
 
 
 def use_within(permission: Permission, uses: Iterable[U]) -> list[U]:

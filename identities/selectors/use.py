@@ -10,7 +10,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from governance.kernel import dialects
 from governance.kernel.errors import DomainError
-from governance.kernel.observing import UseState, Window, coverage_of, is_watched, state_of, use_within
+from governance.kernel.observing import UseState, Window, is_watched, observe
 from governance.kernel.permissions import PatternSet, Permission, Statement
 from governance.kernel.rightsizing import unused
 from identities.models import GrantVersion, Identity, Usage, UsageWindow
@@ -86,17 +86,16 @@ def judge(document: Mapping[str, object], uses: Sequence[Usage], windows: Sequen
         permission = Permission.from_json(document)
     except DomainError:
         return GrantUse(UseState.NOT_OBSERVABLE)
-    relevant = use_within(permission, uses)
-    coverage = coverage_of(permission.dialect, tuple(map(_as_value, windows)))
-    parts = _parts(permission, relevant, coverage.shown)
+    found = observe(permission, uses, tuple(map(_as_value, windows)))
+    since, until = found.coverage.since, found.coverage.until
     return GrantUse(
-        state_of(permission, relevant, coverage),
-        last_seen_at=max((use.last_seen_at for use in relevant), default=None),
-        since=coverage.since,
-        until=coverage.until,
-        calls=sum(use.count for use in relevant),
-        is_brief=is_brief(coverage.since, coverage.until),
-        **parts,
+        found.state,
+        last_seen_at=found.last_seen_at,
+        since=since,
+        until=until,
+        calls=found.calls,
+        is_brief=is_brief(since, until),
+        **_parts(permission, found.relevant, found.coverage.shown),
     )
 
 
