@@ -13,7 +13,9 @@ from governance.web.parameters import checked, require_known_parameters
 from reviews.api.plans import PlanIn, chosen_of
 from reviews.api.requests import actor_of
 from reviews.campaigns.launching import preview_launch
-from reviews.campaigns.preview import Example, Load, Outcome, PassedOver, Preview
+from reviews.campaigns.previewed import Example, Load, Outcome, PassedOver, Preview
+from reviews.campaigns.previewed_carrying import CarriedOver
+from reviews.campaigns.unchanged import Why
 from reviews.models import DeadlinePolicy, ItemKind
 
 
@@ -23,6 +25,7 @@ class CountsOut(serializers.Serializer[dict[str, Any]]):
     total = serializers.IntegerField()
     grant = serializers.IntegerField()
     credential = serializers.IntegerField()
+    ownership = serializers.IntegerField()
 
 
 class LoadOut(serializers.Serializer[dict[str, Any]]):
@@ -78,9 +81,29 @@ class OutcomeOut(serializers.Serializer[dict[str, Any]]):
     unobservable = serializers.IntegerField()
 
 
+class AskedOut(serializers.Serializer[dict[str, Any]]):
+    """So many questions are asked although approvals are carried over, for this first reason."""
+
+    why = serializers.ChoiceField(list(Why))
+    words = serializers.CharField()
+    items = serializers.IntegerField()
+
+
+class CarryingOut(serializers.Serializer[dict[str, Any]]):
+    """`unchanged` is exact: the opening carries over or samples so many. Chance draws the sample only then: `carried`
+    and `sampled` are what to expect of it, exact where `sample_percent` is 0 or 100."""
+
+    unchanged = serializers.IntegerField()
+    carried = serializers.IntegerField()
+    sampled = serializers.IntegerField()
+    sample_percent = serializers.IntegerField()
+    asked = AskedOut(many=True, help_text="The other questions by reason, the most first.")
+
+
 class PreviewOut(serializers.Serializer[dict[str, Any]]):
     """`counts` are exact. The rest is told of `looked_at` questions, use of `judged` ones; `is_partial` says that this
-    is fewer than all. `people` and `passed_over_people` count everybody, the lists name the first 200."""
+    is fewer than all. `people` and `passed_over_people` count everybody, the lists name the first 200. Questions that
+    would be carried over (`carrying`, null where the review carries nothing) are in the counts and nowhere else."""
 
     taken_at = serializers.DateTimeField()
     counts = CountsOut()
@@ -99,6 +122,7 @@ class PreviewOut(serializers.Serializer[dict[str, Any]]):
     is_held = serializers.BooleanField(help_text="Whether it would wait for its sources first.")
     outcomes = OutcomeOut(many=True)
     used_lately = NamedThingOut(many=True, help_text="What the chosen policy would take away, the latest used first.")
+    carrying = CarryingOut(allow_null=True)
 
 
 class CampaignPreviews(APIView):
@@ -137,6 +161,7 @@ def told(preview: Preview) -> dict[str, Any]:
         "is_held": preview.is_held,
         "outcomes": [_outcome(each) for each in preview.outcomes],
         "used_lately": [_example(each) for each in preview.lately],
+        "carrying": _carrying(preview.carrying) if preview.carrying else None,
     }
 
 
@@ -156,6 +181,12 @@ def _passed_over(each: PassedOver) -> dict[str, Any]:
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     names = ("is_chosen", "takes_away", "privileged", "used_lately", "unobservable")
     return {"policy": outcome.policy.value} | {name: getattr(outcome, name) for name in names}
+
+
+def _carrying(carrying: CarriedOver) -> dict[str, Any]:
+    numbers = {name: getattr(carrying, name) for name in ("unchanged", "carried", "sampled", "sample_percent")}
+    asked = [{"why": each.why.value, "words": each.words, "items": each.items} for each in carrying.asked]
+    return numbers | {"asked": asked}
 
 
 def _example(each: Example) -> dict[str, Any]:

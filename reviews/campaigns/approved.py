@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from governance.kernel.permissions import Permission
 from identities.models import GrantVersion
 from reviews.models import KEEPING, PASSING_ON, Answer, Decision
@@ -35,9 +37,9 @@ class Approval:
         return bytes(self.version.digest) == bytes(current.digest) and ends
 
 
-def last_decisions(grant_ids: Collection[UUID]) -> dict[UUID, Decision]:
-    """The latest decision about each grant that ended its question and was not taken back, with item and version."""
-    ended = (
+def latest_ends(grant_ids: Collection[UUID]) -> QuerySet[Decision]:
+    """The latest decision about each grant that ended its question and was not taken back."""
+    return (
         Decision.objects.filter(
             item__grant__in=grant_ids,
             item__state=ItemState.DECIDED,
@@ -46,10 +48,14 @@ def last_decisions(grant_ids: Collection[UUID]) -> dict[UUID, Decision]:
             recalled_by=None,
         )
         .exclude(answer__in=PASSING_ON)
-        .select_related("item__grant_version")
         .order_by("item__grant", "-decided_at", "-pk")
         .distinct("item__grant")
     )
+
+
+def last_decisions(grant_ids: Collection[UUID]) -> dict[UUID, Decision]:
+    """The same by grant, with item and version."""
+    ended = latest_ends(grant_ids).select_related("item__grant_version")
     return {decision.item.grant_id: decision for decision in ended if decision.item.grant_id}
 
 

@@ -6,17 +6,15 @@ stands, and where everything that they looked at is as it was.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from governance.audit.actions import Verb
 from governance.audit.log import Record, record_many
 from governance.kernel.actors import system_actor
 from identities.services.review_facts import note_review
-from reviews.campaigns.approved import last_decisions
-from reviews.decisions.independence import Parties, conflict_of, list_active_people, parties_of
+from reviews.campaigns.unchanged import Case, Earlier, Why, look_back, weighed
 from reviews.decisions.items import item_context, item_subject
 from reviews.models import Answer, Campaign, Decision, ItemKind, ReviewItem
 from reviews.policies.carrying import Carrying
@@ -46,28 +44,17 @@ def carry(campaign: Campaign, items: Sequence[ReviewItem], now: datetime) -> lis
     rules = rules_of(campaign)
     if not rules.is_on or POLICY not in campaign.frozen:
         return []
-    candidates = [
-        item for item in items if item.kind == ItemKind.GRANT and (rules.privileged or not item.is_privileged)
-    ]
-    earlier = last_decisions([item.grant_id for item in candidates if item.grant_id])
-    origins = _origins(earlier.values())
-    able = [
-        (item, earlier[item.grant_id], origins[earlier[item.grant_id].pk])
-        for item in candidates
-        if item.grant_id in earlier and _is_unchanged(item, earlier[item.grant_id])
-    ]
+    about = [item for item in items if item.kind == ItemKind.GRANT]
     counts, decisions = dict(campaign.frozen[POLICY]), []
-    parties = parties_of([(item.identity_id, item.grant_id, item.is_privileged) for item, _, _ in able])
-    active = list_active_people() if able else frozenset()
-    for (item, last, origin), around in zip(able, parties, strict=True):
-        if not _may_carry(rules, last, origin, around, active, now):
+    for item, found in zip(about, look_back(rules, [_case(item) for item in about], now), strict=True):
+        if isinstance(found, Why):
             continue
         if rules.is_sampled(counts["seed"], str(item.grant_id)):
             counts["sampled"] += 1
             continue
         counts["carried"] += 1
         item.state, item.decided_at, item.escalated_at = ItemState.DECIDED, now, None
-        decisions.append(_carried(item, last, origin, now))
+        decisions.append(_carried(item, found, now))
     campaign.frozen = campaign.frozen | {POLICY: counts}
     return decisions
 
@@ -85,56 +72,27 @@ def write_carried(decisions: Sequence[Decision], now: datetime) -> None:
     record_many(_record(decision, now) for decision in decisions)
 
 
-def _origins(decisions: Any) -> Mapping[UUID, Decision]:
-    """By decision, the human one that it is or repeats."""
-    decisions = list(decisions)
-    originals = Decision.objects.in_bulk([each.carries_id for each in decisions if each.carries_id])
-    return {each.pk: originals[each.carries_id] if each.carries_id else each for each in decisions}
-
-
-def _is_unchanged(item: ReviewItem, last: Decision) -> bool:
-    """Whether the question is the one that was answered: the very version, and all that people weigh around it."""
-    grant = item.grant
-    if last.answer != Answer.APPROVE or last.item.grant_version_id != item.grant_version_id:
-        return False
-    if grant is None or item.grant_version is None or grant.reviewed_digest is None:
-        return False
-    # An approval that lapsed or was taken back is gone from the grant.
-    still_stands = bytes(grant.reviewed_digest) == bytes(item.grant_version.digest)
-    return still_stands and weighed(item) == weighed(last.item)
-
-
-def weighed(item: ReviewItem) -> tuple[Any, ...]:
-    """What an answer depends on besides the content: use band, owner, risk, environment, status, as the item saw it."""
-    seen = item.seen
-    identity = seen.get("identity") or {}
-    return (
-        (seen.get("use") or {}).get("state"),
-        seen.get("owner"),
-        item.is_privileged,
-        identity.get("environment"),
-        identity.get("status"),
+def _case(item: ReviewItem) -> Case:
+    grant, version = item.grant, item.grant_version
+    assert grant is not None and version is not None  # noqa: S101 - the database demands both of such a question
+    return Case(
+        identity=item.identity_id,
+        grant=grant.pk,
+        version=version.pk,
+        is_privileged=item.is_privileged,
+        digest=bytes(version.digest),
+        reviewed=bytes(grant.reviewed_digest) if grant.reviewed_digest is not None else None,
+        weighed=weighed(item),
     )
 
 
-def _may_carry(
-    rules: Carrying, last: Decision, origin: Decision, around: Parties, active: frozenset[UUID], now: datetime
-) -> bool:
-    if origin.decided_by_id is None or not rules.is_young(origin.decided_at, now):
-        return False
-    if last.generation + 1 > rules.generations:
-        return False
-    # Somebody must be accountable, and whoever decided must still be one who may.
-    return around.owner in active and conflict_of(origin.decided_by_id, around) is None
-
-
-def _carried(item: ReviewItem, last: Decision, origin: Decision, now: datetime) -> Decision:
+def _carried(item: ReviewItem, last: Earlier, now: datetime) -> Decision:
     return Decision(
         item=item,
         answer=Answer.APPROVE,
         digest=item.grant_version.digest if item.grant_version else None,
         decided_by_policy=POLICY,
-        carries=origin,
+        carries_id=last.origin,
         generation=last.generation + 1,
         decided_at=now,
     )

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from governance import dispatch
 from governance.audit import log
@@ -14,9 +14,9 @@ from governance.kernel.errors import DomainError, Forbidden, NotFound
 from governance.people.access import require_role
 from reviews.campaigns.gate import release
 from reviews.campaigns.opening import campaign_subject, move_campaign, sign_trail
-from reviews.decisions.items import UNDECIDED
+from reviews.decisions.items import UNDECIDED, write_all
 from reviews.decisions.overdue import settle_half_answered
-from reviews.decisions.policy import settle_chunk
+from reviews.decisions.settling import settle_chunk
 from reviews.models import Answer, Campaign, MailKind, Order, ReviewItem, ReviewMail
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
 
@@ -64,8 +64,10 @@ def cancel_campaign(*, campaign: Campaign, reason: str, actor: Actor, now: datet
         campaign.cancelled_reason = reason.strip()
         campaign.closed_at = now
         move_campaign(campaign, CampaignState.CANCELLED, "cancelled_reason", "closed_at")
-        undecided = ReviewItem.objects.filter(campaign=campaign, state__in=UNDECIDED)
-        ended = undecided.update(state=ItemState.CANCELLED)
+        undecided = ReviewItem.objects.filter(campaign=campaign, state__in=UNDECIDED).order_by("pk")
+        # In the order in which everybody locks several, so that answers are waited for and not run into.
+        ended = list(undecided.select_for_update().values_list("pk", flat=True))
+        write_all(ended, state=ItemState.CANCELLED, version=F("version") + 1)
         log.record(
             verb=Verb.CAMPAIGN_CANCELLED,
             actor=actor,
@@ -74,7 +76,7 @@ def cancel_campaign(*, campaign: Campaign, reason: str, actor: Actor, now: datet
             old={"state": old},
             new={"state": str(CampaignState.CANCELLED)},
             reason=campaign.cancelled_reason,
-            context={"items_cancelled": ended},
+            context={"items_cancelled": len(ended)},
         )
     return campaign
 

@@ -20,9 +20,12 @@ from django.db.models import Count, Q, QuerySet
 
 from governance.people.models import User
 from identities.models import Credential, Grant, GrantVersion, Identity
+from reviews.campaigns.carrying import rules_of
 from reviews.campaigns.gate import Gate, gate_of
 from reviews.campaigns.opening import population_of
 from reviews.campaigns.ownership import owning_parties
+from reviews.campaigns.previewed import Example, Load, Outcome, PassedOver, Preview
+from reviews.campaigns.previewed_carrying import CarryingTally
 from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
@@ -40,94 +43,6 @@ MOST_EXAMPLES = 10
 KEEPS = frozenset({Fate.ESCALATE, Fate.CANCEL})
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much one person would be asked. decides: privileged questions that come to them after an owner attested."""
-
-    person: User
-    items: int
-    privileged: int
-    attests: int
-    decides: int
-
-
-@dataclass(frozen=True, slots=True)
-class PassedOver:
-    """Somebody whom a rule names and who is not asked, why, and about how many questions."""
-
-    person: User
-    why: str
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one deadline policy would do if nobody answered.
-
-    Of what it takes away: `privileged`, used in the last seven days (`used_lately`), and of which nobody can know
-    whether it is used (`unobservable`).
-    """
-
-    policy: DeadlinePolicy
-    is_chosen: bool
-    takes_away: int
-    privileged: int
-    used_lately: int
-    unobservable: int
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One access or credential, named."""
-
-    kind: str
-    id: UUID
-    name: str
-    identity_id: UUID
-    identity: str
-    used_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
-
-    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first.
-    load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
-    policy would take away and was used last, the latest first.
-    """
-
-    taken_at: datetime
-    counts: dict[str, int]
-    privileged: dict[str, int]
-    looked_at: int
-    judged: int
-    people: int
-    load: Sequence[Load]
-    nobody: int
-    nobody_examples: Sequence[Example]
-    passed_over_people: int
-    passed_over: Sequence[PassedOver]
-    sources: Sequence[dict[str, Any]]
-    left_out: Sequence[str]
-    is_held: bool
-    outcomes: Sequence[Outcome]
-    lately: Sequence[Example]
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether something is told of a part only."""
-        return self.looked_at < self.total or self.judged < self.looked_at
-
-    @property
-    def chosen(self) -> Outcome:
-        return next(outcome for outcome in self.outcomes if outcome.is_chosen)
-
-
 class Bucket(NamedTuple):
     """Questions that the deadline cannot tell apart."""
 
@@ -142,6 +57,7 @@ class Bucket(NamedTuple):
 class _Tally:
     """What is counted while the population goes by."""
 
+    carrying: CarryingTally
     parties: Counter[Parties] = field(default_factory=Counter)
     buckets: Counter[Bucket] = field(default_factory=Counter)
     nobody: list[Question] = field(default_factory=list)
@@ -158,7 +74,7 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
         if gate.left_out:
             campaign.frozen = {"left_out": gate.left_out}
             counts, privileged, _ = _totals(campaign, now)
-        tally, fates = _Tally(), _Fates(campaign)
+        tally, fates = _Tally(CarryingTally(rules_of(campaign), now)), _Fates(campaign)
         judge = UseJudge(now)
         for kind in campaign.item_kinds:
             left = MOST_LOOKED_AT - tally.looked_at
@@ -249,13 +165,18 @@ def _take(tally: _Tally, questions: Sequence[Question], judge: UseJudge, fates: 
     people = _people_around(questions)
     resolved = resolve_all(people, fates.desk)
     judged = judge.judge(questions)
-    for question, parties, resolution, use in zip(questions, people, resolved, judged, strict=True):
+    unchanged = tally.carrying.take(questions, judged)
+    tally.judged += sum(use is not None for use in judged)
+    for question, parties, resolution, use, is_unchanged in zip(
+        questions, people, resolved, judged, unchanged, strict=True
+    ):
+        if is_unchanged:
+            continue
         tally.parties[parties] += 1
         if resolution.is_nobody and len(tally.nobody) < MOST_EXAMPLES:
             tally.nobody.append(question)
         if use is None:
             continue
-        tally.judged += 1
         lately = use.at is not None and use.at >= judge.now - LATELY
         bucket = Bucket(question.kind, question.is_privileged, question.environment, str(use.state), lately)
         tally.buckets[bucket] += 1
@@ -333,6 +254,7 @@ def _told(
         is_held=gate.holds,
         outcomes=[_outcome(policy, tally, fates) for policy in DeadlinePolicy],
         lately=_named([(question, at) for at, _, question in sorted(tally.lately, reverse=True)]),
+        carrying=tally.carrying.told(),
     )
 
 

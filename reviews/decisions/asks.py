@@ -14,6 +14,7 @@ from governance.kernel.actors import Actor, system_actor
 from governance.people.models import User
 from reviews.decisions.independence import parties_of, parties_of_item
 from reviews.decisions.items import UNDECIDED, item_context, item_subject, lock_item
+from reviews.decisions.loading import among
 from reviews.decisions.resolution import Desk, Resolution, desk_of
 from reviews.decisions.stages import further_people, others_waiting, resolve_stage, stages_of
 from reviews.decisions.witnesses import witnesses_of
@@ -42,7 +43,12 @@ def ask_beside(item: ReviewItem, people: Iterable[UUID]) -> None:
 
 def forget_asks(item: ReviewItem) -> None:
     """The question is asked anew, or left its stage by being taken back: nobody is asked beside the assignee."""
-    Ask.objects.filter(item=item).delete()
+    forget_all_asks([item])
+
+
+def forget_all_asks(items: Iterable[ReviewItem]) -> None:
+    """The same of many questions, with one statement."""
+    Ask.objects.filter(item__in=among([item.pk for item in items])).delete()
 
 
 def release_others(item: ReviewItem, answered_by: UUID) -> None:

@@ -3,14 +3,13 @@
 One answer is many with one row: whatever is decided, by page, program or draft, goes through `answer_all`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, transaction
-from psycopg.errors import DeadlockDetected
+from django.db import transaction
 
 from governance.audit import log
 from governance.audit.actions import Verb
@@ -27,12 +26,11 @@ from reviews.decisions.loading import among, new, with_objects
 from reviews.decisions.recording import answer_record, before_of
 from reviews.decisions.resolution import Resolution, Step
 from reviews.decisions.stages import asks_one, resolve_stage
+from reviews.decisions.together import again_after_deadlock
 from reviews.decisions.writing import Writing, outcome_decision
 from reviews.models import Campaign, Decision, ReviewItem
 from reviews.remediation import Prepared, asks_source, may_order, prepare
 from reviews.states import ItemState
-
-MOST_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def answer_all(*, wanted: Sequence[Wanted], actor: Actor, now: datetime) -> list
     refused: dict[UUID, DomainError] = {}
     planned = _plan(wanted, refused)
     taken = [each for each in wanted if each.item_id not in refused]
-    kept = _again_after_deadlock(lambda: _answer(taken, planned, refused, actor, now)) if taken else {}
+    kept = again_after_deadlock(lambda: _answer(taken, planned, refused, actor, now)) if taken else {}
     return [kept[each.item_id] if each.item_id in kept else refused[each.item_id] for each in wanted]
 
 
@@ -128,17 +126,6 @@ def _all_asks_one(wanted: Sequence[Wanted]) -> bool:
     items = ReviewItem.objects.filter(pk__in=among([each.item_id for each in wanted]))
     campaigns = Campaign.objects.filter(pk__in=items.values("campaign")).only("policy")
     return all(asks_one(campaign) for campaign in campaigns)
-
-
-def _again_after_deadlock(call: Callable[[], dict[UUID, Decision]]) -> dict[UUID, Decision]:
-    """A reading writes grants in an order of its own; whoever of two is the database's victim simply tries again."""
-    for tries_left in reversed(range(MOST_TRIES)):
-        try:
-            return call()
-        except OperationalError as error:
-            if not isinstance(error.__cause__, DeadlockDetected) or not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
 
 
 def _answer(

@@ -16,7 +16,7 @@ from django.db.models import F
 from governance.audit import log
 from governance.kernel.actors import Actor
 from identities.services.ownership import lock_identities
-from identities.services.review_facts import note_review
+from identities.services.review_facts import end_review_by, note_review
 from reviews.decisions.copying import copy_rows
 from reviews.decisions.items import write_all
 from reviews.decisions.ownership import settle_owner
@@ -37,6 +37,7 @@ class Writing:
         self._changed: dict[tuple[str, ...], list[ReviewItem]] = defaultdict(list)
         self._orders: list[Order] = []
         self._approved: dict[datetime | None, dict[UUID, bytes]] = defaultdict(dict)
+        self._ending: dict[datetime, list[UUID]] = defaultdict(list)
         self._owners: list[tuple[ReviewItem, Decision]] = []
 
     def keep(self, decision: Decision) -> Decision:
@@ -65,19 +66,23 @@ class Writing:
         prepared: Prepared,
         *,
         steps: Sequence[Mapping[str, Any]] = (),
+        ends_at: datetime | None = None,
     ) -> dict[str, str]:
         """Order what the final answer asks for, note approvals where requests are decided, and end the question.
 
-        Returns what the item was; the answer's record is the caller's.
+        ends_at: when the access ends that nobody approved; an approval from before lapses with it. Returns what the
+        item was; the answer's record is the caller's.
         """
         later = decision.until if decision.answer == Answer.APPROVE_UNTIL else None
-        due = later or self.now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
+        due = ends_at or later or self.now + timedelta(seconds=settings.ORDER_RECALL_SECONDS)
         order = make_order(decision=decision, item=item, prepared=prepared, execute_after=due, now=self.now)
         if order is not None:
             self._orders.append(order)
             self.records.append(order_record(order, actor=self.actor, now=self.now))
         if decision.answer in KEEPING and item.grant_id is not None and item.grant_version is not None:
             self._approved[later][item.grant_id] = bytes(item.grant_version.digest)
+        if ends_at is not None and item.grant_id is not None:
+            self._ending[ends_at].append(item.grant_id)
         if decision.answer == Answer.MINE:
             self._owners.append((item, decision))
         passed_over = {"resolution": [*item.resolution, *steps]} if steps else {}
@@ -94,6 +99,8 @@ class Writing:
                 settle_owner(item, decision)
         for until, digests in self._approved.items():
             note_review(grant_ids=digests, digest_by_grant=digests, approved_until=until, now=self.now)
+        for until, ending in self._ending.items():
+            end_review_by(grant_ids=ending, until=until)
         write_orders(self._orders)
         log.record_many(self.records)
 

@@ -25,7 +25,7 @@ from identities.selectors.inventory import (
 from identities.services.request_keys import AlreadyDone, Once
 from reviews.campaigns.launching import launch_campaign, preview_launch
 from reviews.campaigns.plans import CampaignPlan
-from reviews.campaigns.preview import Preview
+from reviews.campaigns.previewed import Preview
 from reviews.forms.fields import show_refusal
 from reviews.forms.launching import LaunchForm, launch_initial
 from reviews.forms.scopes import ScopeForm, scope_of, with_scope

@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
 from identities.models import Grant
-from reviews.campaigns.carrying import weighed
 from reviews.campaigns.opening import open_campaign
+from reviews.campaigns.unchanged import weighed
 from reviews.decisions import decide
 from reviews.models import Decision
 from reviews.policies import InvalidPolicy, checked

@@ -10,7 +10,7 @@ from governance.kernel.errors import Forbidden
 from identities.models import Grant
 from reviews.campaigns import closing
 from reviews.campaigns.closing import ReasonMissing, cancel_campaign, close_campaign, close_due_campaigns
-from reviews.decisions import decide, policy
+from reviews.decisions import decide, settling
 from reviews.models import Decision, Order, ReviewMail
 from reviews.states import IllegalMove
 
@@ -155,7 +155,7 @@ def test_an_end_that_is_agreed_for_later_does_not_keep_a_campaign_incomplete(mak
 
 @db
 def test_an_interrupted_closing_is_continued(make, monkeypatch):
-    monkeypatch.setattr(policy, "CHUNK", 2)
+    monkeypatch.setattr(settling, "CHUNK", 2)
     owner = make.person()
     for _ in range(5):
         make.grant(make.identity(owner=owner))

@@ -186,9 +186,9 @@ def test_what_cannot_be_observed_is_kept_where_the_unused_goes(make):
 
 
 def can_quarantine(monkeypatch):
-    from reviews.decisions import policy
+    from reviews.decisions import settling
 
-    monkeypatch.setattr(policy, "prepare", lambda *, item, answer: Prepared(action="quarantine", problem="Away."))
+    monkeypatch.setattr(settling, "prepare", lambda *, item, answer: Prepared(action="quarantine", problem="Away."))
 
 
 @DB

@@ -4,15 +4,20 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Case, F, Value, When
 from django.db.utils import InternalError
 from django.test.utils import CaptureQueriesContext
 
 from governance.kernel.actors import Role
+from identities.models import Grant, Identity
 from reviews.campaigns import preview as previewing
 from reviews.campaigns import previewed_use
 from reviews.campaigns.closing import close_due_campaigns
 from reviews.campaigns.plans import CampaignPlan, unsaved_campaign
 from reviews.campaigns.preview import preview_campaign
+from reviews.campaigns.previewed_carrying import WORDS
+from reviews.campaigns.unchanged import Why
+from reviews.decisions import decide, decide_many
 from reviews.models import DeadlinePolicy, Decision
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +199,121 @@ def test_forty_questions_cost_as_many_queries_as_three(make, simulate):
         return len(found)
 
     assert queries(40) == queries(3)
+
+
+# --- carried over -------------------------------------------------------------------------------------------------
+
+CARRYING = {"is_on": True, "generations": 2}
+
+
+def carried_estate(make):
+    """Access with every fate that carrying knows, some of it approved in an earlier review; its owner."""
+    owner, other, holder = make.person(Role.OWNER), make.person(Role.OWNER), make.person(Role.OWNER)
+    watched = make.source()
+    make.window(watched)
+
+    def grant(permission=None, **fields):
+        return make.grant(make.identity(watched, **({"owner": owner} | fields)), permission)
+
+    plain = [grant() for _ in range(4)]
+    changed, moved, given, used, left = grant(), grant(), grant(), grant(), grant(owner=other)
+    disabled, lapsed, late, until, revoked, held = (grant() for _ in range(6))
+    unowned, privileged = grant(), grant(make.PRIVILEGED)
+    first = make.campaign()
+    for each in [*plain, changed, moved, given, used, left, disabled, lapsed, late, until, revoked, held, unowned]:
+        item = make.get_item(first, each)
+        how = {until: "approve_until", revoked: "revoke"}.get(each, "approve")
+        more = {"until": make.NOW + timedelta(days=90), "reason": "x"} if how == "approve_until" else {}
+        me, now = make.actor(item.assignee), make.NOW - timedelta(days=400 if each is late else 0)
+        decide(item=item, version=item.version, answer=how, actor=me, now=now, **more)
+    first.items.update(state=Case(When(state="open", then=Value("expired")), default=F("state")))
+    make.change_grant(changed, make.NARROWER)
+    Identity.objects.filter(pk=moved.identity_id).update(environment_edited="production")
+    Identity.objects.filter(pk=given.identity_id).update(owner=holder)
+    make.use(used.identity, "SELECT", "table:ledger/public/payments")
+    type(other).objects.filter(pk=other.pk).update(is_active=False)
+    Identity.objects.filter(pk=disabled.identity_id).update(status="disabled")
+    Identity.objects.filter(pk=unowned.identity_id).update(owner=None)
+    Grant.objects.filter(pk=lapsed.pk).update(reviewed_digest=None)
+    make.credential(held.identity, holder=owner)
+    grant()
+    make.credential(privileged.identity)
+    return owner
+
+
+@pytest.mark.parametrize("percent", [0, 100, 50])
+def test_what_would_be_carried_over_is_what_the_opening_then_carries(make, simulate, percent):
+    carried_estate(make)
+    people = {"manager": make.person(Role.CAMPAIGN_MANAGER), "fallback_reviewer": make.person(Role.REVIEWER)}
+    chosen = people | {
+        "item_kinds": ["grant", "credential"],
+        "policy": {"carrying": CARRYING | {"sample_percent": percent}},
+    }
+    told = simulate(**chosen)
+    carrying = told.carrying
+
+    campaign = make.campaign(**chosen)
+    frozen = campaign.frozen["carrying"]
+    assert carrying.unchanged == frozen["carried"] + frozen["sampled"] == 4
+    assert carrying.carried + carrying.sampled == carrying.unchanged
+    assert carrying.unchanged + sum(each.items for each in carrying.asked) == told.looked_at == campaign.items.count()
+    if percent != 50:
+        assert (carrying.carried, carrying.sampled) == (frozen["carried"], frozen["sampled"])
+    assert carrying.is_drawn == (percent == 50)
+    asked = campaign.items.exclude(decisions__decided_by_policy="carrying").count() - frozen["sampled"]
+    assert sum(load.items for load in told.load) + told.nobody == asked
+
+
+def test_why_the_others_are_asked_is_told_by_their_first_reason(make, simulate):
+    carried_estate(make)
+    told = simulate(item_kinds=["grant", "credential"], policy={"carrying": CARRYING})
+    assert {each.why.value: each.items for each in told.carrying.asked} == {
+        "kind": 2,
+        "privileged": 1,
+        "never_decided": 1,
+        "not_approved": 2,
+        "content": 1,
+        "approval_gone": 1,
+        "environment": 1,
+        "owner": 2,
+        "use": 1,
+        "status": 1,
+        "too_old": 1,
+        "nobody_accountable": 1,
+        "not_independent": 1,
+    }
+    assert set(WORDS) == set(Why)
+
+
+def test_what_silence_takes_away_is_told_without_what_is_carried_over(make, simulate):
+    carried_estate(make)
+    without = simulate(deadline_policy="revoke")
+    with_it = simulate(deadline_policy="revoke", policy={"carrying": CARRYING | {"sample_percent": 0}})
+    assert without.carrying is None
+    assert without.chosen.takes_away - with_it.chosen.takes_away == with_it.carrying.unchanged == 4
+    assert with_it.judged == without.judged == with_it.total
+
+
+def test_where_use_was_not_looked_at_nothing_is_called_unchanged(make, simulate, monkeypatch):
+    carried_estate(make)
+    monkeypatch.setattr(previewed_use, "MOST_COMPARED", 0)
+    told = simulate(policy={"carrying": CARRYING})
+    assert (told.carrying.unchanged, told.is_partial) == (0, True)
+    assert {each.items for each in told.carrying.asked if each.why is Why.USE_UNKNOWN} == {12}
+
+
+def test_carrying_costs_a_preview_the_same_queries_for_many_questions_as_for_few(make, simulate):
+    owner = make.person(Role.OWNER)
+
+    def queries(number):
+        source = make.source()
+        for _ in range(number):
+            make.grant(make.identity(source, owner=owner))
+        scope = f"source={source.slug}"
+        ids = list(make.campaign(scope=scope).items.values_list("pk", flat=True))
+        decide_many(item_ids=ids, answer="approve", actor=make.actor(owner), now=make.NOW)
+        with CaptureQueriesContext(connection) as found:
+            assert simulate(scope=scope, policy={"carrying": CARRYING}).carrying.unchanged == number
+        return len(found)
+
+    assert queries(12) == queries(2)
