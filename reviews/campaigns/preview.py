@@ -9,7 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from identities.models import Credential, Grant, GrantVersion, Identity
 from reviews.campaigns.gate import Gate, gate_of
 from reviews.campaigns.opening import population_of
 from reviews.campaigns.ownership import owning_parties
-from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
+from reviews.campaigns.previewed_use import LATELY, Question, UseJudge, unknown_use
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
 from reviews.decisions.policy import Fate, fate_of
@@ -92,9 +92,10 @@ class Example:
 class Preview:
     """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
 
-    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first.
-    load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
-    policy would take away and was used last, the latest first.
+    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first;
+    unknown_use: what a scope of the unused leaves out because nobody can tell. load, passed_over: the first ones by
+    weight; `people` and `passed_over_people` count all. lately: what the chosen policy would take away and was used
+    last, the latest first.
     """
 
     taken_at: datetime
@@ -111,6 +112,7 @@ class Preview:
     sources: Sequence[dict[str, Any]]
     left_out: Sequence[str]
     is_held: bool
+    unknown_use: int = 0
     outcomes: Sequence[Outcome]
     lately: Sequence[Example]
 
@@ -165,7 +167,7 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
             rows = _questions(campaign, kind, left, now)
             while questions := list(islice(rows, CHUNK)):
                 _take(tally, questions, judge, fates)
-        return _told(tally, fates, gate, counts, privileged, now)
+        return replace(_told(tally, fates, gate, counts, privileged, now), unknown_use=unknown_use(campaign, now))
 
 
 @contextmanager
