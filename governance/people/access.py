@@ -47,8 +47,8 @@ SCOPE_DESCRIPTIONS: dict[str, str] = {
     "pdp:decide": "Ask for access decisions.",
     "access:request": "Ask that an identity may do something for a while; people answer.",
     "mcp:call": "Call tools through the MCP gateway, as the agent that the token is linked to, and nothing else.",
-    "clients:narrow": "Withhold scopes from API tokens, switch sources off, and cut agents and their tools off.",
-    "clients:restore": "Give back what was withheld from API tokens, and switch sources on again.",
+    "clients:narrow": "Withhold scopes from API tokens, switch sources and webhooks off, cut agents and tools off.",
+    "clients:restore": "Give back what was withheld from API tokens, and switch sources and webhooks on again.",
 }
 SCOPES = frozenset(SCOPE_DESCRIPTIONS)
 

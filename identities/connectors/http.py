@@ -69,13 +69,18 @@ def send(client: httpx.Client, method: str, path: str, **options: Any) -> httpx.
 
 def get_json(client: httpx.Client, path: str, **options: Any) -> Any:
     """The decoded answer to a GET that must succeed. Raises SourceUnreachable, ReadIncomplete."""
-    response = send(client, "GET", path, **options)
+    return decoded(send(client, "GET", path, **options))
+
+
+def decoded(response: httpx.Response) -> Any:
+    """The JSON of an answer that must be one. Raises ReadIncomplete."""
+    host, path = response.request.url.host, response.request.url.path
     if response.status_code != httpx.codes.OK:
-        raise ReadIncomplete(f"{client.base_url.host} answered {response.status_code} to GET {path}.")
+        raise ReadIncomplete(f"{host} answered {response.status_code} to GET {path}.")
     try:
         return response.json()
     except ValueError as error:
-        raise ReadIncomplete(f"{client.base_url.host} answered GET {path} with something that is no JSON.") from error
+        raise ReadIncomplete(f"{host} answered GET {path} with something that is no JSON.") from error
 
 
 def _without_encoding(headers: httpx.Headers) -> dict[str, str]:

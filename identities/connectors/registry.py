@@ -88,7 +88,10 @@ _ABOUT: Mapping[str, tuple[str, str]] = {
     "kubernetes": ("Kubernetes cluster", "Reads service accounts and RBAC of a cluster, and rewrites bindings."),
     "mcp": ("AI agents and their tools", "Reads agent configurations and the tools that MCP servers offer them."),
     "redis": ("Redis server", "Reads the users of a server and their ACL rules, and rewrites them."),
-    "remit": ("Remit itself", "Reads Remit's own API clients and connectors, so that they are reviewed like others."),
+    "remit": (
+        "Remit itself",
+        "Reads Remit's own API clients, connectors and webhooks, so that they are reviewed like others.",
+    ),
     "push": ("Any other system", "It sends its inventory through the API, or somebody imports a file of it here."),
 }
 

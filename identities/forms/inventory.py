@@ -65,6 +65,7 @@ _STANDING = {"yes": "Without an end", "no": "With an end"}
 _OWNERS = {"none": "Nobody accountable", "-none": "Somebody accountable", "me": "Mine"}
 _HELD = PATH_LABELS | {"-direct": "Inherited, not direct"}
 _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a year"}
+_UNKNOWN_USE = {"30": "In 30 days", "90": "In 90 days", "365": "In a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
 _RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
 _SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
@@ -95,6 +96,7 @@ _SPOKEN: dict[str, Any] = {
     "privileged": PRIVILEGED,
     "standing": _STANDING,
     "unused_days": "Not used for {} days",
+    "unknown_use_days": "Use in {} days unknown",
     "new_days": "First seen within {} days",
     "new_since": "First seen since {}",
     "segment": SEGMENT_LABELS,
@@ -151,6 +153,7 @@ class FilterForm(forms.Form):
     new_days = forms.ChoiceField(required=False, label="First seen")
     new_since = forms.CharField(required=False, label="New since", widget=forms.DateInput(attrs={"type": "date"}))
     unused_days = forms.ChoiceField(required=False, label="Last used")
+    unknown_use_days = forms.ChoiceField(required=False, label="Use unknown")
     box = forms.ChoiceField(required=False, label="Posture")
     assurance = forms.ChoiceField(required=False, label="Assurance")
     exposure = forms.ChoiceField(required=False, label="Exposure")
@@ -175,6 +178,7 @@ class FilterForm(forms.Form):
             "standing": list(_STANDING.items()),
             "new_days": list(_NEW.items()),
             "unused_days": list(_UNUSED.items()),
+            "unknown_use_days": list(_UNKNOWN_USE.items()),
             "box": list(PostureBox.choices),
             "assurance": list(ASSURANCE_LABELS.items()),
             "exposure": list(EXPOSURE_LABELS.items()),
@@ -196,6 +200,7 @@ class FilterForm(forms.Form):
             "path": "In any way",
             "standing": "With or without",
             "unused_days": "Any time",
+            "unknown_use_days": "Known or not",
             "new_days": "Any time",
             "privileged": "Privileged or not",
             "excess": "Too much or not",

@@ -49,7 +49,7 @@ from identities.models.sync import (
     SyncRun,
     SyncState,
 )
-from identities.models.usage import Usage, UsageWindow
+from identities.models.usage import GrantUse, Usage, UsageWindow
 
 __all__ = [
     "AcceptanceEnd",
@@ -83,6 +83,7 @@ __all__ = [
     "GatewaySession",
     "GatewayTool",
     "Grant",
+    "GrantUse",
     "GrantVersion",
     "Identity",
     "IdentityKind",

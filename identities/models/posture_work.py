@@ -41,7 +41,7 @@ class PostureMark(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="+", db_index=False)
+    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="+")
 
     def __str__(self) -> str:
         return f"mark {self.pk}"

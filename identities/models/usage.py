@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from identities.models.grant import Grant, GrantVersion
 from identities.models.identity import Identity
 from identities.models.source import Source
 
@@ -50,3 +51,32 @@ class UsageWindow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.log} {self.observed_from}–{self.observed_until}"
+
+
+class GrantUse(models.Model):
+    """What logs say of the use of one grant, as it was last worked out for the content that `version` names.
+
+    `used_before` is the midnight, UTC, after the day of its last use; null where no use was seen. `quiet_since` is
+    since when logs that would have shown any use of it have shown none; null where some use would go unseen. No row: no
+    log shows anything of it. A conclusion, not a record: posture works it out again when a log shows something new
+    (`identities.posture.grant_use`), and `identities.selectors.unused` asks whether it still holds, for which
+    `identity` and `source` say whose use was looked at.
+    """
+
+    grant = models.OneToOneField(Grant, primary_key=True, on_delete=models.CASCADE, related_name="use")
+    version = models.ForeignKey(GrantVersion, on_delete=models.CASCADE, related_name="+", db_index=False)
+    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="+", db_index=False)
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="+", db_index=False)
+    used_before = models.DateTimeField(null=True, blank=True)
+    quiet_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(used_before__isnull=False) | models.Q(quiet_since__isnull=False),
+                name="identities_grant_use_says_something",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"use of {self.grant_id}"

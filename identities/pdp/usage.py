@@ -38,7 +38,12 @@ WITH taken AS (
     ON CONFLICT (identity_id, action, resource) DO UPDATE
     SET count = u.count + EXCLUDED.count, last_seen_at = greatest(u.last_seen_at, EXCLUDED.last_seen_at),
         first_seen_at = least(u.first_seen_at, EXCLUDED.first_seen_at)
-    RETURNING u.identity_id, u.last_seen_at
+    RETURNING u.id, u.identity_id, u.last_seen_at
+), marked AS (
+    -- Use that is new, or of a later day than before; the table is read as it was before this statement.
+    INSERT INTO identities_posturemark (identity_id)
+    SELECT DISTINCT n.identity_id FROM used n LEFT JOIN identities_usage old ON old.id = n.id
+    WHERE (old.last_seen_at AT TIME ZONE 'UTC')::date IS DISTINCT FROM (n.last_seen_at AT TIME ZONE 'UTC')::date
 ), seen AS (
     UPDATE identities_identity i SET last_seen_at = greatest(i.last_seen_at, latest.at)
     FROM (SELECT identity_id, max(last_seen_at) AS at FROM used GROUP BY identity_id ORDER BY identity_id) latest
@@ -54,8 +59,12 @@ ON CONFLICT (source_id, identity_id, log) DO UPDATE
 SET observed_from = EXCLUDED.observed_from, observed_until = EXCLUDED.observed_until, observable = EXCLUDED.observable
 """
 _NO_LONGER = """
-DELETE FROM identities_usagewindow w USING identities_source s
-WHERE w.log = %s AND w.source_id = s.id AND s.enforced_since IS NULL
+WITH gone AS (
+    DELETE FROM identities_usagewindow w USING identities_source s
+    WHERE w.log = %s AND w.source_id = s.id AND s.enforced_since IS NULL RETURNING w.source_id
+)
+INSERT INTO identities_posturemark (identity_id)
+SELECT i.id FROM gone JOIN identities_identity i USING (source_id) WHERE i.retired_at IS NULL
 """
 
 

@@ -25,6 +25,7 @@ from identities.models import (
 )
 from identities.posture.findings.recording import take_outcomes
 from identities.posture.gathering import CHUNK, gather
+from identities.posture.grant_use import GrantUseRow, write_grant_uses
 from identities.posture.judging import CATALOGUE_VERSION, Judgement, digest_of, judge
 from identities.posture.noting import locked_cursor, note_changes, pass_key
 from identities.posture.policy import Policy, policy_in_force
@@ -172,11 +173,14 @@ def _judged_and_written(ids: Sequence[UUID], policy: Policy, now: datetime) -> E
     known = _known(ids)
     live: set[UUID] = set()
     judgements: list[Judgement] = []
+    uses: list[GrantUseRow] = []
     for facts in gather(ids, now=now, policy=policy):
         live.add(facts.id)
+        uses += facts.use.grants
         digest = digest_of(facts)
         if not _stands(known.get(facts.id), digest, policy, now):
             judgements.append(judge(facts, policy, digest=digest))
+    write_grant_uses(uses, identity_ids=ids)
     gone = [pk for pk in ids if pk not in live and pk in known]
     if judgements or gone:
         write(judgements, gone=gone, policy_number=policy.number, now=now)

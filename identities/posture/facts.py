@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identities.posture.grant_use import GrantUseRow
 from identities.selectors.reach.hop import Hop
 
 
@@ -138,7 +139,8 @@ class UseFacts:
     """What logs showed. watched_from: None where no log watches this identity.
 
     unused_share: of its privileged and writing parts, 0 to 1, over the time that was watched. has_excess: whether any
-    of them was watched for long enough and not used. callers: how many distinct workloads used it.
+    of them was watched for long enough and not used. callers: how many distinct workloads used it. grants: what is
+    known of the use of each grant, for lists and scopes; no rule looks at it.
     """
 
     watched_from: datetime | None
@@ -149,6 +151,7 @@ class UseFacts:
     callers: int | Missing
     environments: frozenset[str] | Missing
     has_excess: bool | Missing = Missing("no_log")
+    grants: tuple[GrantUseRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

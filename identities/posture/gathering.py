@@ -27,6 +27,7 @@ from identities.posture.facts import (
     TrustFacts,
     UseFacts,
 )
+from identities.posture.grant_use import GrantUseRow, SeenUse, SeenUses, grant_uses
 from identities.posture.legacy import application_grant, as_said
 from identities.posture.permissions_known import KnownFacts, facts_of, permissions_of
 from identities.posture.policy import Policy, policy_in_force
@@ -110,7 +111,8 @@ def _by_first(found: Sequence[tuple[Any, ...]]) -> dict[UUID, list[tuple[Any, ..
 
 
 def _grant(row: tuple[Any, ...], known: KnownFacts, states: Mapping[UUID, SourceState]) -> GrantFacts:
-    (_, grant_id, digest, source_id, label, path, valid_until, first_seen, reviewed, approved, sensitivity, place) = row
+    (_, grant_id, digest, source_id, label, path, valid_until, first_seen, reviewed, approved, sensitivity, place,
+     _) = row  # fmt: skip
     ends = [moment for moment in (valid_until, known.until) if moment is not None]
     state = states.get(source_id)
     places: frozenset[str] | Missing = _NO_LABEL
@@ -179,6 +181,7 @@ class _Use:
         self._windows = {pk: (*of_one[pk], *of_source[source]) for pk, source in source_of.items()}
         watched = [pk for pk in ids if self._windows[pk]]
         self._seen = _by_first(_asked(rows.USES, watched)) if watched else {}
+        self._grants = grants
         self._digests = {pk: {row[2] for row in grants.get(pk, ())} for pk in ids}
         self._permissions: dict[bytes, Permission | None] = (
             permissions_of({digest for pk in watched for digest in self._digests[pk]}) if watched else {}
@@ -199,6 +202,17 @@ class _Use:
             interactive_at=rows.moment(told, "interactive_at", Missing("no_log")),
             callers=rows.whole(told, "callers", Missing("no_log")),
             environments=Missing("no_log") if places is None else frozenset(places),
+            grants=tuple(self._of_grants(identity, windows)) if windows else (),
+        )
+
+    def _of_grants(self, identity: rows.IdentityRow, windows: tuple[Window, ...]) -> Iterator[GrantUseRow]:
+        seen = self._seen.get(identity.id, ())
+        return grant_uses(
+            (identity.id, identity.source_id),
+            ((row[1], row[-1], row[2], rows.kinds_of(row[5])) for row in self._grants.get(identity.id, ())),
+            self._permissions,
+            SeenUses((SeenUse(*told) for _, *told in seen), is_whole=len(seen) < rows.MOST_USES),
+            windows,
         )
 
     def _observed(self, identity_id: UUID, windows: tuple[Window, ...], *, is_stale: bool) -> Observed:
@@ -207,7 +221,7 @@ class _Use:
             return _WITHOUT_LOG if digests else Observed(0.0, has_excess=False)
         if is_stale:
             return Observed(_STALE, _STALE)
-        uses = [Seen(action, resource) for _, action, resource in self._seen.get(identity_id, ())]
+        uses = [Seen(action, resource) for _, action, resource, _ in self._seen.get(identity_id, ())]
         return observe({digest: self._permissions.get(digest) for digest in digests}, uses, windows)
 
 

@@ -36,7 +36,8 @@ WHERE i.id = ANY(%(ids)s::uuid[]) AND i.retired_at IS NULL
 """
 GRANTS = f"""
 SELECT g.identity_id, g.id, v.digest, g.source_id, left(g.label, {LONGEST_LABEL}), g.path::text, v.valid_until,
-       g.first_seen_at, g.reviewed_at, g.approved_until, g.native_ref ->> 'sensitivity', g.native_ref ->> 'environment'
+       g.first_seen_at, g.reviewed_at, g.approved_until, g.native_ref ->> 'sensitivity', g.native_ref ->> 'environment',
+       v.id
 FROM identities_grant g
 JOIN identities_grantversion v ON v.grant_id = g.id AND v.seen_until IS NULL
 WHERE g.identity_id = ANY(%(ids)s::uuid[]) AND g.retired_at IS NULL
@@ -77,10 +78,10 @@ WHERE source_id = ANY(%(sources)s::uuid[]) AND (identity_id IS NULL OR identity_
 ORDER BY log, identity_id
 """
 USES = f"""
-SELECT asked.id, u.action, u.resource
+SELECT asked.id, u.action, u.resource, u.last_seen_at
 FROM unnest(%(ids)s::uuid[]) AS asked (id)
 CROSS JOIN LATERAL (
-    SELECT action, resource FROM identities_usage WHERE identity_id = asked.id
+    SELECT action, resource, last_seen_at FROM identities_usage WHERE identity_id = asked.id
     ORDER BY action, resource LIMIT {MOST_USES}
 ) u
 """  # noqa: S608 - constants of this module

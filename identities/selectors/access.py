@@ -12,6 +12,7 @@ from identities.models import Grant, GrantVersion, Source
 from identities.selectors.conditions import first_seen_condition, grant_conditions, identity_conditions
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_sources, sees_everything, visible_identities
+from identities.selectors.unused import grant_use_condition
 
 # What a row of the list shows; the rest, some of it large, stays in the database.
 _COLUMNS = (
@@ -27,6 +28,7 @@ def list_grants(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Que
         identity_conditions(filters, actor=actor, now=now, at="identity__"),
         grant_conditions(filters),
         first_seen_condition(filters, now=now),
+        grant_use_condition(filters, now=now),
         retired_at__isnull=filters.retired != "yes",
     )
     if not sees_everything(actor):

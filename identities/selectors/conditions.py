@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from governance.kernel.actors import Actor
 from governance.people.models import User
-from identities.models import Finding, FindingSeverity, Grant, GrantVersion, Source, UsageWindow
+from identities.models import Finding, FindingSeverity, Grant, GrantVersion, Source
 from identities.models.finding import TO_DO
 from identities.selectors.filters import InventoryFilter, Picked
 from identities.selectors.posture_conditions import posture_conditions
@@ -34,8 +34,6 @@ def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: d
     found &= _either(filters.picked("owner"), lambda values: of_people(values, f"{at}owner", actor))
     found &= _having_findings(filters, at, actor)
     found &= _either(filters.picked("tag"), lambda values: _tagged(values, at))
-    if filters.unused_days:
-        found &= _unused_since(now - timedelta(days=int(filters.unused_days)), at)
     return found & posture_conditions(filters, at=at)
 
 
@@ -194,14 +192,6 @@ def of_people(values: tuple[str, ...], column: str, actor: Actor | None) -> Q:
 
 def _tagged(values: tuple[str, ...], at: str) -> Q:
     return Q(**{f"{at}tags__overlap": list(values)}) | Q(**{f"{at}source_tags__overlap": list(values)})
-
-
-def _unused_since(limit: datetime, at: str) -> Q:
-    """Last seen before, or watched for so long without any use; what nobody watches is not unused."""
-    watched = UsageWindow.objects.filter(observed_from__lte=limit)
-    silent = Q(**{f"{at}pk__in": watched.filter(identity__isnull=False).values("identity")})
-    silent |= Q(**{f"{at}source__in": watched.filter(identity=None).values("source")})
-    return Q(**{f"{at}last_seen_at__lte": limit}) | (Q(**{f"{at}last_seen_at": None}) & silent)
 
 
 def _ends(at: str) -> Q:

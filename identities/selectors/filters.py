@@ -63,10 +63,10 @@ class InventoryFilter:
     """Which identities, or which grants. Every field is optional; an empty filter means everything present.
 
     Of the identity: q (text), source, kind, environment, status, owner (e-mail address, "none" or "me"), team, tag,
-    unused_days, box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access
-    (text), segment, privileged, standing (without an end), path. Of a finding: finding (rules), finding_severity (that
-    or worse), finding_state (open and assigned where nothing is said), finding_assignee (as owner). Of whatever is
-    listed: new_days, new_since (a day), retired.
+    box, assurance (what is certain), exposure ("50-74" or "unmeasured"), excess. Of the grant: access (text), segment,
+    privileged, standing (without an end), path. Of a finding: finding (rules), finding_severity (that or worse),
+    finding_state (open and assigned where nothing is said), finding_assignee (as owner). Of whatever is listed:
+    new_days, new_since (a day), unused_days, unknown_use_days (nobody can tell whether it was used), retired.
 
     A list of identities asks of the grant's fields: does it hold one grant that fits them all; for "no" and negated
     ones: does it hold none; and of those of a finding likewise. Values are canonical: sorted, without repetition, and
@@ -93,6 +93,7 @@ class InventoryFilter:
     new_days: str = ""
     new_since: str = ""
     unused_days: str = ""
+    unknown_use_days: str = ""
     box: str = ""
     assurance: str = ""
     exposure: str = ""
@@ -148,8 +149,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 LISTS = frozenset({*_CHOICES, "source", "owner", "team", "tag", "exposure", "finding", "finding_assignee"})
 _PEOPLE = frozenset({"owner", "finding_assignee"})
+# Asked of whatever is listed: identities in a list of identities, grants in one of grants, credentials in a review.
+OF_THE_LISTED = ("new_days", "new_since", "unused_days", "unknown_use_days")
 _FLAGS = frozenset({"privileged", "standing", "retired"})
-_DAYS = frozenset({"new_days", "unused_days"})
+_DAYS = frozenset({"new_days", "unused_days", "unknown_use_days"})
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

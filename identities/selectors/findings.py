@@ -27,6 +27,7 @@ from identities.selectors.conditions import (
 )
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import sees_everything, visible_identities
+from identities.selectors.unused import identity_use_condition
 
 OF_FINDINGS = ("finding", "finding_severity", "finding_state", "finding_assignee")
 _OF_GRANTS = ("access", "segment", "privileged", "standing", "path")
@@ -49,8 +50,8 @@ def list_findings(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Q
     """The findings that fit the filter, with identity and source. Unordered.
 
     The finding's own fields are asked of it, those of the identity and of its grants of the identity that it is about;
-    new_days and new_since of when it opened. A finding about a source has that source and its environment, and nothing
-    else of an identity.
+    new_days and new_since of when it opened, the days of use of the identity. A finding about a source has that source
+    and its environment, and nothing else of an identity.
     """
     findings = visible_findings(actor).filter(
         finding_conditions(filters, actor=actor), first_seen_condition(filters, now=now, column="opened_at")
@@ -61,6 +62,7 @@ def list_findings(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Q
     of_identity = replace(filters, **dict.fromkeys(_NOT_OF_IDENTITIES, ""))
     if not of_identity.is_empty:
         of_whom = identity_conditions(of_identity, actor=actor, now=now, at="identity__")
+        of_whom &= identity_use_condition(of_identity, now=now, at="identity__")
         findings = findings.filter(of_whom, identity__isnull=False)
     if any(getattr(filters, name) for name in _OF_GRANTS):
         findings = findings.filter(identity__in=Identity.objects.filter(holding_conditions(filters)).values("pk"))

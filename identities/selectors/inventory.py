@@ -27,7 +27,8 @@ from identities.selectors.conditions import (
     holding_conditions,
     identity_conditions,
 )
-from identities.selectors.filters import InventoryFilter
+from identities.selectors.filters import OF_THE_LISTED, InventoryFilter
+from identities.selectors.unused import credential_use_condition, grant_use_condition, identity_use_condition
 
 SEES_EVERYTHING = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER, Role.AUDITOR)
 # Paths that belong to nobody alone: taking them from one identity would take them from all, so a campaign asks about
@@ -75,6 +76,7 @@ def filtered(
         identity_conditions(filters, actor=actor, now=now),
         holding_conditions(filters),
         first_seen_condition(filters, now=now),
+        identity_use_condition(filters, now=now),
         retired_at__isnull=filters.retired != "yes",
     )
 
@@ -89,6 +91,7 @@ def list_population_grants(*, filters: InventoryFilter, actor: Actor | None, now
         identity_conditions(filters, actor=actor, now=now, at="grant__identity__"),
         grant_conditions(filters, at="grant__", facts=""),
         first_seen_condition(filters, now=now, at="grant__"),
+        grant_use_condition(filters, now=now, at="grant__"),
         seen_until=None,
         grant__retired_at=None,
         grant__identity__retired_at__isnull=filters.retired != "yes",
@@ -108,9 +111,11 @@ def list_population_credentials(
     *, filters: InventoryFilter, actor: Actor | None, now: datetime
 ) -> QuerySet[Credential]:
     """The live credentials that a campaign with this scope asks about."""
-    identities = filtered(Identity.objects.all(), replace(filters, new_days="", new_since=""), actor=actor, now=now)
+    of_identity = replace(filters, **dict.fromkeys(OF_THE_LISTED, ""))
+    identities = filtered(Identity.objects.all(), of_identity, actor=actor, now=now)
     return Credential.objects.filter(
         first_seen_condition(filters, now=now),
+        credential_use_condition(filters, now=now),
         retired_at=None,
         status=IdentityStatus.ACTIVE,
         identity__in=identities.values("pk"),

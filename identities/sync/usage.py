@@ -21,7 +21,7 @@ SET first_seen_at = least(t.first_seen_at, EXCLUDED.first_seen_at),
 WHERE t.first_seen_at IS DISTINCT FROM least(t.first_seen_at, EXCLUDED.first_seen_at)
    OR t.last_seen_at < EXCLUDED.last_seen_at
    OR t.count <> {count}
-RETURNING (t.xmax = 0) AS is_new, t.identity_id
+RETURNING (t.xmax = 0) AS is_new, t.id, t.identity_id, t.last_seen_at
 """
 # A later window of the same log continues an earlier one where they touch and show the same; else it replaces it.
 _WINDOWS = """
@@ -43,11 +43,13 @@ WHERE (t.observed_from, t.observed_until, t.observable)
       IS DISTINCT FROM (EXCLUDED.observed_from, EXCLUDED.observed_until, EXCLUDED.observable)
 RETURNING (t.xmax = 0) AS is_new, t.id, t.identity_id, t.observed_from, t.observable
 """
-# What posture has to look at again: identities that did something new, or are watched otherwise than before. That a
-# window goes on is nothing new, and what concerns a whole source is noticed there. The table is read as it was before
-# this statement.
+# What posture has to look at again: identities that did something new, or something on a later day than before, or are
+# watched otherwise. That a window goes on is nothing new, and what concerns a whole source is noticed there. The tables
+# are read as they were before this statement.
 _NEWS = {
-    "usage": "SELECT DISTINCT identity_id FROM written WHERE is_new",
+    "usage": """
+        SELECT DISTINCT w.identity_id FROM written w LEFT JOIN identities_usage old ON old.id = w.id
+        WHERE (old.last_seen_at AT TIME ZONE 'UTC')::date IS DISTINCT FROM (w.last_seen_at AT TIME ZONE 'UTC')::date""",
     "usage_window": """
         SELECT DISTINCT w.identity_id FROM written w LEFT JOIN identities_usagewindow old ON old.id = w.id
         WHERE w.identity_id IS NOT NULL

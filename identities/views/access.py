@@ -1,13 +1,17 @@
 """All access as one list: who may do what, anywhere."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from governance.kernel.actors import Actor
 from governance.web.access import page
 from governance.web.csv import stream_csv
 from governance.web.filtered import FilteredPage
@@ -15,12 +19,12 @@ from governance.web.htmx import render_page
 from governance.web.ndjson import stream_ndjson
 from governance.web.pagination import KeysetPage, SortKey, chunks
 from governance.web.tables import Column, Table
-from identities.models import SavedViewPage
+from identities.models import Grant, SavedViewPage
 from identities.selectors.access import list_grants
 from identities.selectors.filters import InventoryFilter
 from identities.services.exports import record_export
 from identities.views.access_rows import FACTS, access_facts, access_rows
-from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address
+from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address, unknown_apart
 from identities.views.requests import PageRequest
 from identities.views.saved_views import views_row
 
@@ -43,7 +47,19 @@ LISTING = Listing(
     ),
     bar=("source", "segment", "privileged", "environment", "kind"),
     more=(
-        *("q", "path", "standing", "new_days", "new_since", "owner", "unused_days", "tag", *POSTURE, "status"),
+        *(
+            "q",
+            "path",
+            "standing",
+            "new_days",
+            "new_since",
+            "owner",
+            "unused_days",
+            "unknown_use_days",
+            "tag",
+            *POSTURE,
+            "status",
+        ),
         *("finding", "finding_severity", "retired"),
     ),
     # These stand together in an index of their own.
@@ -57,14 +73,15 @@ def access_list(request: PageRequest) -> HttpResponse:
     """Every grant; a filter that nobody could mean is answered with the reason and no rows."""
     wanted = asked(request, LISTING)
     found, summary = FilteredPage(), ""
+    rows_of = partial(_grants, request.actor, timezone.now())
     if wanted.problem is None:
-        grants = list_grants(actor=request.actor, filters=wanted.filters, now=timezone.now())
-        found, summary = found_page(grants, wanted, LISTING, request)
+        found, summary = found_page(rows_of(wanted.filters), wanted, LISTING, request)
     rows = found.page
     context = list_context(request, wanted, LISTING, list_url=reverse("identities:access_list")) | {
         "page": KeysetPage(list(access_rows(rows.rows)), rows.next_cursor, rows.previous_cursor),
         "summary": summary,
         "is_unsorted": found.is_unsorted,
+        "unknown_apart": unknown_apart(rows_of, wanted, LISTING),
         "csv_url": reverse("identities:access_csv"),
         "ndjson_url": reverse("identities:access_ndjson"),
         **views_row(
@@ -92,6 +109,10 @@ def access_csv(request: PageRequest) -> HttpResponseBase:
 def access_ndjson(request: PageRequest) -> HttpResponseBase:
     """The whole filtered list, one JSON object per line."""
     return stream_ndjson(f"access-{timezone.now():%Y-%m-%d}.ndjson", _exported(request, "ndjson"))
+
+
+def _grants(actor: Actor, now: datetime, filters: InventoryFilter) -> QuerySet[Grant]:
+    return list_grants(actor=actor, filters=filters, now=now)
 
 
 def _exported(request: PageRequest, form: str) -> Iterator[dict[str, Any]]:

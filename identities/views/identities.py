@@ -1,15 +1,19 @@
 """The inventory as a list: filter, sort, page through, download."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from governance.kernel.actors import Actor
 from governance.people.selectors import access_person
 from governance.web.access import page
 from governance.web.csv import stream_csv
@@ -18,7 +22,7 @@ from governance.web.htmx import render_page
 from governance.web.ndjson import stream_ndjson
 from governance.web.pagination import KeysetPage, SortKey, chunks
 from governance.web.tables import Column, Table
-from identities.models import SavedViewPage
+from identities.models import Identity, SavedViewPage
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import list_identities
 from identities.selectors.posture_picture import with_scores
@@ -26,7 +30,7 @@ from identities.selectors.use import with_last_use
 from identities.services.exports import record_export
 from identities.services.identities import EDITORS
 from identities.views.identity_rows import IdentityRow, facts_of, row_of
-from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address
+from identities.views.lists import POSTURE, Listing, asked, found_page, list_context, push_address, unknown_apart
 from identities.views.requests import PageRequest
 from identities.views.saved_views import views_row
 
@@ -53,7 +57,19 @@ LISTING = Listing(
     ),
     bar=("source", "kind", "environment", "owner", "privileged"),
     more=(
-        *("access", "segment", "path", "standing", "unused_days", "new_days", "new_since", "tag", *POSTURE, "status"),
+        *(
+            "access",
+            "segment",
+            "path",
+            "standing",
+            "unused_days",
+            "unknown_use_days",
+            "new_days",
+            "new_since",
+            "tag",
+            *POSTURE,
+            "status",
+        ),
         *("finding", "finding_severity", "retired"),
     ),
 )
@@ -67,14 +83,14 @@ def identity_list(request: PageRequest) -> HttpResponse:
     wanted = asked(request, LISTING)
     found, summary = FilteredPage(), ""
     if wanted.problem is None:
-        listed = list_identities(actor=request.actor, filters=wanted.filters, now=now)
-        identities = with_scores(with_last_use(listed))
+        identities = with_scores(with_last_use(_identities(request.actor, now, wanted.filters)))
         found, summary = found_page(identities, wanted, LISTING, request)
     rows = found.page
     context = list_context(request, wanted, LISTING, list_url=reverse("identities:identity_list")) | {
         "page": KeysetPage([row_of(row, now) for row in rows.rows], rows.next_cursor, rows.previous_cursor),
         "summary": summary,
         "is_unsorted": found.is_unsorted,
+        "unknown_apart": unknown_apart(partial(_identities, request.actor, now), wanted, LISTING),
         "may_import": request.actor.has_role(*EDITORS),
         "may_edit_many": request.actor.has_role(*EDITORS),
         **views_row(
@@ -92,6 +108,10 @@ def identity_list(request: PageRequest) -> HttpResponse:
     )
     push_address(response, request, wanted, LISTING)
     return response
+
+
+def _identities(actor: Actor, now: datetime, filters: InventoryFilter) -> QuerySet[Identity]:
+    return list_identities(actor=actor, filters=filters, now=now)
 
 
 @require_safe

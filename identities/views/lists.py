@@ -1,6 +1,6 @@
 """What the lists of identities and of grants share: the filter as it was asked for, its chips, its size in words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from identities.forms.inventory import FilterForm, label_of_filter
 from identities.selectors.access import known_total, source_names
 from identities.selectors.filters import IGNORED, InvalidFilter, InventoryFilter
 from identities.selectors.inventory import sees_everything
+from identities.selectors.unused import left_out_as_unknown
 from identities.views.requests import PageRequest
 
 PAGE_SIZE = 50
@@ -72,6 +73,19 @@ def found_page(rows: QuerySet[Any], wanted: Asked, listing: Listing, request: Pa
     return found, _size(rows, found.page, wanted, listing, request.actor)
 
 
+def unknown_apart(
+    rows_of: Callable[[InventoryFilter], QuerySet[Any]], wanted: Asked, listing: Listing
+) -> dict[str, str] | None:
+    """What a list of the unused leaves out because nobody can tell, in words with its address; None where nothing."""
+    apart = left_out_as_unknown(wanted.filters)
+    if apart is None or wanted.problem is not None:
+        return None
+    total = bounded_count(rows_of(apart), COUNTED_UP_TO)
+    if total == 0:
+        return None
+    return {"size": _in_words(total, listing), "days": wanted.filters.unused_days, "url": f"?{apart.to_text()}"}
+
+
 def list_context(request: PageRequest, wanted: Asked, listing: Listing, *, list_url: str) -> dict[str, Any]:
     """What both templates print around the rows."""
     fields = {*listing.bar, *listing.more, "q", "access"}
@@ -117,8 +131,12 @@ def _size(rows: QuerySet[Any], page: KeysetPage, wanted: Asked, listing: Listing
         return plural(total, listing.words)
     if not page.next_cursor and not page.previous_cursor:
         return plural(len(page.rows), listing.words)
+    return _in_words(bounded_count(rows, COUNTED_UP_TO), listing)
+
+
+def _in_words(total: int | None, listing: Listing) -> str:
+    """total: counted no further than a thousand; None where even that took too long."""
     many = listing.words.partition(",")[2]
-    total = bounded_count(rows, COUNTED_UP_TO)
     if total is None:
         return f"many {many}"
     return f"{number(COUNTED_UP_TO)}+ {many}" if total > COUNTED_UP_TO else plural(total, listing.words)

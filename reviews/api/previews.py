@@ -120,6 +120,9 @@ class PreviewOut(serializers.Serializer[dict[str, Any]]):
     sources = FreshnessOut(many=True)
     left_out = serializers.ListField(child=serializers.CharField(), help_text="Sources that it would open without.")
     is_held = serializers.BooleanField(help_text="Whether it would wait for its sources first.")
+    unknown_use = serializers.IntegerField(
+        help_text="What a scope with `unused_days` leaves out because nobody can tell whether it is used."
+    )
     outcomes = OutcomeOut(many=True)
     used_lately = NamedThingOut(many=True, help_text="What the chosen policy would take away, the latest used first.")
     carrying = CarryingOut(allow_null=True)
@@ -159,6 +162,7 @@ def told(preview: Preview) -> dict[str, Any]:
         "sources": list(preview.sources),
         "left_out": list(preview.left_out),
         "is_held": preview.is_held,
+        "unknown_use": preview.unknown_use,
         "outcomes": [_outcome(each) for each in preview.outcomes],
         "used_lately": [_example(each) for each in preview.lately],
         "carrying": _carrying(preview.carrying) if preview.carrying else None,

@@ -208,7 +208,7 @@ class WebhookTest(APIView):
 class WebhookSwitchOff(APIView):
     """`/api/v1/webhooks/{id}/switch-off/`"""
 
-    required_scope = "webhooks:write"
+    required_scope = ("webhooks:write", "clients:narrow")
 
     @extend_schema(operation_id="webhooks_switch_off", request=None, responses=WebhookOut)
     def post(self, request: Request, endpoint_id: UUID) -> Response:
@@ -220,7 +220,7 @@ class WebhookSwitchOff(APIView):
 class WebhookSwitchOn(APIView):
     """`/api/v1/webhooks/{id}/switch-on/`"""
 
-    required_scope = "webhooks:write"
+    required_scope = ("webhooks:write", "clients:restore")
 
     @extend_schema(operation_id="webhooks_switch_on", request=SwitchOnIn, responses=WebhookOut)
     def post(self, request: Request, endpoint_id: UUID) -> Response:

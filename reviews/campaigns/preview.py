@@ -9,7 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from reviews.campaigns.opening import population_of
 from reviews.campaigns.ownership import owning_parties
 from reviews.campaigns.previewed import Example, Load, Outcome, PassedOver, Preview
 from reviews.campaigns.previewed_carrying import CarryingTally
-from reviews.campaigns.previewed_use import LATELY, Question, UseJudge
+from reviews.campaigns.previewed_use import LATELY, Question, UseJudge, unknown_use
 from reviews.campaigns.snapshot import privileged_of
 from reviews.decisions.independence import Parties, parties_of
 from reviews.decisions.policy import Fate, fate_of
@@ -81,7 +81,7 @@ def preview_campaign(*, campaign: Campaign, now: datetime) -> Preview:
             rows = _questions(campaign, kind, left, now)
             while questions := list(islice(rows, CHUNK)):
                 _take(tally, questions, judge, fates)
-        return _told(tally, fates, gate, counts, privileged, now)
+        return replace(_told(tally, fates, gate, counts, privileged, now), unknown_use=unknown_use(campaign, now))
 
 
 @contextmanager

@@ -63,10 +63,11 @@ class Example:
 class Preview:
     """looked_at: of how many of the `total` questions the rest is told. judged: of how many use was compared.
 
-    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first.
-    load, passed_over: the first ones by weight; `people` and `passed_over_people` count all. lately: what the chosen
-    policy would take away and was used last, the latest first. carrying: of the questions looked at, None where nothing
-    is carried over; people and outcomes are told without the unchanged ones.
+    left_out: short names of sources that the review would open without; is_held: it would wait for its sources first;
+    unknown_use: what a scope of the unused leaves out because nobody can tell. load, passed_over: the first ones by
+    weight; `people` and `passed_over_people` count all. lately: what the chosen policy would take away and was used
+    last, the latest first. carrying: of the questions looked at, None where nothing is carried over; people and
+    outcomes are told without the unchanged ones.
     """
 
     taken_at: datetime
@@ -83,6 +84,7 @@ class Preview:
     sources: Sequence[dict[str, Any]]
     left_out: Sequence[str]
     is_held: bool
+    unknown_use: int = 0
     outcomes: Sequence[Outcome]
     lately: Sequence[Example]
     carrying: CarriedOver | None

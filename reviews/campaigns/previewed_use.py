@@ -5,6 +5,7 @@ judged once, and the comparing ends at a limit.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,8 +15,11 @@ from django.conf import settings
 
 from governance.kernel.permissions import Permission
 from identities.models import GrantVersion
+from identities.selectors.filters import InventoryFilter
+from identities.selectors.unused import left_out_as_unknown
+from reviews.campaigns.opening import population_of
 from reviews.campaigns.snapshot import uses_of, windows_of
-from reviews.models import ItemKind
+from reviews.models import Campaign, ItemKind
 from reviews.recommend import CredentialFacts, GrantFacts, Seen, Use, Window, recommend, use_of
 
 LATELY = timedelta(days=7)
@@ -86,3 +90,13 @@ class UseJudge:
 
     def _of_credential(self, question: Question) -> Use:
         return recommend(CredentialFacts(now=self.now, last_used_at=question.last_used_at)).use
+
+
+def unknown_use(campaign: Campaign, now: datetime) -> int:
+    """How much a scope of the unused leaves out because nobody can tell whether it is used."""
+    apart = left_out_as_unknown(InventoryFilter.parse(campaign.scope))
+    if apart is None:
+        return 0
+    other = copy(campaign)
+    other.scope = apart.to_text()
+    return sum(population_of(other, kind, now).count() for kind in campaign.item_kinds)

@@ -16,7 +16,7 @@ from identities.selectors.filters import InvalidFilter, InventoryFilter
 BASICS = ("source", "privileged", "kind", "environment")
 POSTURE = ("box", "assurance", "exposure", "excess")
 MORE = (
-    *("path", "standing", "unused_days", "new_days", "new_since", "segment", "owner", "tag"),
+    *("path", "standing", "unused_days", "unknown_use_days", "new_days", "new_since", "segment", "owner", "tag"),
     *(*POSTURE, "status", "q", "access", "finding", "finding_severity", "finding_state"),
 )
 # What has no field on the page and must not be lost.

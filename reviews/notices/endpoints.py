@@ -13,7 +13,7 @@ from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.audit.feed import newest_position
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, NotFound
 from governance.people.access import require_role
 from identities.models import Source
@@ -167,12 +167,13 @@ def rotate_secret(
 
 def switch_off(*, endpoint_id: UUID, actor: Actor, now: datetime) -> WebhookEndpoint:
     """Send nothing for a while; the trail keeps what happens. One that is off stays as it is. Raises NotFound."""
-    _require(actor)
+    _require_one_of(actor, "clients:narrow")
+    whom = "person" if actor.kind is ActorKind.PERSON else "program"
     with transaction.atomic(durable=True):
         endpoint = _lock(endpoint_id)
         if not endpoint.is_enabled:
             return endpoint
-        endpoint.is_enabled, endpoint.off_at, endpoint.off_reason = False, now, "Switched off by a person."
+        endpoint.is_enabled, endpoint.off_at, endpoint.off_reason = False, now, f"Switched off by a {whom}."
         _save(endpoint, "is_enabled", "off_at", "off_reason")
         _record(Verb.WEBHOOK_SWITCHED_OFF, endpoint, actor, now, old={"is_enabled": True}, new={"is_enabled": False})
     return endpoint
@@ -183,7 +184,7 @@ def switch_on(*, endpoint_id: UUID, actor: Actor, now: datetime, skip: bool = Fa
 
     One that is on stays as it is.
     """
-    _require(actor)
+    _require_one_of(actor, "clients:restore")
     with transaction.atomic(durable=True):
         endpoint = _lock(endpoint_id)
         if endpoint.is_enabled:
@@ -207,6 +208,12 @@ def switch_on(*, endpoint_id: UUID, actor: Actor, now: datetime, skip: bool = Fa
 
 def _require(actor: Actor) -> None:
     require_role(actor, Role.ADMINISTRATOR, scope="webhooks:write")
+
+
+def _require_one_of(actor: Actor, scope: str) -> None:
+    """The same, and whoever may take away from clients, or give back, as a program with this scope does."""
+    if not (actor.kind is ActorKind.API_CLIENT and scope in actor.scopes):
+        _require(actor)
 
 
 def _lock(endpoint_id: UUID, version: int | None = None) -> WebhookEndpoint:

@@ -22,6 +22,7 @@ from identities.selectors.inventory import (
     list_population_grants,
     list_population_identities,
 )
+from identities.selectors.unused import left_out_as_unknown
 from identities.services.request_keys import AlreadyDone, Once
 from reviews.campaigns.launching import launch_campaign, preview_launch
 from reviews.campaigns.plans import CampaignPlan
@@ -98,8 +99,17 @@ def builder_of(request: PageRequest, scope: str) -> ScopeForm:
 
 
 def count_of(scope: str, kinds: Sequence[str], now: datetime) -> dict[str, int | None]:
-    """How many questions this scope asks today, by kind; None for kinds that are left out. Raises InvalidFilter."""
+    """How many questions this scope asks today, by kind; None for kinds that are left out. Raises InvalidFilter.
+
+    unknown: how much a scope of the unused leaves out because nobody can tell whether it is used.
+    """
     filters = InventoryFilter.parse(scope)
+    apart = left_out_as_unknown(filters)
+    unknown = sum(total or 0 for total in _count(apart, kinds, now).values()) if apart else 0
+    return _count(filters, kinds, now) | {"unknown": unknown}
+
+
+def _count(filters: InventoryFilter, kinds: Sequence[str], now: datetime) -> dict[str, int | None]:
     lists: dict[ItemKind, Any] = {
         ItemKind.GRANT: list_population_grants,
         ItemKind.CREDENTIAL: list_population_credentials,

@@ -71,7 +71,8 @@ LEVELLED = frozenset(
         "workflows",
     ]
 )
-# Remit's own scopes and what its connectors may do: no name of them tells its reach, and none contains another.
+# Remit's own scopes, what its connectors may do and what its webhooks are told: no name of them tells its reach, and
+# none contains another.
 _REMIT = {
     "inventory:read": "read",
     "inventory:write": "read write admin",
@@ -97,6 +98,8 @@ _REMIT = {
     "connector:quarantine": "write destructive",
     "connector:deactivate": "write destructive",
     "connector:restore": "write admin",
+    "webhook:events": "read external_send",
+    "webhook:tickets": "read external_send",
 }
 _ADMIN_NAMES = ("administration", "admin", "members", "hooks", "workflows", "roles", "owner", "manage")
 _SECRET_NAMES = ("secret", "token", "credential", "key", "password")

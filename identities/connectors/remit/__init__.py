@@ -1,4 +1,4 @@
-"""The Remit connector: Remit's own API clients and connectors, read through its REST API like any other system's.
+"""The Remit connector: Remit's own API clients, connectors and webhooks, read through its REST API as others are.
 
 What it takes away it withholds: a token without scopes opens nothing from its next request on, and what was withheld
 can be given back, never more. The connector's own token needs no scope that could widen anything; docs/connectors.md
@@ -41,6 +41,7 @@ COVERAGE = {
 }
 NOT_OBSERVABLE = (
     "Which scope of a token was used: only the last use of the token is known.",
+    "Who holds a webhook's secret at the other end, and whether it checks what is signed.",
     "What lies behind a connector's reference (env:NAME, file:/path), and when that secret ends.",
 )
 
@@ -64,14 +65,15 @@ class Remit:
         return Description(KIND, "Remit itself", COVERAGE, NOT_OBSERVABLE)
 
     def check(self) -> Iterator[Check]:
-        """Read both lists, and say which of the rights to take and to give back the token has."""
+        """Read the lists, and say which of the rights to take and to give back the token has."""
         try:
             with Api(self._settings) as api:
-                tokens, sources = api.tokens(), api.sources()
+                tokens, sources, webhooks = api.tokens(), api.sources(), api.webhooks()
         except DomainError as problem:
-            yield Check("Read API tokens and sources", "failed", problem.message)
+            yield Check("Read API tokens, sources and webhooks", "failed", problem.message)
             return
-        yield Check("Read API tokens and sources", "ok", f"{len(tokens)} tokens, {len(sources)} sources")
+        found = f"{len(tokens)} tokens, {len(sources)} sources, {len(webhooks)} webhooks"
+        yield Check("Read API tokens, sources and webhooks", "ok", found)
         own = next((token for token in tokens if self._settings.is_own(token)), None)
         held = set(own["scopes"]) if own else set()
         for scope, ability in ((plans.NARROW, "Take away"), (plans.RESTORE, "Give back")):
@@ -87,9 +89,9 @@ class Remit:
     def read(self) -> Iterator[Record]:
         """All records, ending with `end`. Raises SourceUnreachable, ReadIncomplete."""
         with Api(self._settings) as api:
-            tokens, sources, now = api.tokens(), api.sources(), api.now
+            tokens, sources, webhooks, now = api.tokens(), api.sources(), api.webhooks(), api.now
         number = 0
-        for record in records.records(tokens, sources, now):
+        for record in records.records(tokens, sources, webhooks, now):
             number += 1
             yield record
         yield {"type": "end", "records": number}

@@ -1,4 +1,4 @@
-"""Remit's REST API as the connector uses it: two lists read to their end, and single requests."""
+"""Remit's REST API as the connector uses it: three lists read to their end, and single requests."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+
 from identities.connectors.contract import NotPossible, ReadIncomplete, Setting
-from identities.connectors.http import get_json, open_client, send
+from identities.connectors.http import decoded, open_client, send
 from identities.connectors.settings import BadSettings, read_settings
 
 MOST_PAGES = 1_000
@@ -65,6 +67,11 @@ class Api:
         """Every source. Raises SourceUnreachable, ReadIncomplete."""
         return self._all("/api/v1/sources/", ("id", "slug", "name", "kind", "is_enabled", "settings", "capabilities"))
 
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Every webhook, without secrets. Raises SourceUnreachable, ReadIncomplete."""
+        fields = ("id", "name", "purpose", "is_enabled", "secret_made_at", "created_by")
+        return self._all("/api/v1/webhooks/", fields, scope="webhooks:read")
+
     def post(self, path: str, body: Mapping[str, Any]) -> None:
         """One change. Raises NotPossible with the product's own reason, SourceUnreachable."""
         content = json.dumps(body).encode()
@@ -72,12 +79,13 @@ class Api:
         if response.status_code >= 300:
             raise NotPossible(f"Remit answered {response.status_code}: {_reason(response)}")
 
-    def _all(self, path: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    def _all(self, path: str, fields: Sequence[str], scope: str = "") -> list[dict[str, Any]]:
+        """scope: what the token needs for it, for who made the token when less was read."""
         found: list[dict[str, Any]] = []
         cursor = ""
         for _ in range(MOST_PAGES):
             parameters = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
-            page = get_json(self._client, path, params=parameters)
+            page = self._page(path, parameters, scope)
             rows = page.get("results") if isinstance(page, dict) else None
             if not isinstance(rows, list) or not all(_is_whole(row, fields) for row in rows):
                 raise ReadIncomplete(f"{path} did not answer as Remit does; is the address right?")
@@ -86,6 +94,12 @@ class Api:
             if not cursor:
                 return found
         raise ReadIncomplete(f"{path} does not come to an end.")
+
+    def _page(self, path: str, parameters: Mapping[str, Any], scope: str) -> Any:
+        response = send(self._client, "GET", path, params=parameters)
+        if response.status_code == httpx.codes.FORBIDDEN and scope:
+            raise ReadIncomplete(f"The connector's token lacks the scope {scope}; make one that has it.")
+        return decoded(response)
 
 
 def _is_whole(row: Any, fields: Sequence[str]) -> bool:

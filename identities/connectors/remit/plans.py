@@ -1,4 +1,4 @@
-"""Withhold scopes from tokens, switch sources off, look whether it holds, and give back."""
+"""Withhold scopes from tokens, switch sources and webhooks off, look whether it holds, and give back."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from identities.connectors.contract import (
     image_hash,
 )
 from identities.connectors.remit.api import Api
-from identities.connectors.remit.records import ITSELF, scopes_permission, source_id, token_id
+from identities.connectors.remit.records import ITSELF, scopes_permission, secret_id, source_id, token_id, webhook_id
 from identities.connectors.stepwise import carry_out
 
 NARROW, RESTORE = "clients:narrow", "clients:restore"
@@ -27,7 +27,7 @@ WIDENING = frozenset({"people:write", "people:provision", "inventory:write", "sy
 """Scopes with which somebody could give rights; the connector needs none of them."""
 
 State = Any
-"""Of a token the sorted scopes it has; of a source whether it is on; None where the object is gone."""
+"""Of a token the sorted scopes it has; of a source or a webhook whether it is on; None where the object is gone."""
 
 
 def plan_revoke(api: Api, grant: GrantRef) -> Plan:
@@ -38,6 +38,8 @@ def plan_revoke(api: Api, grant: GrantRef) -> Plan:
 
 def plan_narrow(api: Api, grant: GrantRef, target: Permission) -> Plan:
     """Leave a token only the target's scopes. Raises NotPossible, SourceChanged."""
+    if grant.native_ref.get("kind") == "webhook":
+        raise NotPossible("What a webhook is told is chosen where it is set up; revoking switches it off.")
     if grant.native_ref.get("kind") != "scopes":
         raise NotPossible(
             "What a connector may do follows from the account it signs in with; narrow that account at its own source, "
@@ -53,12 +55,14 @@ def plan_narrow(api: Api, grant: GrantRef, target: Permission) -> Plan:
 
 
 def plan_whole(api: Api, identity: str, action: str, grant: str = "") -> Plan:
-    """All scopes of a token, or the whole connector. Raises NotPossible."""
+    """All scopes of a token, or the whole connector or webhook. Raises NotPossible."""
     if identity.startswith("token:"):
         token = _token_of(api, identity)
         if not token["scopes"]:
             raise NotPossible(f"The token {token['name']} opens nothing already.")
         return _assemble(action, identity, grant, sorted(token["scopes"]), [], token["name"])
+    if identity.startswith("webhook:"):
+        return _plan_silence(api, identity, action, grant)
     source = next((each for each in api.sources() if source_id(each) == identity), None)
     if source is None:
         raise NotPossible("Remit has no such source any more.")
@@ -70,8 +74,20 @@ def plan_whole(api: Api, identity: str, action: str, grant: str = "") -> Plan:
     return _assemble(action, identity, grant, True, False, source["name"], slug=source["slug"], effects=effects)
 
 
+def _plan_silence(api: Api, identity: str, action: str, grant: str) -> Plan:
+    webhook = _webhook_of(api, identity)
+    if webhook is None:
+        raise NotPossible("Remit has no such webhook any more.")
+    if not webhook["is_enabled"]:
+        raise NotPossible(f"The webhook {webhook['name']} is switched off already.")
+    effects = [f"Nothing is sent to {webhook['name']} any more; the trail keeps what happens until it is on again."]
+    return _assemble(action, identity, grant, True, False, webhook["name"], effects=effects)
+
+
 def plan_deactivate(api: Api, identity: str, credential: str) -> Plan:
-    """The token opens nothing any more. Raises NotPossible."""
+    """The token opens nothing any more, or the webhook's secret signs nothing. Raises NotPossible."""
+    if identity.startswith("webhook:") and credential == secret_id(identity):
+        return plan_whole(api, identity, "deactivate")
     if credential != identity or not identity.startswith("token:"):
         raise NotPossible("The secret of a connector is not Remit's; end it where it was issued.")
     return plan_whole(api, identity, "deactivate")
@@ -107,7 +123,9 @@ def verify(api: Api, plan: Plan) -> Verification:
     observed_at, state = datetime.now(UTC), _state(api, plan.identity)
     image = plan.pre_image
     if state is None or _hash(plan.identity, state) == plan.post_hash:
-        reason = "The token or source is gone altogether." if state is None and image["after"] is not None else ""
+        reason = (
+            "The token, source or webhook is gone altogether." if state is None and image["after"] is not None else ""
+        )
         return Verification(VerificationState.GONE, observed_at, reason=reason)
     if isinstance(state, list):
         back = [each for each in plan.removes if each[0] in state]
@@ -136,7 +154,7 @@ def _assemble(
         removes=_samples(before, after),
         keeps=tuple(keeps) or (_samples(after, []) if isinstance(after, list) else ()),
         side_effects=tuple(effects),
-        summary=_summary(action, name, before, after),
+        summary=_summary(action, identity, name, before, after),
     )
 
 
@@ -146,9 +164,10 @@ def _samples(more: State, less: State) -> tuple[tuple[str, str], ...]:
     return tuple((scope, ITSELF) for scope in more if scope not in less)
 
 
-def _summary(action: str, name: str, before: State, after: State) -> str:
+def _summary(action: str, identity: str, name: str, before: State, after: State) -> str:
     if not isinstance(before, list):
-        return f"Switches the connector of {name} {'on' if after else 'off'}."
+        what = "webhook" if identity.startswith("webhook:") else "connector of"
+        return f"Switches the {what} {name} {'on' if after else 'off'}."
     if action == "restore":
         return f"Gives {name} back what was withheld."
     return f"Withholds {', '.join(sorted(set(before) - set(after)))} from {name}, from its next request on."
@@ -157,7 +176,9 @@ def _summary(action: str, name: str, before: State, after: State) -> str:
 def _step(identity: str, before: State, after: State, slug: str) -> Step:
     """The one request that leads from before to after."""
     if not isinstance(before, list):
-        path, body = f"/api/v1/sources/{slug}/switch-{'on' if after else 'off'}/", {}
+        kind, _, own = identity.partition(":")
+        place = f"webhooks/{own}" if kind == "webhook" else f"sources/{slug}"
+        path, body = f"/api/v1/{place}/switch-{'on' if after else 'off'}/", {}
     else:
         verb = "give-back" if len(after) > len(before) else "withhold"
         path = f"/api/v1/tokens/{identity.removeprefix('token:')}/{verb}/"
@@ -174,8 +195,15 @@ def _state(api: Api, identity: str) -> State:
     if identity.startswith("token:"):
         token = next((each for each in api.tokens() if token_id(each) == identity), None)
         return sorted(token["scopes"]) if token is not None and not token.get("revoked_at") else None
+    if identity.startswith("webhook:"):
+        webhook = _webhook_of(api, identity)
+        return webhook["is_enabled"] if webhook is not None else None
     source = next((each for each in api.sources() if source_id(each) == identity), None)
     return source["is_enabled"] if source is not None else None
+
+
+def _webhook_of(api: Api, identity: str) -> dict[str, Any] | None:
+    return next((each for each in api.webhooks() if webhook_id(each) == identity), None)
 
 
 def _token_of(api: Api, identity: str) -> dict[str, Any]:

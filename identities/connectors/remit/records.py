@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from identities.connectors.contract import Record
 
@@ -20,6 +21,15 @@ def source_id(source: Row) -> str:
     return f"source:{source['id']}"
 
 
+def webhook_id(webhook: Row) -> str:
+    return f"webhook:{webhook['id']}"
+
+
+def secret_id(webhook: str) -> str:
+    """The signing secret of a webhook, by the webhook's own id."""
+    return f"{webhook}/secret"
+
+
 def scopes_permission(scopes: Sequence[str]) -> dict[str, Any]:
     return {"dialect": "scopes", "statements": [{"actions": sorted(scopes), "resources": [ITSELF]}]}
 
@@ -30,13 +40,15 @@ def connector_permission(source: Row) -> dict[str, Any]:
     return {"dialect": "scopes", "statements": [{"actions": actions, "resources": [f"source:{source['slug']}"]}]}
 
 
-def records(tokens: Sequence[Row], sources: Sequence[Row], now: datetime) -> Iterator[Record]:
-    """Every token that was not revoked and every source; the `end` is the caller's."""
+def records(tokens: Sequence[Row], sources: Sequence[Row], webhooks: Sequence[Row], now: datetime) -> Iterator[Record]:
+    """Every token that was not revoked, every source and every webhook; the `end` is the caller's."""
     for token in tokens:
         if not token.get("revoked_at"):
             yield from _token(token, now)
     for source in sources:
         yield from _source(source)
+    for webhook in webhooks:
+        yield from _webhook(webhook)
 
 
 def _token(token: Row, now: datetime) -> Iterator[Record]:
@@ -114,4 +126,45 @@ def _source(source: Row) -> Iterator[Record]:
             "label": f"What Remit may do in {source['name']}",
             "permission": connector_permission(source),
             "native_ref": {"kind": "source", "id": source["id"], "slug": source["slug"], "connector": source["kind"]},
+        }
+
+
+def _webhook(webhook: Row) -> Iterator[Record]:
+    """Of its address only the host: the rest may itself be a key to what it leads to."""
+    status = "active" if webhook["is_enabled"] else "disabled"
+    yield {
+        "type": "identity",
+        "id": webhook_id(webhook),
+        "kind": "machine",
+        "name": f"Webhook {webhook['name']}",
+        "status": status,
+        "owner": webhook["created_by"] or "",
+        "created_at": webhook.get("created_at"),
+        "last_used_at": webhook.get("last_success_at"),
+        "attributes": {
+            "webhook": webhook["purpose"],
+            "host": urlsplit(webhook.get("url") or "").hostname or "",
+            "told": list(webhook.get("verbs") or ()),
+        },
+    }
+    yield {
+        "type": "credential",
+        "id": secret_id(webhook_id(webhook)),
+        "identity": webhook_id(webhook),
+        "kind": "client_secret",
+        "status": status,
+        "created_at": webhook.get("created_at"),
+        "last_rotated_at": webhook["secret_made_at"],
+        "last_used_at": webhook.get("last_success_at"),
+        "never_expires": True,
+        "attributes": {"method": "hmac_sha256"},
+    }
+    if webhook["is_enabled"]:
+        yield {
+            "type": "grant",
+            "id": f"{webhook_id(webhook)}/told",
+            "identity": webhook_id(webhook),
+            "label": f"What {webhook['name']} is told",
+            "permission": scopes_permission([f"webhook:{webhook['purpose']}"]),
+            "native_ref": {"kind": "webhook", "id": webhook["id"]},
         }

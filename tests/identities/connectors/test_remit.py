@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +38,15 @@ def source(**fields: Any) -> dict[str, Any]:
     return values | fields
 
 
+def webhook(**fields: Any) -> dict[str, Any]:
+    values = {
+        "id": "99", "name": "ops", "url": "https://hooks.example.org/services/T0/secret-part", "purpose": "events",
+        "verbs": ["order"], "is_enabled": True, "created_by": "ann@example.org", "created_at": "2026-01-01T00:00:00Z",
+        "secret_made_at": "2026-03-01T00:00:00Z", "last_success_at": "2026-11-20T00:00:00Z",
+    }  # fmt: skip
+    return values | fields
+
+
 @contextmanager
 def answering(answer: Callable[[str], tuple[int, Any]]) -> Iterator[str]:
     """A server on a free port that answers every GET as told."""
@@ -63,11 +72,13 @@ def answering(answer: Callable[[str], tuple[int, Any]]) -> Iterator[str]:
         server.server_close()
 
 
-def lists(tokens: list[dict[str, Any]], sources: list[dict[str, Any]]) -> Callable[[str], tuple[int, Any]]:
-    """The two lists, a row a page."""
+def lists(
+    tokens: list[dict[str, Any]], sources: list[dict[str, Any]], webhooks: Sequence[dict[str, Any]] = ()
+) -> Callable[[str], tuple[int, Any]]:
+    """The three lists, a row a page."""
 
     def answer(path: str) -> tuple[int, Any]:
-        rows = tokens if "/tokens/" in path else sources
+        rows = tokens if "/tokens/" in path else webhooks if "/webhooks/" in path else sources
         at = int(path.partition("cursor=")[2] or 0)
         following = f"https://elsewhere.example/?cursor={at + 1}" if at + 1 < len(rows) else None
         return 200, {"results": rows[at : at + 1], "next": following}
@@ -93,7 +104,7 @@ def test_tokens_and_connectors_become_identities_with_grants_and_credentials() -
         token(id="empty", scopes=[], withheld_scopes=["sync:write"]),
     ]  # fmt: skip
 
-    found = list(records(rows, [source(), source(id="78", slug="off", is_enabled=False)], NOW))
+    found = list(records(rows, [source(), source(id="78", slug="off", is_enabled=False)], [], NOW))
 
     states = {each["id"]: each["status"] for each in found if each["type"] == "identity"}
     assert states == {"token:5f1c": "active", "token:old": "disabled", "token:empty": "disabled",
@@ -102,6 +113,46 @@ def test_tokens_and_connectors_become_identities_with_grants_and_credentials() -
     assert grants == {"token:5f1c/scopes", "token:old/scopes", "source:77/connector"}
     stored = {each["storage"] for each in found if each["type"] == "credential"}
     assert stored == {"as a hash", "env:LEDGER"}
+
+
+def test_a_webhook_is_an_identity_whose_secret_has_an_age_and_whose_address_stays_out() -> None:
+    found = list(records([], [], [webhook(), webhook(id="98", name="off", is_enabled=False)], NOW))
+
+    identity, secret, grant = [each for each in found if "98" not in each["id"]]
+    assert (identity["id"], identity["name"], identity["owner"]) == ("webhook:99", "Webhook ops", "ann@example.org")
+    assert identity["created_at"] == secret["created_at"] == "2026-01-01T00:00:00Z"
+    assert identity["last_used_at"] == secret["last_used_at"] == "2026-11-20T00:00:00Z"
+    assert (secret["id"], secret["last_rotated_at"]) == ("webhook:99/secret", "2026-03-01T00:00:00Z")
+    assert grant["permission"] == scopes("webhook:events").to_json()
+    assert [each["status"] for each in found if each["id"] == "webhook:98"] == ["disabled"]
+    assert not any(each["type"] == "grant" and "98" in each["id"] for each in found), "nothing is told to it"
+    assert identity["attributes"]["host"] == "hooks.example.org"
+    assert "secret-part" not in json.dumps(found)
+
+
+def test_a_token_that_may_not_see_webhooks_fails_the_reading_and_names_the_scope() -> None:
+    def answer(path: str) -> tuple[int, Any]:
+        return (403, {"detail": "no"}) if "/webhooks/" in path else (200, {"results": [], "next": None})
+
+    with answering(answer) as address, pytest.raises(ReadIncomplete, match="webhooks:read"):
+        list(connector(address).read())
+
+
+def test_a_webhook_is_switched_off_as_a_whole_and_never_narrowed() -> None:
+    row = webhook()
+    (grant,) = [each for each in records([], [], [row], NOW) if each["type"] == "grant"]
+    held = GrantRef(grant["identity"], grant["id"], Permission.from_json(grant["permission"]), (), grant["native_ref"])
+
+    with answering(lists([], [], [row])) as address:
+        plan = connector(address).plan_revoke(held)
+        with pytest.raises(NotPossible, match="set up"):
+            connector(address).plan_narrow(held, scopes("webhook:events"))
+        ended = connector(address).plan_deactivate("webhook:99", "webhook:99/secret")
+    assert plan.steps[0].call["path"] == ended.steps[0].call["path"] == "/api/v1/webhooks/99/switch-off/"
+    assert plan.inverse[0].call["path"] == "/api/v1/webhooks/99/switch-on/"
+    assert plan.summary == "Switches the webhook ops off."
+    with answering(lists([], [], [webhook(is_enabled=False)])) as address, pytest.raises(NotPossible, match="already"):
+        connector(address).plan_revoke(held)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +188,7 @@ def test_a_list_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def grant_of(row: dict[str, Any]) -> GrantRef:
-    (found,) = [each for each in records([row], [], NOW) if each["type"] == "grant"]
+    (found,) = [each for each in records([row], [], [], NOW) if each["type"] == "grant"]
     permission = Permission.from_json(found["permission"])
     return GrantRef(found["identity"], found["id"], permission, (), found["native_ref"])
 

@@ -170,7 +170,9 @@ def test_what_cannot_be_written_is_kept_and_given_up_only_when_there_is_too_much
     assert RECORDER.flush() == 0 and len(RECORDER) == 2
     ask("read_file")
     monkeypatch.setattr(logging, "_write", write)
-    assert sorted((entry["action"], entry["count"]) for entry in entries() if entry["reason"] == "granted") == [("read_file", 2)]
+    assert sorted((entry["action"], entry["count"]) for entry in entries() if entry["reason"] == "granted") == [
+        ("read_file", 2)
+    ]
     assert sum(entry["count"] for entry in entries()) == 3
     settings.DECISION_LOG_MOST = 1
     monkeypatch.setattr(logging, "_write", fail)

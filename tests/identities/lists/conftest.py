@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from governance.people.models import Team, User
-from identities.models import Grant, GrantVersion, Identity, IdentityPosture, Source, UsageWindow
+from identities.models import Grant, GrantUse, GrantVersion, Identity, IdentityPosture, Source, UsageWindow
 from tests.identities.scores import score
 
 NOW = timezone.now()
@@ -55,6 +55,8 @@ def population(db: None, make_user: Callable[..., User]) -> Population:
     Grant.objects.bulk_create(grant for grants in held.values() for grant in grants)
     ends = frozenset(grant.pk for grants in held.values() for grant in grants if grant.shared_with % 4 == 1)
     GrantVersion.objects.bulk_create(_version(grant, grant.pk in ends) for grants in held.values() for grant in grants)
+    versions = GrantVersion.objects.select_related("grant").in_bulk()
+    GrantUse.objects.bulk_create(filter(None, map(_use, versions.values())))
     for identity, grants in held.items():
         present = [grant for grant in grants if grant.retired_at is None]
         identity.grant_count, identity.privileged_count = len(present), sum(grant.is_privileged for grant in present)
@@ -121,6 +123,21 @@ def _version(grant: Grant, ends: bool) -> GrantVersion:
         catalogue_version="1",
         seen_from=grant.first_seen_at,
         valid_until=NOW + DAY if ends else None,
+    )
+
+
+def _use(version: GrantVersion) -> GrantUse | None:
+    """Of four grants: nothing known, used five days ago, quiet for 120 days, used 250 days ago and unwatched since."""
+    used, quiet = ((None, None), (5, 5), (None, 120), (250, None))[version.grant.shared_with % 4]
+    if used is None and quiet is None:
+        return None
+    return GrantUse(
+        grant=version.grant,
+        version=version,
+        identity_id=version.grant.identity_id,
+        source_id=version.grant.source_id,
+        used_before=None if used is None else NOW - used * DAY,
+        quiet_since=None if quiet is None else NOW - quiet * DAY,
     )
 
 

@@ -92,8 +92,6 @@ CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
     ("path=-role,-direct", lambda i, p: True, lambda g, p: not kinds_of(g) & {"role", "direct"}),
     ("standing=yes", lambda i, p: True, lambda g, p: g.pk not in p.ends),
     ("standing=no", lambda i, p: True, lambda g, p: g.pk in p.ends),
-    ("unused_days=90", lambda i, p: i.last_seen_at is None or (p.now - i.last_seen_at).days >= 90, lambda g, p: True),
-    ("unused_days=300", lambda i, p: i.last_seen_at and (p.now - i.last_seen_at).days >= 300, lambda g, p: True),
     ("box=unproven_broad", lambda i, p: score_of(i) and score_of(i).box == "unproven_broad", lambda g, p: True),
     ("box=unmeasured", lambda i, p: is_unmeasured(i), lambda g, p: True),
     ("box=-unmeasured", lambda i, p: not is_unmeasured(i), lambda g, p: True),
@@ -118,6 +116,9 @@ CASES: list[tuple[str, Callable[..., bool], Callable[..., bool]]] = [
         lambda g, p: "role" in kinds_of(g),
     ),
 ]  # fmt: skip
+# Grants by `number % 4`, as the fixture gives them their use: those unused, and those of which nobody knows.
+UNUSED = {90: {2}, 300: set()}
+UNKNOWN = {90: {0, 3}, 300: {0, 2}}
 NEGATIVE = re.compile(r"privileged=no|standing=no|(segment|path)=-")
 
 
@@ -173,6 +174,44 @@ def test_new_days_asks_of_whatever_is_listed(population: Any) -> None:
     assert {i.name for i in list_identities(actor=SYSTEM, filters=filters, now=now)} == {
         i.name for i in population.identities if (now - i.first_seen_at).days < 7
     }
+
+
+QUIET_IDENTITIES: list[tuple[str, Callable[[int | None], bool]]] = [
+    ("unused_days=90", lambda days: days is None or days >= 90),
+    ("unused_days=300", lambda days: days is not None and days >= 300),
+    ("unknown_use_days=90", lambda days: False),
+    ("unknown_use_days=300", lambda days: days is None),
+]
+
+
+@pytest.mark.parametrize(("text", "is_meant"), QUIET_IDENTITIES, ids=[case[0] for case in QUIET_IDENTITIES])
+def test_use_is_asked_of_the_grant_in_lists_of_grants_and_of_the_identity_in_those_of_identities(
+    text: str, is_meant: Callable[[int | None], bool], population: Any, reader: Client, program: Any
+) -> None:
+    filters, now = InventoryFilter.parse(text), timezone.now()
+    days = int(text.partition("=")[2])
+    wanted = UNUSED if text.startswith("unused") else UNKNOWN
+    grants = {g.external_id for g in population.grants if g.retired_at is None and g.shared_with % 4 in wanted[days]}
+    since = {i: (now - i.last_seen_at).days if i.last_seen_at else None for i in population.identities}
+    names = {i.name for i in population.identities if i.retired_at is None and is_meant(since[i])}
+
+    assert api_of(program, "grants", text, "external_id") == grants
+    assert on_page(reader, "/access/", text) == {g.label for g in population.grants if g.external_id in grants}
+    assert {version.grant.external_id for version in list_population_grants(filters=filters, actor=None, now=now)} == {
+        g for g in grants if "public" not in kinds_of(Grant.objects.get(external_id=g))
+    }
+    assert api_of(program, "identities", text, "name") == names
+    assert on_page(reader, "/identities/", text) == names
+
+
+def test_the_list_says_how_much_it_leaves_out_as_unknown_and_leads_there(population: Any, reader: Client) -> None:
+    page = reader.get("/access/?unused_days=90&segment=databases").content.decode()
+
+    address = re.search(r'Left out: <a href="([^"]+)">(\d+) grants</a>', page)
+    assert address is not None
+    assert unescape(address[1]) == "?segment=databases&unknown_use_days=90"
+    assert len(on_page(reader, "/access/", unescape(address[1])[1:])) > 0
+    assert "Left out" not in reader.get("/access/?segment=databases").content.decode()
 
 
 def test_new_since_begins_with_its_day_and_asks_of_whatever_is_listed(population: Any) -> None:

@@ -22,11 +22,12 @@ from identities import provisioning
 from identities.connectors.remit import Remit
 from identities.models import Credential, Grant, Identity, Source
 from reviews.models import Order
+from reviews.notices.endpoints import EndpointWish, create_endpoint
 from reviews.remediation import restore_order
 from reviews.states import OrderState
 from tests.database import CommittedDatabase
 
-CONNECTOR_SCOPES = ["people:read", "inventory:read", "clients:narrow", "clients:restore"]
+CONNECTOR_SCOPES = ["people:read", "inventory:read", "webhooks:read", "clients:narrow", "clients:restore"]
 
 
 class Client:
@@ -180,6 +181,48 @@ def test_a_connector_is_an_identity_with_its_reference_and_is_switched_off(remit
     assert ledger.is_enabled
 
 
+def test_a_webhook_is_an_identity_with_its_secret_and_is_switched_off(
+    remit_story: Any, site: str, administrator: Any, exporter: Client, verbs_of: Callable[[Order], list[str]]
+) -> None:
+    wish = EndpointWish(name="ops", url="https://93.184.216.34/hook", verbs=["order"])
+    endpoint, secret = create_endpoint(wish=wish, actor=administrator, now=timezone.now())
+    remit_story.read()
+    identity = Identity.objects.get(source=remit_story.source, name="Webhook ops")
+    credential = Credential.objects.get(identity=identity)
+    assert (credential.created_at, credential.last_rotated_at) == (endpoint.created_at, endpoint.secret_made_at)
+    assert identity.owner is not None or identity.source_owner, "whoever made it answers for it"
+    assert secret not in str(identity.attributes) + str(credential.attributes)
+
+    order = remit_story.carry_out(remit_story.decide(Grant.objects.get(identity=identity), "revoke"))
+
+    assert order.state == OrderState.APPLIED, order.outcome
+    endpoint.refresh_from_db()
+    assert (endpoint.is_enabled, endpoint.off_reason) == (False, "Switched off by a program.")
+    remit_story.read()
+    order = remit_story.again(order)
+    assert order.state == OrderState.VERIFIED, order.outcome
+    assert verbs_of(order) == ["order.planned", "order.sent", "order.applied", "order.verified"]
+    identity.refresh_from_db()
+    assert identity.status == "disabled"
+
+    restoration = restore_order(order=order, reason="Needed.", days=7, actor=remit_story.actor, now=timezone.now())
+    assert remit_story.carry_out(restoration).state == OrderState.APPLIED
+    endpoint.refresh_from_db()
+    assert endpoint.is_enabled
+
+
+def test_taking_away_is_no_right_to_send_or_to_change_a_webhook(
+    site: str, administrator: Any, connector: Client
+) -> None:
+    wish = EndpointWish(name="ops", url="https://93.184.216.34/hook")
+    endpoint, _ = create_endpoint(wish=wish, actor=administrator, now=timezone.now())
+    headers = {"Authorization": f"Bearer {connector.secret}"}
+    for path in ("rotate/", "test/", ""):
+        url = f"{site}/api/v1/webhooks/{endpoint.pk}/{path}"
+        method = "POST" if path else "DELETE"
+        assert httpx.request(method, url, json={}, headers=headers, trust_env=False).status_code == 403
+
+
 def test_the_connectors_own_token_takes_nothing_from_itself_and_can_widen_nothing(
     remit_story: Any, connector: Client, exporter: Client, site: str
 ) -> None:
@@ -205,14 +248,14 @@ def test_the_connectors_own_token_takes_nothing_from_itself_and_can_widen_nothin
 def test_a_connection_test_says_what_the_token_lacks_and_what_it_has_too_much(
     site: str, administrator: Any, connector: Client
 ) -> None:
-    lacking = Client(site, "poor", ["people:read", "inventory:read"], administrator)
+    lacking = Client(site, "poor", ["people:read", "inventory:read", "webhooks:read"], administrator)
     wide = Client(site, "wide", [*CONNECTOR_SCOPES, "people:write"], administrator)
 
     def states(client: Client) -> dict[str, str]:
         made = Remit({"address": site, "token": "env:X"}, {"token": client.secret})
         return {check.title: check.state for check in made.check()}
 
-    good = {"Read API tokens and sources": "ok", "Take away": "ok", "Give back": "ok"}
+    good = {"Read API tokens, sources and webhooks": "ok", "Take away": "ok", "Give back": "ok"}
     assert states(connector) == good
     assert states(lacking) == good | {"Take away": "warning", "Give back": "warning"}
     assert states(wide)["Nothing more than needed"] == "warning"
