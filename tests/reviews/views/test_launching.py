@@ -1,5 +1,6 @@
 """Starting a review from its page: fields and text are one scope, nothing starts unseen, and nothing starts twice."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from governance.kernel.actors import Role
 from identities.selectors.filters import InventoryFilter
+from reviews.decisions import decide_many
 from reviews.forms.scopes import ScopeForm, scope_of
 from reviews.models import Campaign, ReviewSchedule
 from tests.identities.lists.test_filter_text import filters
@@ -207,3 +209,27 @@ def test_the_choice_about_stale_sources_is_kept(make, browse, manager, plan):
     body = plan | {"freshness-stale": "hold"}
     client.post(path, body | {"do": "start", "seen": seen_in(client.post(path, body))})
     assert Campaign.objects.get().policy["freshness"] == {"stale": "hold"}
+
+
+def test_the_preview_of_a_schedule_tells_what_it_carries_over(make, browse, manager):
+    owner = make.person(Role.OWNER)
+    grants = [make.grant(make.identity(owner=owner)) for _ in range(10)]
+    make.grant(make.identity(owner=owner), make.PRIVILEGED)
+    first = make.campaign()
+    ids = [make.get_item(first, grant).pk for grant in grants]
+    decide_many(item_ids=ids, answer="approve", actor=make.actor(owner), now=make.NOW)
+    rules = {"is_on": True, "sample_percent": 20, "max_age_days": 730}
+    schedule = make.schedule(created_by=manager, policy={"carrying": rules})
+    text = browse(manager).get(reverse("reviews:schedule_simulate", args=[schedule.pk])).content.decode()
+    facts = re.findall(r"<dt>([^<]+)</dt><dd class=\"num\">([^<]+)</dd>", text)
+    assert facts == [
+        ("Unchanged since a person approved", "10"),
+        ("Not asked again", "about 8"),
+        ("Asked as a sample (20 %)", "about 2"),
+    ]
+    assert "Privileged access is always asked about." in text
+    type(schedule).objects.filter(pk=schedule.pk).update(policy={})
+    assert (
+        "Carried over"
+        not in browse(manager).get(reverse("reviews:schedule_simulate", args=[schedule.pk])).content.decode()
+    )
