@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from identities.models import Grant
 from reviews.campaigns.previewed_use import Question
@@ -113,7 +114,9 @@ def _cases(questions: Sequence[Question], uses: Sequence[Use | None]) -> list[Ca
     return [_case(question, use, *known[question.thing]) for question, use in zip(questions, uses, strict=True)]
 
 
-def _case(question: Question, use: Use | None, reviewed: bytes | None, owner: object, status: str) -> Case:
+def _case(
+    question: Question, use: Use | None, reviewed: bytes | memoryview | None, owner: UUID | None, status: str
+) -> Case:
     assert question.version is not None  # noqa: S101 - it is about access
     around = None
     if use is not None:

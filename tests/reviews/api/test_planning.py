@@ -57,6 +57,23 @@ def test_a_preview_counts_and_keeps_nothing(call, make, plan):
     assert not AuditEvent.objects.filter(verb__startswith="campaign.").exists()
 
 
+def test_a_preview_says_what_would_be_carried_over_and_why_the_rest_is_asked(call, make, plan):
+    make.grant()
+    make.grant(permission=make.PRIVILEGED)
+    plain = call("post", "/api/v1/campaign-previews/", plan).json()
+    rules = {"policy": {"carrying": {"is_on": True, "sample_percent": 20}}}
+    carrying = call("post", "/api/v1/campaign-previews/", plan | rules).json()["carrying"]
+    assert plain["carrying"] is None
+    assert {name: carrying[name] for name in ("unchanged", "carried", "sampled", "sample_percent")} == {
+        "unchanged": 0,
+        "carried": 0,
+        "sampled": 0,
+        "sample_percent": 20,
+    }
+    assert [(each["why"], each["items"]) for each in carrying["asked"]] == [("privileged", 1), ("never_decided", 1)]
+    assert carrying["asked"][0]["words"] == "Privileged access is always asked about."
+
+
 def test_a_review_starts_without_a_schedule(call, make, plan, django_capture_on_commit_callbacks):
     make.grant()
     with django_capture_on_commit_callbacks(execute=True):

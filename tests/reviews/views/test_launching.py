@@ -1,8 +1,11 @@
 """Starting a review from its page: fields and text are one scope, nothing starts unseen, and nothing starts twice."""
 
+import os
+import re
 from html.parser import HTMLParser
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -11,10 +14,12 @@ from hypothesis import strategies as st
 
 from governance.kernel.actors import Role
 from identities.selectors.filters import InventoryFilter
+from reviews.decisions import decide_many
 from reviews.forms.scopes import ScopeForm, scope_of
 from reviews.models import Campaign, ReviewSchedule
 from tests.identities.lists.test_filter_text import filters
 
+SHOTS = os.environ.get("SHOTS", "")
 SOURCES = [("ledger", "Ledger"), ("aws", "AWS")]
 
 
@@ -207,3 +212,46 @@ def test_the_choice_about_stale_sources_is_kept(make, browse, manager, plan):
     body = plan | {"freshness-stale": "hold"}
     client.post(path, body | {"do": "start", "seen": seen_in(client.post(path, body))})
     assert Campaign.objects.get().policy["freshness"] == {"stale": "hold"}
+
+
+def carrying_schedule(make, manager):
+    """A schedule that would find ten unchanged approvals, and other access."""
+    owner = make.person(Role.OWNER)
+    grants = [make.grant(make.identity(owner=owner)) for _ in range(10)]
+    make.grant(make.identity(owner=owner), make.PRIVILEGED)
+    first = make.campaign()
+    ids = [make.get_item(first, grant).pk for grant in grants]
+    decide_many(item_ids=ids, answer="approve", actor=make.actor(owner), now=make.NOW)
+    rules = {"is_on": True, "sample_percent": 20, "max_age_days": 730}
+    return make.schedule(created_by=manager, policy={"carrying": rules})
+
+
+def test_the_preview_of_a_schedule_tells_what_it_carries_over(make, browse, manager):
+    schedule = carrying_schedule(make, manager)
+    text = browse(manager).get(reverse("reviews:schedule_simulate", args=[schedule.pk])).content.decode()
+    facts = re.findall(r"<dt>([^<]+)</dt><dd class=\"num\">([^<]+)</dd>", text)
+    assert facts == [
+        ("Unchanged since a person approved", "10"),
+        ("Not asked again", "about 8"),
+        ("Asked as a sample (20 %)", "about 2"),
+    ]
+    assert "Privileged access is always asked about." in text
+    type(schedule).objects.filter(pk=schedule.pk).update(policy={})
+    plain = browse(manager).get(reverse("reviews:schedule_simulate", args=[schedule.pk])).content.decode()
+    assert "Carried over" not in plain
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide", "narrow and dark"])
+def test_what_is_carried_over_is_accessible_and_fits(site, visit, make, width, dark):
+    manager = make.person(Role.CAMPAIGN_MANAGER)
+    schedule = carrying_schedule(make, manager)
+    path = reverse("reviews:schedule_simulate", args=[schedule.pk])
+    page = visit(manager, path, width=width, height=900, dark=dark)
+    page.wait_for_load_state("networkidle")
+    assert page.is_visible("text=Unchanged since a person approved")
+    if SHOTS:
+        page.screenshot(path=f"{SHOTS}/carried-{width}.png", full_page=True)
+    found = Axe().run(page).response["violations"]
+    assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
