@@ -163,7 +163,7 @@ def _rows(entry: Record) -> tuple[EventRow, DetailRow | None]:
     detail = _detail(event_id, entry)
     payload = {
         "v": PAYLOAD_VERSION,
-        "id": str(event_id),
+        "id": event_id,
         "at": at,
         "verb": verb,
         "actor": {"kind": actor_kind, "id": actor_id, "label": actor.label, "auth": actor.auth_method},

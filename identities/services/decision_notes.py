@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.db import Error, connection
 
+from identities.services.arrays import array_of
+
 # Beyond, one note of everything is cheaper for those who read it than so many of one identity each.
 MOST_NOTES = 1_000
 
@@ -83,7 +85,7 @@ def _note(statement: str, ids: list[UUID]) -> None:
         if len(ids) > MOST_NOTES:
             cursor.execute(_NOTE_EVERYTHING)
         else:
-            cursor.execute(statement, [ids])
+            cursor.execute(statement, [array_of(ids)])
 
 
 def _say(value: str) -> None:

@@ -10,13 +10,15 @@ from uuid import UUID
 
 from django.db import connection
 
+from identities.services.arrays import array_of
+
 # Use after a shorter silence is nothing new; what counts as dormant can be no shorter (posture policy).
 SILENCE_DAYS = 7
 
 
 def mark_identities(identity_ids: Iterable[UUID]) -> None:
     """Have these looked at again."""
-    mark_in("SELECT unnest(%(ids)s::uuid[])", {"ids": list(identity_ids)})
+    mark_in("SELECT unnest(%(ids)s::uuid[])", {"ids": array_of(identity_ids)})
 
 
 def mark_holders(grant_ids: Iterable[UUID]) -> None:
@@ -25,7 +27,7 @@ def mark_holders(grant_ids: Iterable[UUID]) -> None:
     if not ids:
         return
     held = "SELECT DISTINCT identity_id FROM identities_grant WHERE id = ANY(%(ids)s::uuid[])"
-    mark_in(held, {"ids": ids})
+    mark_in(held, {"ids": array_of(ids)})
 
 
 def mark_in(changed: str, parameters: dict[str, Any]) -> None:

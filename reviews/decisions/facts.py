@@ -81,8 +81,9 @@ class Facts:
     def came_too_late(self, actor: Actor) -> bool:
         """Whether this person was asked in a stage that was settled without them, and has not been heard since."""
         ask, item = self._ask_of_person(actor), self.item
-        is_asked = item.state in UNDECIDED and item.assignee_id == actor.person_id
-        return ask is not None and ask.is_released and ask.round == item.round and not is_asked
+        if ask is None or not ask.is_released or ask.round != item.round:
+            return False
+        return item.state not in UNDECIDED or item.assignee_id != actor.person_id
 
     def _ask_of_person(self, actor: Actor) -> Ask | None:
         return self.ask_of(actor.person_id) if actor.kind is ActorKind.PERSON else None
@@ -107,9 +108,10 @@ def gather(items: Sequence[ReviewItem]) -> dict[UUID, Facts]:
 
 def find(facts: Mapping[UUID, Facts], item_id: UUID) -> Facts:
     """The facts of this item. What is absent looks like somebody else's: raises NotAssigned."""
-    if item_id not in facts:
+    found = facts.get(item_id)
+    if found is None:
         raise NotAssigned("This question is not assigned to you.")
-    return facts[item_id]
+    return found
 
 
 def facts_of(item: ReviewItem) -> Facts:

@@ -203,10 +203,15 @@ def current_versions(items: Sequence[ReviewItem]) -> dict[UUID, GrantVersion]:
 
     Mostly it is the very version that an item was opened for, which is at hand already.
     """
-    pinned = {item.grant_id: item.grant_version for item in items if item.grant_id}
-    shown = {grant: version for grant, version in pinned.items() if version and version.seen_until is None}
-    if len(shown) < len(pinned):
-        moved = GrantVersion.objects.filter(grant__in=among(pinned.keys() - shown.keys()), seen_until=None)
+    shown, others = dict[UUID, GrantVersion](), set[UUID]()
+    for item in items:
+        grant, version = item.grant_id, item.grant_version
+        if grant is not None and version is not None and version.seen_until is None:
+            shown[grant] = version
+        elif grant is not None:
+            others.add(grant)
+    if others:
+        moved = GrantVersion.objects.filter(grant__in=among(others - shown.keys()), seen_until=None)
         shown |= {version.grant_id: version for version in moved}
     return shown
 

@@ -37,15 +37,15 @@ def load_objects(
 ) -> Iterator[dict[str, Model | None]]:
     """What the rows refer to by these names, with these columns of it (`id` first); row by row, in the order of ids."""
     columns = [f"{name}__{column}" for name, (_, columns) in wanted.items() for column in columns]
+    parts, start = [], 0
+    for name, (model, names) in wanted.items():
+        parts.append((name, model, names, start, start + len(names)))
+        start += len(names)
     for row in found.order_by("pk").values_list(*columns):
-        values = iter(row)
-        yield {name: _object(model, columns, values) for name, (model, columns) in wanted.items()}
-
-
-def _object(model: type[M], columns: Sequence[str], values: Iterator[object]) -> M | None:
-    """The next object of a row, or None where it refers to nothing."""
-    made = dict(zip(columns, values, strict=False))
-    return None if made["id"] is None else _made(model, made, is_new=False)
+        yield {
+            name: None if row[at] is None else _made(model, zip(names, row[at:end], strict=True), is_new=False)
+            for name, model, names, at, end in parts
+        }
 
 
 def new(model: type[M], **values: object) -> M:

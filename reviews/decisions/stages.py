@@ -199,7 +199,8 @@ def _is_reserve(resolution: Resolution, rules: Sequence[str]) -> bool:
 def plot(facts: Facts, vote: Vote, *, proof: Any, not_again: frozenset[UUID]) -> Course:
     """Where this answer leads, with everything that was said in the stage before. not_again: who was heard already."""
     item = facts.item
-    stage = stages_of(item.campaign).at(item.stage)
+    stages = stages_of(item.campaign)
+    stage = stages.at(item.stage)
     earlier = votes_cast(facts)
     waiting = facts.waiting(but=vote.person)
     votes = [*earlier, vote]
@@ -208,7 +209,9 @@ def plot(facts: Facts, vote: Vote, *, proof: Any, not_again: frozenset[UUID]) ->
     if outcome is None:
         return Course(None, is_shared)
     final = final_of(item, outcome, votes) if is_shared else Final(vote.answer, vote.until, vote.target, proof)
-    return _onward(facts, Course(outcome, is_shared, final=final), votes, not_again)
+    course = Course(outcome, is_shared, final=final)
+    is_end = stages.ends_with(item.stage, is_privileged=item.is_privileged)
+    return course if is_end else _onward(facts, course, votes, not_again)
 
 
 def _onward(facts: Facts, course: Course, votes: Sequence[Vote], not_again: frozenset[UUID]) -> Course:

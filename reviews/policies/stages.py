@@ -123,6 +123,10 @@ class Stages:
         """The stage with this number, counted from 1; behind the last one, the stage of independence."""
         return self.stages[number - 1] if number <= len(self.stages) else INDEPENDENCE
 
+    def ends_with(self, number: int, *, is_privileged: bool) -> bool:
+        """Whether no later stage can get a question behind this one, whatever is answered."""
+        return number >= (self.independence if is_privileged else len(self.stages))
+
     def following(self, number: int, passed: Passed) -> int | None:
         """The number of the next stage that gets the question behind this one, or None where its answer is final."""
         for candidate in range(number + 1, len(self.stages) + 1):

@@ -1,6 +1,7 @@
 """Several stages, and several people in one: who is asked, what their answers come to, and who is heard too late."""
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
@@ -31,7 +32,8 @@ from reviews.decisions import (
 )
 from reviews.models import Ask, Decision, Order
 from reviews.policies import InvalidPolicy
-from reviews.policies.stages import MOST_STAGES, Stages
+from reviews.policies.outcomes import Outcome
+from reviews.policies.stages import MOST_STAGES, Passed, Stages
 from reviews.queue import ORDERS, Wish, list_waiting, read_folds, read_page
 from reviews.selectors import list_decisions, list_inbox
 
@@ -104,6 +106,27 @@ def test_stages_that_make_no_sense_are_refused_by_their_field(stages, field):
     with pytest.raises(InvalidPolicy) as refusal:
         policies.checked({"stages": {"stages": stages}})
     assert f"stages.{field}" in refusal.value.details["fields"]
+
+
+def test_where_a_stage_is_said_to_be_the_end_no_answer_leads_on():
+    later = (
+        {"items": "all"},
+        {"items": "privileged"},
+        {"items": "disagreed"},
+        {"items": "answered", "answered": ["deny"]},
+    )
+    chosen = [Stages.from_json({"stages": [{}, *more]}) for size in range(3) for more in product(later, repeat=size)]
+    ends = [
+        (stages, number, is_privileged)
+        for stages in chosen
+        for number in range(1, stages.independence + 1)
+        for is_privileged in (False, True)
+        if stages.ends_with(number, is_privileged=is_privileged)
+    ]
+    for stages, number, is_privileged in ends:
+        said = (Passed(*each) for each in product(Outcome, (False, True), (is_privileged,), (False, True)))
+        assert [stages.following(number, passed) for passed in said] == [None] * len(Outcome) * 4
+    assert (Stages(), 1, False) in ends
 
 
 # --- several people in one stage -------------------------------------------------------------------------------------
