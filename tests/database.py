@@ -1,14 +1,17 @@
 """A database of its own for a test that must really commit.
 
 The trail refuses TRUNCATE, so Django's `transaction=True`, which empties tables afterwards, cannot be used. Instead
-the migrated test database is copied once per test run, and each such test works in a fresh copy of that copy
+the migrated test database is copied once per worker, and each such test works in a fresh copy of that copy
 (about 0.1 s) that is dropped afterwards. Works the same under xdist.
 """
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -37,35 +40,41 @@ def django_db_setup(
     django_db_keepdb: bool,
     django_db_createdb: bool,
 ) -> Iterator[None]:
-    """The migrated test database, as pytest-django makes it, but also when only `committed_db` asks for it."""
+    """The migrated test database, as pytest-django makes it, but also when only `committed_db` asks for it.
+
+    Migrating takes much longer than copying, so xdist workers after the first copy what that one has migrated.
+    """
     keep = django_db_keepdb
-    with django_db_blocker.unblock():
-        old = setup_databases(
-            verbosity=request.config.option.verbose,
-            interactive=False,
-            aliases={"default"},
-            serialized_aliases=set(),
-            keepdb=keep and not django_db_createdb,
-        )
+    with django_db_blocker.unblock(), _in_turn() as migrated:
+        if migrated.exists() and not keep:
+            made = _copy_of(migrated.read_text())
+        else:
+            made = setup_databases(
+                verbosity=request.config.option.verbose,
+                interactive=False,
+                aliases={"default"},
+                serialized_aliases=set(),
+                keepdb=keep and not django_db_createdb,
+            )
+            if "PYTEST_XDIST_WORKER" in os.environ and not keep:
+                migrated.write_text(_make_pristine())
     yield
     if not keep:
         with django_db_blocker.unblock():
-            _remove(old)
+            _drop_pristine(_pristine_name())
+            _remove(made)
 
 
 @pytest.fixture(scope="session")
 def pristine_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     """A copy of the freshly migrated test database that nobody ever connects to, so it can be copied at any time."""
-    with django_db_blocker.unblock():
-        connection = connections["default"]
-        source = connection.settings_dict["NAME"]
-        name = f"{source}_pristine"[-63:]
-        connection.close()
-        _drop(name)
-        _copy_alone(source, name)
+    name = _pristine_name()
+    with django_db_blocker.unblock(), _in_turn() as migrated:
+        if not (migrated.exists() and migrated.read_text() == name):
+            _make_pristine()
     yield name
     with django_db_blocker.unblock():
-        _drop(name)
+        _drop_pristine(name)
 
 
 @pytest.fixture
@@ -88,6 +97,45 @@ def committed_db(pristine_database: str, django_db_blocker: Any) -> Iterator[Com
             connections.close_all()
             _point_to(original)
             _drop(name)
+
+
+@contextmanager
+def _in_turn() -> Iterator[Path]:
+    """One xdist worker after the other; the file names the pristine database of the one that migrated."""
+    place = Path(os.environ["REMIT_TEST_SCRATCH"]) / "migrated"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield place
+
+
+def _copy_of(pristine: str) -> list[tuple[Any, str, bool]]:
+    """This worker's test database, copied; what `setup_databases` would return."""
+    connection = connections["default"]
+    original = connection.settings_dict["NAME"]
+    name = connection.creation._get_test_db_name()
+    _drop(name)
+    _copy(pristine, name)
+    _point_to(name)
+    return [(connection, original, True)]
+
+
+def _pristine_name() -> str:
+    return f"{connections['default'].settings_dict['NAME']}_pristine"[-63:]
+
+
+def _make_pristine() -> str:
+    connection, name = connections["default"], _pristine_name()
+    connection.close()
+    _drop(name)
+    _copy_alone(connection.settings_dict["NAME"], name)
+    return name
+
+
+def _drop_pristine(name: str) -> None:
+    with _in_turn() as migrated:
+        if migrated.exists() and migrated.read_text() == name:
+            migrated.unlink()
+        _drop(name)
 
 
 def _point_to(name: str) -> None:
@@ -125,7 +173,14 @@ def _copy_alone(source: str, name: str) -> None:
 
 
 def _copy(source: str, name: str) -> None:
-    _execute("CREATE DATABASE {name} TEMPLATE {source}", name=sql.Identifier(name), source=sql.Identifier(source))
+    # In memory, copying files is cheaper than writing every page to the log first, which is the server's own choice.
+    in_memory = os.environ["REMIT_TEST_SCRATCH"].startswith("/dev/shm/")
+    _execute(
+        "CREATE DATABASE {name} TEMPLATE {source} STRATEGY {how}",
+        name=sql.Identifier(name),
+        source=sql.Identifier(source),
+        how=sql.SQL("FILE_COPY" if in_memory else "WAL_LOG"),
+    )
 
 
 def _drop(name: str) -> None:
