@@ -195,7 +195,7 @@ class Verb(StrEnum):
     ORDER_RECALLED = "order.recalled", "A planned change was withdrawn before it was sent."
     ORDER_EXECUTING = "order.executing", "A worker began to carry a change out."
     ORDER_APPLIED = "order.applied", "The source accepted the change."
-    ORDER_VERIFIED = "order.verified", "A later reading showed that the permission is gone, by every path."
+    ORDER_VERIFIED = "order.verified", "A later reading, or Remit's decision point, showed that the permission is gone."
     ORDER_FAILED = (
         "order.failed",
         "An attempt at a change failed; it is repeated later unless it was the last.",

@@ -116,6 +116,8 @@ def _agent(request: PageRequest, text: str) -> Identity | None:
 def _look(reason: str) -> tuple[str, str]:
     if reason == Reason.GRANTED:
         return "Let through", "success"
+    if reason == Reason.KILLED:
+        return "Cut off", "danger"
     return ("Not decided", "unknown") if reason in _UNDECIDED else ("Denied", "danger")
 
 

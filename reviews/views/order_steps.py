@@ -5,12 +5,18 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from identities.sync.issuing import SLUG
 from reviews.models import Order, OrderAction
 from reviews.states import OrderState
 from reviews.views.order_board import LOOK
 from reviews.views.outcomes import steps_done
 
 Step = dict[str, Any]
+
+
+def ends_in_remit(order: Order) -> bool:
+    """Whether it takes away what Remit itself gave, so that its decision point proves it and no reading does."""
+    return order.action == OrderAction.REVOKE and order.source.slug == SLUG
 
 
 def steps_of(order: Order) -> list[Step]:
@@ -21,7 +27,7 @@ def steps_of(order: Order) -> list[Step]:
         return [planned, {"label": ended, "state": "skipped", "at": order.second_at}]
     if order.state == OrderState.AWAITING_SECOND:
         waits = {"label": "Released", "state": "now", "note": "waits for a second person"}
-        return [planned, waits, _todo("Carried out"), _todo("Verified at the source")]
+        return [planned, waits, _todo("Carried out"), _todo(_proof_name(order))]
     released: list[Step] = [{"label": "Released", "state": "done", "at": order.second_at}] if order.second_at else []
     return [planned, *released, *_watched(order), *_change(order), *_end(order)]
 
@@ -46,7 +52,7 @@ def _watched(order: Order) -> list[Step]:
 def _change(order: Order) -> list[Step]:
     """The change and its proof."""
     if order.state == OrderState.WATCHING:
-        return [_todo("Removed"), _todo("Verified at the source")]
+        return [_todo("Removed"), _todo(_proof_name(order))]
     done_by_hand = bool(not order.plan and order.instructions)
     changed_at = order.task_reported_at if done_by_hand else order.applied_at
     steps = [_carried_out(order, changed_at, done_by_hand=done_by_hand), _proof(order, changed_at)]
@@ -71,14 +77,19 @@ def _carried_out(order: Order, changed_at: Any, *, done_by_hand: bool) -> Step:
 
 
 def _proof(order: Order, changed_at: Any) -> Step:
-    label = "Verified at the source"
+    label = _proof_name(order)
     if order.verified_at:
         return {"label": label, "state": "done", "at": order.verified_at}
     if not changed_at or order.state == OrderState.PARTIAL:
         return _todo(label)
     if order.state in LOOK:
         return _failed(order)
-    return {"label": label, "state": "now", "note": "waits for the next reading"}
+    waits = "asked again every few seconds" if ends_in_remit(order) else "waits for the next reading"
+    return {"label": label, "state": "now", "note": waits}
+
+
+def _proof_name(order: Order) -> str:
+    return "Refused by the decision point" if ends_in_remit(order) else "Verified at the source"
 
 
 def _end(order: Order) -> list[Step]:

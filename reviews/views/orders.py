@@ -36,7 +36,7 @@ from reviews.selectors import access_order, count_open_brakes, list_orders
 from reviews.states import ORDER_MOVES, SETTLED_ORDERS, OrderState
 from reviews.views.native import native_change
 from reviews.views.order_board import LOOK, board_of, why_of
-from reviews.views.order_steps import steps_of
+from reviews.views.order_steps import ends_in_remit, steps_of
 from reviews.views.outcomes import outcome_of, step_lines
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import READERS
@@ -317,6 +317,7 @@ def _show(
         if hold is not None and may_release_urgently(order, request.actor, timezone.now())
         else None,
         "step_lines": step_lines(order),
+        "ends_in_remit": ends_in_remit(order),
         "native": native_change(Plan.from_json(order.plan)) if order.plan else None,
         "side_effects": order.plan["side_effects"] if order.plan else [],
         "lines": _difference(order),

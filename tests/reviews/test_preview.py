@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from governance.kernel.actors import Role
 from identities.models import Grant, Identity
+from identities.posture.evaluate import evaluate
 from reviews.campaigns import preview as previewing
 from reviews.campaigns import previewed_use
 from reviews.campaigns.closing import close_due_campaigns
@@ -19,6 +20,7 @@ from reviews.campaigns.previewed_carrying import WORDS
 from reviews.campaigns.unchanged import Why
 from reviews.decisions import decide, decide_many
 from reviews.models import DeadlinePolicy, Decision
+from reviews.views.launching import count_of
 
 pytestmark = pytest.mark.django_db
 
@@ -317,3 +319,25 @@ def test_carrying_costs_a_preview_the_same_queries_for_many_questions_as_for_few
         return len(found)
 
     assert queries(12) == queries(2)
+
+
+def test_a_scope_of_the_unused_says_how_much_nobody_can_tell(make, simulate):
+    estate(make)
+    asked = simulate(scope="unused_days=30")
+    everything = simulate().total
+    assert (asked.total, asked.unknown_use) == (0, everything), "nothing was worked out yet"
+
+    evaluate(Identity.objects.values_list("pk", flat=True), now=make.NOW)
+
+    asked = simulate(scope="unused_days=30")
+    unknown = simulate(scope="unknown_use_days=30")
+    assert asked.total > 0
+    assert asked.unknown_use == unknown.total > 0
+    assert asked.total + unknown.total < everything, "one is in use"
+    assert simulate(scope="unknown_use_days=30").unknown_use == 0
+    assert count_of("unused_days=30", ["grant"], make.NOW) == {
+        "grant": asked.total,
+        "credential": None,
+        "ownership": None,
+        "unknown": asked.unknown_use,
+    }

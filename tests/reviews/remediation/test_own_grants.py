@@ -21,6 +21,7 @@ from reviews.issued import ending
 from reviews.models import AccessRequest
 from reviews.remediation.restoring import NotRestorable, restore_order
 from reviews.states import AccessRequestState, OrderState
+from reviews.views.order_steps import steps_of
 
 REFUND = {
     "dialect": "postgresql",
@@ -82,6 +83,7 @@ def test_a_revocation_is_planned_carried_out_and_verified_by_remit_itself(issued
     assert (order.state, order.outcome) == (OrderState.VERIFIED, "Ended, and the decision point refuses it now.")
     verbs = AuditEvent.objects.filter(subject_id=str(order.pk)).values_list("verb", flat=True)
     assert sorted(verbs) == ["order.applied", "order.planned", "order.sent", "order.verified"]
+    assert steps_of(order)[-1]["label"] == "Refused by the decision point", "no source was read for it"
     assert order.verified_by_run is not None and order.verified_by_run.source == case.grant.source
     request = request_of(case)
     assert (request.state, request.ended_early) == (AccessRequestState.ENDED, "A review took it away.")
