@@ -142,14 +142,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """On an xdist worker what takes long comes first, so that no worker waits at the end for the other's last file."""
     if WORKER is None:
         return
-    tests, minutes = Counter(), Counter()
-    for item in items:
-        group = _together(item.nodeid)
-        tests[group] += 1
-        minutes[group] += any(item.get_closest_marker(mark) for mark in ("slow", "browser"))
+    tests = Counter(_together(item.nodeid) for item in items)
+    marks = ("slow", "browser")
+    long = {_together(item.nodeid) for item in items if any(item.get_closest_marker(mark) for mark in marks)}
 
     def longest_first(item: pytest.Item) -> tuple[bool, bool, int]:
         group = _together(item.nodeid)
-        return group != "journeys", not minutes[group], -tests[group]
+        return group != "journeys", group not in long, -tests[group]
 
     items.sort(key=longest_first)

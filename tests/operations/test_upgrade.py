@@ -19,6 +19,7 @@ from identities.models import Source
 OLDER = ("reviews", "0017_watch_rules")
 
 
+@pytest.mark.slow
 def test_a_populated_database_of_an_older_release_is_brought_forward_and_can_be_put_back(
     elsewhere, folders, tmp_path: Path, make, monkeypatch
 ):

@@ -120,6 +120,7 @@ def _wait_until_it_answers(caller: Caller) -> None:
     pytest.fail("the server did not start")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page's examples use curl, which is not installed")
 def test_the_page_the_certification_and_the_public_vectors(caller: Caller, tmp_path: Path) -> None:
     run_the_page(caller, tmp_path)

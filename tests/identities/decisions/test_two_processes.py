@@ -113,6 +113,7 @@ def webs(committed_db: Any) -> Iterator[tuple[Web, Web]]:
             web.end()
 
 
+@pytest.mark.slow
 def test_a_revocation_and_an_approval_hold_at_the_next_request_of_either_process(webs: tuple[Web, Web]) -> None:
     world = World()
     Source.objects.update(last_success_at=timezone.now())

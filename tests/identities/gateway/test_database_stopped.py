@@ -107,6 +107,7 @@ def place(
         cluster.end()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_both_refuse_within_their_limits_and_go_on_by_themselves(place: Any, how: str) -> None:
     doors = {"endpoint": place.endpoint, "gateway": place.gateway}
