@@ -14,8 +14,8 @@ from identities.selectors.inventory import visible_identities
 
 MOST_REASONS = 3
 
-# One pass over the rows that matter; every identity counts once per rule, by its heaviest result. Identities of whom the
-# same is said are counted before it is taken apart, rule by rule: many are alike.
+# One pass over the rows that matter; every identity counts once per rule, by its heaviest result. Identities of whom
+# the same is said are counted before it is taken apart, rule by rule: many are alike.
 _COUNTS = """
 WITH seen AS MATERIALIZED (
     SELECT p.failed, p.passed, p.not_assessable, p.not_applicable

@@ -26,7 +26,7 @@ from identities.selectors.posture_picture import end_of_last_quarter
 MADE_UP = b"made up for demo"
 BEFORE_THE_END_OF_A_QUARTER = timedelta(days=20)
 # Shares of identities, a quarter ago: came since; held everything; had a static secret; hold more today.
-CAME, HELD_ALL, HAD_SECRET, HOLD_MORE = 0.08, 0.14, 0.25, 0.5
+CAME, HELD_ALL, HAD_SECRET, HOLD_MORE = 0.02, 0.14, 0.5, 0.5
 _WHOLE: dict[str, tuple[str, list[str], list[str]]] = {
     "aws": ("AdministratorAccess", ["*"], ["*"]),
     "kubernetes": ("Cluster role cluster-admin", ["*"], ["api:*/*/*/*/*"]),
