@@ -14,19 +14,28 @@ from identities.selectors.inventory import visible_identities
 
 MOST_REASONS = 3
 
-# One pass over the rows that matter; every identity counts once per rule, by its heaviest result.
+# One pass over the rows that matter; every identity counts once per rule, by its heaviest result. Identities of whom
+# the same is said are counted before it is taken apart, rule by rule: many are alike.
 _COUNTS = """
 WITH seen AS MATERIALIZED (
     SELECT p.failed, p.passed, p.not_assessable, p.not_applicable
     FROM identities_identityposture p WHERE p.identity_id IN ({identities})
-)
-SELECT rule, result, reason, count(*) FROM (
-    SELECT unnest(failed) AS rule, 'failed' AS result, '' AS reason FROM seen
-    UNION ALL SELECT unnest(passed), 'passed', '' FROM seen
-    UNION ALL SELECT e.key, 'not_assessable', '' FROM seen, jsonb_each(not_assessable) e
-    UNION ALL SELECT e.key, 'not_applicable', '' FROM seen, jsonb_each(not_applicable) e
-    UNION ALL SELECT e.key, 'because', r.reason
-              FROM seen, jsonb_each(not_assessable) e, jsonb_array_elements_text(e.value) r (reason)
+),
+unassessed AS MATERIALIZED (SELECT not_assessable AS said, count(*) AS number FROM seen GROUP BY 1)
+SELECT rule, result, reason, sum(number)::bigint FROM (
+    SELECT unnest(said) AS rule, 'failed' AS result, '' AS reason, number
+    FROM (SELECT failed AS said, count(*) AS number FROM seen GROUP BY 1) alike
+    UNION ALL
+    SELECT unnest(said), 'passed', '', number
+    FROM (SELECT passed AS said, count(*) AS number FROM seen GROUP BY 1) alike
+    UNION ALL
+    SELECT jsonb_object_keys(said), 'not_applicable', '', number
+    FROM (SELECT not_applicable AS said, count(*) AS number FROM seen GROUP BY 1) alike
+    UNION ALL
+    SELECT jsonb_object_keys(said), 'not_assessable', '', number FROM unassessed
+    UNION ALL
+    SELECT e.key, 'because', r.reason, number
+    FROM unassessed, jsonb_each(said) e, jsonb_array_elements_text(e.value) r (reason)
 ) AS each
 GROUP BY rule, result, reason
 """

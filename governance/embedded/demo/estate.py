@@ -23,7 +23,7 @@ USE_LOG_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One pushing source: its short name, and the lines of one complete snapshot."""
+    """One pushing source: its short name, and the lines of one complete snapshot, without their ends."""
 
     slug: str
     name: str
@@ -53,8 +53,8 @@ def _lines(records: Iterable[Record]) -> Iterator[bytes]:
     count = 0
     for record in records:
         count += 1
-        yield json.dumps(record, separators=(",", ":")).encode() + b"\n"
-    yield json.dumps({"type": "end", "records": count}).encode() + b"\n"
+        yield json.dumps(record, separators=(",", ":")).encode()
+    yield json.dumps({"type": "end", "records": count}).encode()
 
 
 class _Draft:

@@ -15,8 +15,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance.embedded.demo.estate import demo_estate
+from governance.embedded.demo.estate import System, demo_estate
 from governance.embedded.demo.ledger import CONNECTOR, DATABASE, LedgerAccess, create_ledger
+from governance.embedded.demo.past import as_it_was, moments_before, note_of, score_as_of
 from governance.embedded.demo.people import (
     AUDITOR_EMAIL,
     MEMBERS,
@@ -31,7 +32,7 @@ from governance.people.access import actor_for_user
 from governance.people.accounts import create_user, mark_left
 from governance.people.models import User
 from governance.people.teams import create_team
-from identities.models import Source, SyncMode, SyncOrigin
+from identities.models import Identity, Source, SyncMode, SyncOrigin, SyncRun
 from identities.services.identities import OwnerRow, import_owners
 from identities.services.sources import register_source
 from identities.sync.read import read_source
@@ -152,8 +153,8 @@ def _leavers(people: dict[str, User], now: datetime) -> None:
 def _estate(people: dict[str, User], actor: Actor) -> None:
     now = timezone.now()
     estate = demo_estate(now=now, seed=SEED, owners=[member.email for member in MEMBERS if _answers(member)])
-    for system in estate:
-        source = register_source(
+    sources = [
+        register_source(
             slug=system.slug,
             name=system.name,
             kind="push",
@@ -163,17 +164,32 @@ def _estate(people: dict[str, User], actor: Actor) -> None:
             actor=actor,
             now=now,
         )
-        run = receive(
-            source=source,
-            lines=system.lines,
-            mode=SyncMode.SNAPSHOT,
-            is_complete=True,
-            origin=SyncOrigin.FILE,
-            actor=SETUP,
-            now=now,
-        )
-        if run.state != "applied":
-            raise RuntimeError(f"The demo's estate was not accepted: {run.problem}")
+        for system in estate
+    ]
+    for moment, ahead in moments_before(now):
+        for source, system in zip(sources, estate, strict=True):
+            run = _push(source, as_it_was(system, at=moment, now=now, ahead=ahead), moment)
+            SyncRun.objects.filter(pk=run.pk).update(notes=note_of(system, moment))
+        pushed = Identity.objects.filter(source__in=sources, retired_at=None)
+        score_as_of(list(pushed.values_list("pk", flat=True)), moment)
+    for source, system in zip(sources, estate, strict=True):
+        _push(source, system, now)
+
+
+def _push(source: Source, system: System, observed_at: datetime) -> SyncRun:
+    run = receive(
+        source=source,
+        lines=system.lines,
+        mode=SyncMode.SNAPSHOT,
+        is_complete=True,
+        origin=SyncOrigin.FILE,
+        actor=SETUP,
+        now=timezone.now(),
+        observed_at=observed_at,
+    )
+    if run.state != "applied":
+        raise RuntimeError(f"The demo's estate was not accepted: {run.problem}")
+    return run
 
 
 def _answers(member: Member) -> bool:
