@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from governance.audit.canonical import canonical
 from governance.kernel.actors import system_actor
-from identities.models import DecisionTally, Identity, Source, Usage, UsageWindow
+from identities.models import DecisionTally, Identity, PostureMark, Source, Usage, UsageWindow
 from identities.pdp import logging, usage
 from identities.pdp.deciding import decide_many
 from identities.pdp.logging import RECORDER
@@ -234,3 +234,29 @@ def test_a_forked_process_does_not_write_what_its_parent_gathered(busy: World) -
     if not child:
         os._exit(len(RECORDER))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 and len(RECORDER) == 1
+
+
+def test_use_of_a_new_day_has_the_identity_looked_at_again_and_more_of_the_same_day_has_not(busy: World) -> None:
+    agent, noon = Identity.objects.get(), timezone.now().replace(hour=12, minute=0)
+
+    def marks_after(at: datetime) -> int:
+        PostureMark.objects.all().delete()
+        DecisionTally.objects.create(
+            identity_id=agent.pk, action="read_file", resource="server:a", count=1, first_at=at, last_at=at
+        )
+        usage.fold_decisions(now=noon + timedelta(days=2))
+        return PostureMark.objects.filter(identity=agent).count()
+
+    assert [marks_after(at) for at in (noon, noon + timedelta(hours=1), noon + timedelta(days=1))] == [1, 0, 1]
+
+
+def test_everything_is_looked_at_again_when_decisions_no_longer_show_all_use(busy: World) -> None:
+    Source.objects.update(enforced_since=timezone.now() - timedelta(days=3))
+    usage.fold_decisions(now=timezone.now())
+    PostureMark.objects.all().delete()
+
+    Source.objects.update(enforced_since=None)
+    usage.fold_decisions(now=timezone.now())
+
+    assert not UsageWindow.objects.exists()
+    assert PostureMark.objects.get().identity == Identity.objects.get()
