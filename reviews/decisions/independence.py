@@ -1,9 +1,9 @@
 """Nobody reviews themself: who may decide on an item, who may only attest, and who may do neither.
 
 The rules are pure functions over `Parties`, so that one item (deciding) and a thousand (opening) use the same ones.
-Three conflicts exist. Holding a credential of the identity or having created the grant rules a person out altogether.
-Owning a privileged identity leaves the owner's testimony (an attestation), and the decision to somebody else. Whoever
-was handed the item by such a person stands in that person's place, and inherits the conflict.
+Four conflicts exist. Holding a credential of the identity, having created the grant or having asked for it rules a
+person out altogether. Owning a privileged identity leaves the owner's testimony (an attestation), and the decision to
+somebody else. Whoever was handed the item by such a person stands in that person's place, and inherits the conflict.
 """
 
 from collections import defaultdict
@@ -43,6 +43,7 @@ class SelfReview(DomainError):
 class Conflict(StrEnum):
     HOLDER = "holder"
     CREATOR = "creator"
+    ASKER = "asker"
     OWNER = "owner"
 
     @property
@@ -53,6 +54,7 @@ class Conflict(StrEnum):
 _SENTENCES = {
     Conflict.HOLDER: "holds a credential of this identity",
     Conflict.CREATOR: "created this access",
+    Conflict.ASKER: "asked for this access",
     Conflict.OWNER: "owns this identity, and privileged access is decided by somebody else",
 }
 
@@ -73,6 +75,7 @@ class Parties:
     suggested: tuple[UUID, ...] = ()
     holders: frozenset[UUID] = frozenset()
     creator: UUID | None = None
+    asker: UUID | None = None
 
     @property
     def owning_side(self) -> frozenset[UUID]:
@@ -85,7 +88,7 @@ def ruled_out(person: UUID, parties: Parties) -> Conflict | None:
         return Conflict.HOLDER
     if person == parties.creator:
         return Conflict.CREATOR
-    return None
+    return Conflict.ASKER if person == parties.asker else None
 
 
 def conflict_of(person: UUID, parties: Parties) -> Conflict | None:
@@ -128,7 +131,7 @@ def is_attestation(person: UUID, parties: Parties, trace: Sequence[Mapping[str, 
 def _second_person(conflict: Conflict, is_you: bool) -> str:
     if not is_you:
         return conflict.sentence
-    return {"holder": "hold a credential of this identity", "creator": "created this access"}[conflict]
+    return "hold a credential of this identity" if conflict is Conflict.HOLDER else conflict.sentence
 
 
 def parties_of_item(item: ReviewItem) -> Parties:
@@ -155,7 +158,7 @@ def about_ownership(parties: Parties, suggested: Sequence[UUID]) -> Parties:
 
     Answering for something is a duty and gives nobody access, so holding a credential rules nobody out.
     """
-    return replace(parties, holders=frozenset(), creator=None, suggested=tuple(suggested))
+    return replace(parties, holders=frozenset(), creator=None, asker=None, suggested=tuple(suggested))
 
 
 def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Parties]:
@@ -169,20 +172,18 @@ def parties_of(questions: Iterable[tuple[UUID, UUID | None, bool]]) -> list[Part
     members = _members({row["team_id"] for row in identities.values()} - {None})
     holders = _holders(identity_ids)
     managers = _managers({row["owner_id"] for row in identities.values()} - {None})
-    creators = dict(
-        Grant.objects.filter(identity__in=among(identity_ids), created_by__isnull=False).values_list(
-            "pk", "created_by_id"
-        )
-    )
+    made = Grant.objects.filter(identity__in=among(identity_ids), created_by__isnull=False)
+    makers = {grant: rest for grant, *rest in made.values_list("pk", "created_by_id", "access_request__asked_by_id")}
 
     # The hundred questions about one identity concern the same few people: they share their parties.
     @cache
-    def parties(identity: UUID, is_privileged: bool, creator: UUID | None) -> Parties:
+    def parties(identity: UUID, is_privileged: bool, creator: UUID | None, asker: UUID | None) -> Parties:
         row = identities[identity]
-        return _parties(row, is_privileged, members, holders, creator, managers.get(row["owner_id"], ()))
+        return _parties(row, is_privileged, members, holders, creator, asker, managers.get(row["owner_id"], ()))
 
+    nobody = None, None
     return [
-        parties(identity, is_privileged, creators.get(grant) if grant else None)
+        parties(identity, is_privileged, *(makers.get(grant, nobody) if grant else nobody))
         for identity, grant, is_privileged in questions
     ]
 
@@ -193,6 +194,7 @@ def _parties(
     members: Mapping[UUID, list[UUID]],
     holders: Mapping[UUID, set[UUID]],
     creator: UUID | None,
+    asker: UUID | None,
     managers: tuple[UUID, ...],
 ) -> Parties:
     return Parties(
@@ -207,6 +209,7 @@ def _parties(
         source=row["source_id"],
         holders=frozenset(holders.get(row["id"], ())),
         creator=creator,
+        asker=asker,
     )
 
 

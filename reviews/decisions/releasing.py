@@ -134,6 +134,8 @@ def _require_independent(order: Order, item: ReviewItem | None, person: UUID) ->
         )
     if person == parties.creator:
         raise SelfReview("You created this access, so somebody else has to release this.", conflict="creator")
+    if person == parties.asker:
+        raise SelfReview("You asked for this access, so somebody else has to release this.", conflict="asker")
     handed_on = any(step.get("by") == str(person) for step in item.resolution)
     if handed_on or item.decisions.filter(decided_by=person).exists():
         raise SelfReview("You were asked about this before, so somebody else has to release it.", conflict="asked")

@@ -134,7 +134,8 @@ def _record(verb: Verb, item: ReviewItem, remark: Remark, actor: Actor, now: dat
 
 
 def _around(parties: Parties) -> Iterable[UUID | None]:
-    return (parties.owner, parties.backup, parties.sponsor, *parties.team[:20], parties.source_owner, parties.creator)
+    makers = parties.creator, parties.asker
+    return (parties.owner, parties.backup, parties.sponsor, *parties.team[:20], parties.source_owner, *makers)
 
 
 def _text(text: str) -> str:

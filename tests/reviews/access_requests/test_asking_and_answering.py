@@ -16,6 +16,7 @@ from reviews import access_requests
 from reviews.access_requests.answering import AnsweredTooLate
 from reviews.access_requests.asking import InvalidAccessRequest, RequestedAlready
 from reviews.access_requests.people import OwnRequest
+from reviews.decisions.independence import Conflict, SelfReview, is_attestation, parties_of, ruled_out
 from reviews.models import AccessRequest, ReviewMail
 from reviews.states import IllegalMove
 
@@ -41,6 +42,19 @@ def test_what_was_granted_holds_until_its_end_and_not_a_moment_longer(desk: Any,
     assert (request.state, request.still_effective) == ("ended", "")
     assert request.verified_at == make.NOW + HOUR
     assert not Grant.objects.filter(retired_at=None).exists()
+
+
+def test_neither_who_asked_nor_who_granted_reviews_it(desk: Any, make: Any) -> None:
+    request = desk.ask()
+    access_requests.grant_request(request=request, actor=desk.other, now=make.NOW)
+    (parties,) = parties_of([(desk.identity.pk, Grant.objects.get().pk, False)])
+
+    assert ruled_out(desk.asker.person_id, parties) is Conflict.ASKER
+    assert ruled_out(desk.other.person_id, parties) is Conflict.CREATOR
+    with pytest.raises(SelfReview, match="you asked for this access"):
+        is_attestation(desk.asker.person_id, parties, [])
+    (about_the_rest,) = parties_of([(desk.identity.pk, None, False)])
+    assert ruled_out(desk.asker.person_id, about_the_rest) is None
 
 
 def test_a_grant_on_request_stands_in_the_inventory_like_any_other(desk: Any, make: Any) -> None:
