@@ -17,7 +17,6 @@ from django.db import connection
 from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import DomainError
 from reviews.models import ReviewItem
-from reviews.selectors import with_objects
 
 MOST_COUNTED = 1000
 MOST_CAMPAIGNS = 200
@@ -38,6 +37,8 @@ BESIDE = "FROM seat i WHERE true"
 # What a filter may compare: constants, never anybody's text.
 FILTERS = frozenset({"kind", "recommendation", "rank", "sameness", "use_state", "change", "source_name"})
 FOLD = ("rank", "sameness", "use_state", "recommendation")
+# What a row of the inbox prints of what it is about.
+PRINTED = ("campaign", "assignee", "identity__source", "identity__owner", "grant", "grant_version")
 
 
 class BadPlace(DomainError):
@@ -154,7 +155,7 @@ def read_page(actor: Actor, wish: Wish, waiting: Sequence[Waiting], cursor: str 
         return QueuePage()
     has_next = bool(campaign) if backwards else more
     has_previous = more if backwards else bool(campaign)
-    items = with_objects(ReviewItem.objects.defer("grant_version__permission")).in_bulk([row[-1] for row in keys])
+    items = _shown([row[-1] for row in keys])
     return QueuePage(
         rows=[items[row[-1]] for row in keys if row[-1] in items],
         next_cursor=_write(wish.order, keys[-1], backwards=False) if has_next else "",
@@ -199,8 +200,19 @@ def read_folds(actor: Actor, wish: Wish, waiting: Sequence[Waiting], cursor: str
         following = _write(wish.order, [last.campaign, *(getattr(last, name) for name in FOLD)], backwards=False)
     elif at + len(seen) < len(line):
         following = _write(wish.order, [line[at + len(seen)]], backwards=False)
-    firsts = with_objects(ReviewItem.objects.defer("grant_version__permission")).in_bulk([f.first for f in shown])
+    firsts = _shown([fold.first for fold in shown])
     return QueuePage([(fold, firsts[fold.first]) for fold in shown if fold.first in firsts], following, "")
+
+
+def _shown(item_ids: Sequence[UUID]) -> dict[UUID, ReviewItem]:
+    """The questions of a page. Credentials are read only where one is asked about: as part of the join, all that there
+    are would be read for it, whatever the page shows."""
+    return (
+        ReviewItem.objects.select_related(*PRINTED)
+        .prefetch_related("credential")
+        .defer("grant_version__permission")
+        .in_bulk(item_ids)
+    )
 
 
 # --- the queries ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from reviews.decisions import decide
 from reviews.models import Decision, Draft, Order, ReviewItem
-from reviews.queue import MOST_COUNTED
+from reviews.queue import MOST_COUNTED, Wish, list_waiting, read_page
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +85,24 @@ def test_rows_cost_no_further_queries(make, owner, browse, django_assert_max_num
     for by in ("identity", "source", "permission", "change"):
         with django_assert_max_num_queries(11):
             client.get(reverse("reviews:inbox"), {"by": by, "cols": ["use", "owner", "last", "exposure"]})
+
+
+def test_credentials_are_read_only_where_a_question_is_about_one(make, owner):
+    actor = make.actor(owner)
+
+    def page_reads_credentials():
+        with CaptureQueriesContext(connection) as asked:
+            read_page(actor, Wish(), list_waiting(actor))
+        return any("identities_credential" in each["sql"] for each in asked)
+
+    identity = make.identity(owner=owner)
+    make.grant(identity)
+    make.campaign(deadline_at=timezone.now() + timedelta(days=9))
+    assert not page_reads_credentials()
+
+    make.credential(identity)
+    make.campaign(item_kinds=["credential"], deadline_at=timezone.now() + timedelta(days=9))
+    assert page_reads_credentials()
 
 
 def test_bulk_says_first_how_many_rows_change_and_why_the_others_do_not(full_inbox, owner, browse, make):
