@@ -49,7 +49,7 @@ hypothesis.settings.register_profile("ci", derandomize=True, **_UNHURRIED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-def _memory(least: int = 4 * 2**30) -> Path | None:
+def _memory(least: int = 6 * 2**30) -> Path | None:
     """A file system in memory, where there is plenty of it: hundreds of tests work in a copied database of their own,
     a thousand files, and a copy on a disk takes ten times as long. None: the usual folder for temporary files.
     """

@@ -7,10 +7,10 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory, start_tree: Any) -> Iterator[Any]:
-    product = start_tree(tmp_path_factory)
+def tree(start_tree: Any) -> Iterator[Any]:
+    product = start_tree()
     try:
-        product.wait_until_ready()
+        product.wait_until_ready(seconds=300)  # with its migrations, as `remit_tree`
         yield product
     finally:
         product.stop()

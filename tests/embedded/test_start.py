@@ -110,8 +110,10 @@ def test_a_killed_web_worker_is_replaced_while_the_others_answer(tree: Any, wait
 
 
 @pytest.mark.parametrize("broker", ["redis_broker_url", "rabbitmq_broker_url"])
-def test_one_setting_changes_the_broker(broker: str, new_tree: Any, request: pytest.FixtureRequest) -> None:
-    tree = new_tree(CELERY_BROKER_URL=request.getfixturevalue(broker))
+def test_one_setting_changes_the_broker(
+    broker: str, new_tree: Any, prepared_data: Any, request: pytest.FixtureRequest
+) -> None:
+    tree = new_tree(data=prepared_data(), CELERY_BROKER_URL=request.getfixturevalue(broker))
 
     tree.wait_until_ready()
 
@@ -128,8 +130,8 @@ def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(tree: Any,
     assert tree.get("/readyz")[0] == 200
 
 
-def test_ctrl_c_leaves_no_process_and_the_next_start_has_all_data(new_tree: Any) -> None:
-    first = new_tree(REMIT_EMBEDDED_DURABLE="yes")
+def test_ctrl_c_leaves_no_process_and_the_next_start_has_all_data(new_tree: Any, prepared_data: Any) -> None:
+    first = new_tree(data=prepared_data(), REMIT_EMBEDDED_DURABLE="yes")
     first.wait_until_ready()
     _write_row(first, "kept by ctrl-c")
 

@@ -56,8 +56,8 @@ def sign_in(tree, email, password):
     return opener.open(f"{tree.base_url}/orders/restored/").read().decode()
 
 
-def test_what_was_backed_up_under_load_lives_on_elsewhere_and_sends_nothing(new_tree, data_folder: Path):
-    first = new_tree()
+def test_what_was_backed_up_under_load_lives_on_elsewhere_and_sends_nothing(new_tree, prepared_data, data_folder: Path):
+    first = new_tree(data=prepared_data())
     first.wait_until_ready(seconds=300)
     run(first, "manage.py", "shell", "-v0", "-c", FILL, DATA_DIR=str(first.data))
     file, ended = data_folder.parent / "drill.backup", threading.Event()

@@ -1,11 +1,13 @@
 """The whole product as `make run` starts it: PostgreSQL, web, worker and beat, in a folder of its own."""
 
+import fcntl
 import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,14 @@ OF_THE_TESTS = (
     "DATA",
     "DEMO",
 )
+# The first step of a first start, by itself: the cluster, the database and its migrations, the static files.
+PREPARE = """
+import sys
+from pathlib import Path
+from governance.embedded.folder import DataFolder
+from governance.embedded.run import Start
+sys.exit(Start(DataFolder(Path(sys.argv[1])), port=0, with_demo=False).run_command(["prepare"]))
+"""
 PROGRAMS = {"web": "granian", "worker": "celery worker", "beat": "celery beat", "postgres": "postgres"}
 
 
@@ -39,12 +49,11 @@ class Tree:
         self.data, self.port = data, port
         self.base_url = f"http://127.0.0.1:{port}"
         self.printed = data.parent / f"{data.name}.output"
-        kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
         with self.printed.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "governance.embedded", "--data", str(data), "--port", str(port)],
                 cwd=ROOT,
-                env=kept | {"REMIT_EMBEDDED_DURABLE": "no", "MCP_GATEWAY": "no"} | environment,
+                env=_environment() | {"MCP_GATEWAY": "no"} | environment,
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
@@ -72,7 +81,7 @@ class Tree:
         finally:
             connection.close()
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         """Until `/readyz` answers 200; fails with what the product printed."""
         wait_for(lambda: self.get("/readyz")[0] == 200 or self.process.poll() is not None, seconds, self.diagnosis)
         assert self.process.poll() is None, self.diagnosis()
@@ -121,7 +130,7 @@ class Tree:
 
 
 @pytest.fixture(scope="session")
-def remit_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+def remit_tree() -> Iterator[Tree]:
     """The real product, ready, with its demo, started once for all of tests/journeys (they stay on one xdist worker).
 
     For journeys: `page.goto(remit_tree.base_url + "/")`. The demo's sign-in is what `load_demo` wrote to
@@ -131,7 +140,7 @@ def remit_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     """
     # Short waits keep the journeys short; nothing else differs from what a person starts.
     waits = {"ORDER_RECALL_SECONDS": "2", "ORDER_LEASE_SECONDS": "10"}
-    tree = Tree(_open_folder(tmp_path_factory) / "data", port=free_port(), environment=waits)
+    tree = Tree(_open_folder() / "data", port=free_port(), environment=waits)
     try:
         tree.wait_until_ready(seconds=300)
         yield tree
@@ -141,17 +150,17 @@ def remit_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 
 @pytest.fixture(scope="session")
 def start_tree() -> Callable[..., Tree]:
-    """`start_tree(tmp_path_factory)`: for module fixtures, which then must call `stop()`; no demo, with the gateway."""
+    """`start_tree()`: for module fixtures, which then must call `stop()`; no demo, with the gateway."""
 
-    def start(factory: pytest.TempPathFactory) -> Tree:
+    def start() -> Tree:
         gateway = {"MCP_GATEWAY": "yes", "MCP_GATEWAY_PORT": str(free_port())}
-        return Tree(_open_folder(factory) / "data", port=free_port(), environment={"DEMO": "no"} | gateway)
+        return Tree(_open_folder() / "data", port=free_port(), environment={"DEMO": "no"} | gateway)
 
     return start
 
 
 @pytest.fixture
-def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tree]]:
+def new_tree() -> Iterator[Callable[..., Tree]]:
     """`new_tree(data=None, port=None, **environment)` starts a product of its own, without demo, and ends it after.
 
     It returns at once; call `wait_until_ready()`. Passing the `data` of an earlier tree starts again on its data.
@@ -159,7 +168,7 @@ def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     started: list[Tree] = []
 
     def start(data: Path | None = None, port: int | None = None, **environment: str) -> Tree:
-        folder = data or _open_folder(tmp_path_factory) / "data"
+        folder = data or _open_folder() / "data"
         tree = Tree(folder, port=port or free_port(), environment={"DEMO": "no"} | environment)
         started.append(tree)
         return tree
@@ -170,9 +179,35 @@ def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 
 
 @pytest.fixture
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared_data() -> Callable[[], Path]:
+    """`new_tree(data=prepared_data())`: a product that was prepared once, without demo, and never started.
+
+    The migrations of a first start take longer than all the rest of it; they are made once for all who only need a
+    product. First starts themselves are tried by `tree` and `remit_tree`.
+    """
+
+    def copy() -> Path:
+        prepared = Path(os.environ["REMIT_TEST_SCRATCH"]) / "prepared"
+        with prepared.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (prepared / "done").exists():
+                command = [sys.executable, "-c", PREPARE, str(prepared / "data")]
+                made = subprocess.run(
+                    command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False
+                )
+                assert made.returncode == 0, made.stdout + made.stderr
+                (prepared / "done").touch()
+        data = _open_folder() / "data"
+        subprocess.run(["cp", "-a", prepared / "data", data], check=True)  # owners are kept
+        return data
+
+    return copy
+
+
+@pytest.fixture
+def data_folder() -> Path:
     """Where a product could keep its data: not there yet, but PostgreSQL's account can reach the place."""
-    return _open_folder(tmp_path_factory) / "data"
+    return _open_folder() / "data"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str] = lambda: "") -> Any:
@@ -191,13 +226,18 @@ def wait_for_fixture() -> Callable[..., Any]:
     return wait_for
 
 
-def _open_folder(factory: pytest.TempPathFactory) -> Path:
-    """pytest's folders are closed to others, but root's PostgreSQL runs under another account."""
-    folder = factory.mktemp("tree")
-    # Below xdist there is one folder more on the way: the worker's.
-    for part in (folder, *folder.parents[:3]):
-        if part.stat().st_uid == os.geteuid() and os.geteuid() == 0:
-            part.chmod(part.stat().st_mode | 0o011)
+def _environment() -> dict[str, str]:
+    """What a person's shell would hold."""
+    kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
+    return kept | {"REMIT_EMBEDDED_DURABLE": "no"}
+
+
+def _open_folder() -> Path:
+    """Root's PostgreSQL runs under another account, which must reach it: pytest's own folders are closed to others, and
+    closed again by every other pytest that is started meanwhile.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tree-", dir=os.environ["REMIT_TEST_SCRATCH"]))
+    folder.chmod(0o711)
     return folder
 
 
