@@ -125,14 +125,14 @@ def _whole(record: Record) -> Record:
 
 def _dated(record: Record, at: datetime, later: timedelta) -> Record:
     """Nothing is later than the moment: what would be had its like as long before."""
-    moved = {}
+    moved: dict[str, str] = {}
     for name in _MOMENTS:
         if name in record and datetime.fromisoformat(record[name]) > at:
             moved[name] = _earlier(record[name], later)
     for name in _SPANS:
         if name in record:
             moved[name] = _earlier(record[name], later)
-    made = moved.get("created_at", record.get("created_at", ""))
+    made = str(moved.get("created_at", record.get("created_at", "")))
     if moved.get("last_used_at", made) < made:
         moved["last_used_at"] = made
     return record | moved
