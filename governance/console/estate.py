@@ -57,7 +57,10 @@ def estate_of(*, actor: Actor, sources: Sequence[Source], now: datetime) -> Esta
         return _counted(actor, (), now)
     if sum(source.totals.get("identities", 0) for source in sources) < MANY:
         return _counted(actor, sources, now)
-    kept: Estate = cache.get_or_set(_KEPT, lambda: _counted(actor, sources, now), KEPT_SECONDS)
+    kept: Estate | None = cache.get(_KEPT)
+    if kept is None:
+        kept = _counted(actor, sources, now)
+        cache.set(_KEPT, kept, KEPT_SECONDS)
     return kept
 
 
