@@ -116,7 +116,7 @@ def _charts(
     labels = dict(Identity._meta.get_field("kind").flatchoices)
     use = (
         Segment(used, "Used in the last 90 days", "success"),
-        Segment(dormant, "Not seen for 90 days or more", "warn"),
+        Segment(dormant, "Not seen for 90 days", "warn"),
         Segment(looked_at - used - dormant, "Use not observable", "unknown"),
     )
     kinds = tuple(Segment(row["total"], str(labels.get(row["kind"], row["kind"])), "accent") for row in rows)
