@@ -1,9 +1,11 @@
 """The first page: what there is, what is open, what waits for whom, and whether the picture can be trusted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from governance.audit.selectors import list_events
+from governance.audit.selectors import TrailRow, list_events
 from governance.console.estate import Estate, counted, estate_of
-from governance.console.trail import READERS, Event, present
+from governance.console.trail import READERS
+from governance.console.trail_events import Event, present
 from governance.kernel.actors import Actor
 from governance.web.access import page
 from governance.web.htmx import render_page
@@ -25,6 +28,8 @@ from reviews.models import Campaign, Order, ReviewItem
 from reviews.states import SETTLED_ORDERS, CampaignState, ItemState, OrderState
 
 MOST_CAMPAIGNS = 6
+# Lines of what happened last, and how many events are read for them.
+MOST_LINES, MOST_EVENTS = 8, 40
 UNDECIDED = (ItemState.OPEN, ItemState.ATTESTED)
 STOPPED = (
     OrderState.DRIFTED,
@@ -57,6 +62,19 @@ class SourceLine:
     freshness: str
     last_success_at: datetime | None
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One line of what happened last, as the timeline prints it. detail: about what, or how many times in a row."""
+
+    at: datetime
+    title: str
+    detail: str
+    who: str
+    tone: str
+    icon: str
+    url: str
 
 
 @require_safe
@@ -158,5 +176,23 @@ def _source_line(source: Source, now: datetime) -> SourceLine:
     )
 
 
-def _events(actor: Actor) -> list[Event]:
-    return present(list_events(limit=8).rows) if actor.has_role(*READERS) else []
+def _events(actor: Actor) -> list[Happened]:
+    """What happened last; what happened several times in a row is said once."""
+    if not actor.has_role(*READERS):
+        return []
+    rows = list_events(limit=MOST_EVENTS).rows
+    runs = [list(alike) for _, alike in groupby(rows, key=lambda row: (row.verb, row.actor_id, row.outcome))]
+    shown = runs[:MOST_LINES]
+    is_cut = len(runs) == len(shown) and len(rows) == MOST_EVENTS  # the last run may go on before what was read
+    counts = [plural(len(run), "time,times") for run in shown]
+    if is_cut:
+        counts[-1] += " or more"
+    events = present(run[0] for run in shown)
+    return [_happened(event, run, count) for event, run, count in zip(events, shown, counts, strict=True)]
+
+
+def _happened(event: Event, run: Sequence[TrailRow], count: str) -> Happened:
+    if len(run) == 1:
+        return Happened(event.at, event.title, event.subject, event.who, event.tone, event.icon, event.url)
+    alike = f"{reverse('console:audit_trail')}?{urlencode({'verb': run[0].verb})}"
+    return Happened(event.at, event.title, count, event.who, event.tone, event.icon, alike)

@@ -1,13 +1,18 @@
 """The first page: everybody's own part, counted right, in a fixed number of queries."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
-from governance.kernel.actors import Role
+from governance.audit import log
+from governance.audit.actions import Verb
+from governance.kernel.actors import Role, system_actor
 from tests.reviews import conftest as make
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +156,23 @@ def test_a_small_estate_is_counted_at_every_look(signed_in: Callable[..., Client
     for number in range(2):
         make.make_identity(name=f"identity {number}")
         assert client.get("/").context["estate"].total == number + 1
+
+
+def test_what_happened_several_times_in_a_row_is_said_once(
+    signed_in: Callable[..., Client], seal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(make.make_person(Role.AUDITOR))
+    began = timezone.now() + timedelta(hours=1)  # after the signing in
+    told = [Verb.SOURCE_CHANGED, *[Verb.MAIL_SENT] * 4, Verb.SOURCE_CHANGED]
+    for minute, verb in enumerate(told):
+        subject = log.Subject("source", str(uuid4()), f"the {minute}th")
+        log.record(verb=verb, actor=system_actor("test"), subject=subject, now=began + timedelta(minutes=minute))
+    seal()
+
+    def lines() -> list[tuple[str, str]]:
+        return [(each.detail, each.url.partition("?")[2]) for each in client.get("/").context["events"]]
+
+    assert lines()[:3] == [("the 5th", ""), ("4 times", "verb=mail.sent"), ("the 0th", "")]
+
+    monkeypatch.setattr("governance.console.overview.MOST_EVENTS", 3)
+    assert lines() == [("the 5th", ""), ("2 times or more", "verb=mail.sent")]

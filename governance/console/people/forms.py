@@ -72,7 +72,8 @@ class RolesForm(forms.Form):
     roles = forms.MultipleChoiceField(
         choices=ROLE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple, label="Roles"
     )
-    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    # Its page has the version in the form beside it as well.
+    version = forms.IntegerField(widget=forms.HiddenInput({"id": "id_roles_version"}), required=False)
 
     def clean_roles(self) -> list[Role]:
         return [Role(role) for role in self.cleaned_data["roles"]]
