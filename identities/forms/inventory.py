@@ -84,7 +84,11 @@ EXPOSURE_LABELS = {
     "75-100": "Exposure 75 to 100",
     "unmeasured": "Exposure not measured",
 }
-EXCESS_LABELS = {"yes": "Holds too much", "no": "Holds what it uses", "unknown": "Excess not measured"}
+EXCESS_LABELS = {
+    "yes": "Powerful rights unused",
+    "no": "No powerful right unused",
+    "unknown": "Use of powerful rights unknown",
+}
 _SPOKEN: dict[str, Any] = {
     "q": "“{}”",
     "access": "Access “{}”",
@@ -203,7 +207,7 @@ class FilterForm(forms.Form):
             "unknown_use_days": "Known or not",
             "new_days": "Any time",
             "privileged": "Privileged or not",
-            "excess": "Too much or not",
+            "excess": "Powerful rights used or not",
         }
         offer(self, choices, empty=empty, spoken=label_of_filter)
 

@@ -209,7 +209,7 @@ def _coverage(picture: Picture, unassessed: int, policy: Policy) -> list[Coverag
     measured = picture.excess + picture.no_excess
     return [
         Coverage(
-            title="Hold more than they use",
+            title="Powerful rights unused",
             figure=percent(picture.excess, measured),
             note=f"{number(picture.excess)} of {number(measured)} measured. {excess_words(policy)}",
             missing=_missing(whole - measured, "not measured: no log shows for long enough what they use"),
@@ -238,8 +238,8 @@ def excess_words(policy: Policy) -> str:
     """What holding too much means, with the numbers in force."""
     limit = policy.thresholds
     return (
-        f"Too much is: privileged or writing rights that were not used in {limit['unused_watched_days']} days of "
-        "watching."
+        f"Some privileged or writing right was not used in {limit['unused_watched_days']} days of watching. Reports "
+        "count any right."
     )
 
 

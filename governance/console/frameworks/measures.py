@@ -150,7 +150,7 @@ def _exposure(ground: Ground) -> Measure:
 def _excess(ground: Ground) -> Measure:
     shown = ground.picture
     return _share(
-        "Hold more than they use, of those measured",
+        "Powerful rights unused, of those measured",
         shown.excess,
         shown.excess + shown.no_excess,
         _rest(shown.excess_unknown, "not measured"),
