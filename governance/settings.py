@@ -4,7 +4,6 @@ Every variable is described in docs/settings.md. Nothing secret has a default: w
 commands that need no key (`help`, `makemigrations --check`) run, because a random one is made for the process.
 """
 
-import getpass
 import os
 import secrets
 from datetime import timedelta
@@ -14,9 +13,8 @@ from typing import Any
 import environ
 import structlog
 from csp.constants import NONE, SELF
-from psycopg import IsolationLevel
-from psycopg.conninfo import make_conninfo
 
+from governance.database import connection_options, queue_conninfo
 from governance.kernel.redaction import redact_event
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,10 +104,12 @@ DATABASES: dict[str, Any] = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-# The seal of the audit trail needs it (docs/audit.md), so no setting of the server or the role decides. At this level
-# commits wait for each other and never fail because of each other.
-DATABASES["default"].setdefault("OPTIONS", {})["isolation_level"] = IsolationLevel.READ_COMMITTED
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", env.int("DATABASE_CONNECT_SECONDS", default=3))
+DATABASES["default"]["OPTIONS"] = connection_options(
+    DATABASES["default"].get("OPTIONS", {}), connect_seconds=env.int("DATABASE_CONNECT_SECONDS", default=3)
+)
+# How long pages and the API wait for one answer of it, and where a single statement may take long (docs/operations.md).
+DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=30.0)
+DATABASE_LONG_ANSWER_SECONDS = env.float("DATABASE_LONG_ANSWER_SECONDS", default=3600.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Counters of throttled callers and signs of life are shared by all processes; the default of 300 rows would evict them.
 CACHES = {
@@ -122,26 +122,11 @@ CACHES = {
 
 
 # --- background work --------------------------------------------------------------------------------------------
-def _pgmq_conninfo(database: dict[str, Any]) -> str:
-    """The queue's client knows five fields and no options, so options of TLS go through libpq's variables."""
-    options = database.get("OPTIONS", {})
-    for name, value in options.items():
-        if name.startswith("ssl"):
-            os.environ.setdefault(f"PG{name.upper()}", str(value))
-    return make_conninfo(
-        host=options.get("host") or database["HOST"] or "/var/run/postgresql",
-        port=options.get("port") or database["PORT"] or 5432,
-        dbname=database["NAME"],
-        user=database["USER"] or getpass.getuser(),
-        password=database["PASSWORD"],
-    )
-
-
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="pgmq://localhost")
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"visibility_timeout": 3600}
 if CELERY_BROKER_URL.startswith("pgmq"):
     CELERY_BROKER_TRANSPORT_OPTIONS |= {
-        "conn_string": _pgmq_conninfo(DATABASES["default"]),
+        "conn_string": queue_conninfo(DATABASES["default"]),
         "init_extension": False,
         "use_notify": True,
         "wait_time_seconds": 0,

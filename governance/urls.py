@@ -10,6 +10,7 @@ from identities.urls import api_urlpatterns as identities_api
 from identities.urls import decision_urlpatterns
 from reviews.urls import api_urlpatterns as reviews_api
 
+handler500 = "governance.web.middleware.answer_fault"
 urlpatterns = [
     path("", include("governance.console.urls")),
     path("", include("governance.console.people.account_urls")),

@@ -59,8 +59,8 @@ def choose_account(owner_of: Path, say: Callable[[str], None]) -> Account | None
     """None for an ordinary user. For root: whoever owns the existing folder, else a dedicated system account."""
     if os.geteuid() != 0:
         return None
-    if owner_of.exists() and owner_of.stat().st_uid != 0:
-        return _account(pwd.getpwuid(owner_of.stat().st_uid))
+    if owner_of.exists() and (owner := owner_of.stat().st_uid) != 0:
+        return _owning_account(owner_of, owner)
     if not _has_account(ACCOUNT_NAME) and shutil.which("useradd"):
         command = ["useradd", "--system", "--no-create-home", "--home-dir", str(SYSTEM_FOLDER)]
         command += ["--shell", "/usr/sbin/nologin", ACCOUNT_NAME]
@@ -163,6 +163,22 @@ def _has_account(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def _owning_account(folder: Path, uid: int) -> Account:
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:
+        raise StartError(
+            f"{folder} belongs to user id {uid}, which has no entry in /etc/passwd (or its group none in /etc/group).\n"
+            f"PostgreSQL has to run as its owner, so give it to an account: chown -R {ACCOUNT_NAME} {folder}"
+        ) from None
+
+
+def first_closed(folder: Path, account: Account) -> Path:
+    """The uppermost folder on the way there that the account cannot enter; the folder itself where all are open."""
+    way = [*reversed(folder.absolute().parents), folder.absolute()]
+    return next((each for each in way if not account.can("-x", each)), folder)
 
 
 def _account(entry: pwd.struct_passwd) -> Account:

@@ -1,9 +1,12 @@
 """The command line of `python -m governance.embedded`: start, forget, back up, restore, upgrade."""
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
+
+import psycopg
 
 from governance.embedded import maintenance
 from governance.embedded.binaries import StartError
@@ -14,6 +17,14 @@ MAINTENANCE = {
     "backup": "run `manage.py backup` on the folder's database and end",
     "restore": "run `manage.py restore` on the folder's database and end",
     "upgrade": "run `manage.py upgrade` on the folder's database and end",
+}
+_OTHERWISE = "Choose another data folder, or mend this one and start again: make run DATA=/some/folder"
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full. Make room and start again; nothing is half-done.",
+    errno.EDQUOT: "Your quota of the disk is used up. Make room and start again; nothing is half-done.",
+    errno.EROFS: "The disk is mounted read-only. Mount it to be written, or choose another: make run DATA=/some/folder",
+    errno.EACCES: "Give the data folder to whoever starts Remit, or choose another: make run DATA=/some/folder",
+    errno.EPERM: "Give the data folder to whoever starts Remit, or choose another: make run DATA=/some/folder",
 }
 
 
@@ -36,6 +47,16 @@ def main(arguments: list[str] | None = None) -> int:
                 return int(getattr(maintenance, name)(Path(options.data), given))
         port = free_port(options.port)
         return Start(DataFolder(Path(options.data)), port=port, with_demo=not options.no_demo).run()
-    except StartError as problem:
-        print(f"\nRemit cannot start.\n{problem}", file=sys.stderr, flush=True)
+    except (StartError, OSError, psycopg.Error) as problem:
+        print(f"\nRemit cannot start.\n{_sentence(problem)}", file=sys.stderr, flush=True)
         return 1
+
+
+def _sentence(problem: Exception) -> str:
+    """What stands in the way and what to do, also where the system or PostgreSQL said it and not we."""
+    if isinstance(problem, psycopg.Error):
+        return f"PostgreSQL runs, but refused what a start needs: {str(problem).strip()}"
+    if not isinstance(problem, OSError):
+        return str(problem)
+    place = str(problem.filename or "a file of the data folder")
+    return f"{place}: {problem.strerror or problem}. {_REMEDIES.get(problem.errno or 0, _OTHERWISE)}"

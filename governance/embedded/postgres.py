@@ -27,6 +27,7 @@ from governance.embedded.binaries import (
     choose_account,
     current_user_name,
     find_programs,
+    first_closed,
 )
 from governance.embedded.supervisor import Program
 
@@ -98,7 +99,20 @@ class Server:
 
     def _existing_major(self) -> int | None:
         mark = self._data / "PG_VERSION"
-        return int(mark.read_text()) if mark.exists() else None
+        if not mark.exists():
+            if _holds_something(self._data):
+                raise StartError(self._damaged("there is no PG_VERSION among its files"))
+            return None
+        text = mark.read_text(errors="replace").strip()
+        if not (text.isascii() and text.isdigit()):
+            raise StartError(self._damaged("its PG_VERSION names no version"))
+        return int(text)
+
+    def _damaged(self, why: str) -> str:
+        return (
+            f"The database in {self._data} is not whole: {why}.\nIt is left as it is. Move {self.home} away and "
+            "restore a backup (make restore FROM=/some/file), or choose another folder: make run DATA=/some/folder"
+        )
 
     def _create(self) -> None:
         # Built beside its final name: a half-made cluster must never be taken for a whole one.
@@ -223,19 +237,56 @@ def substitute_home(home: Path) -> Path:
 
 
 def _usable_home(home: Path, say: Callable[[str], None]) -> tuple[Path, Account | None]:
-    """The folder, made and owned by the right account, and that account."""
+    """The folder, made and owned by the right account, and that account. Raises `StartError`.
+
+    Where there is data already, it is this or nothing: an empty database elsewhere would look as if all were lost.
+    """
     account = choose_account(home, say)
     if account is None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_way_in(home)
         return home, None
-    for folder in (home, substitute_home(home)):
+    places = (home, substitute_home(home))
+    used = next((folder for folder in places if _holds_something(folder / "data")), None)
+    for folder in (used,) if used else places:
         _make_for(folder, account)
-        if account.can("-w", folder):
+        if account.can("-w", folder) and account.can("-x", folder):
             if folder != home:
-                say(f"the account '{account.name}' cannot enter {home}; the database lives in {folder}")
-                home.rmdir()
+                say(f"the database lives in {folder}, because the account '{account.name}' could not enter {home}")
+                if home.is_dir() and not _holds_something(home):
+                    home.rmdir()
             return folder, account
-    raise StartError(f"The account '{account.name}' can write neither to {home} nor below {SYSTEM_FOLDER}.")
+    raise StartError(_closed_to(account, used or home, is_moving_possible=used == home))
+
+
+def _closed_to(account: Account, home: Path, *, is_moving_possible: bool) -> str:
+    blocked = first_closed(home, account)
+    remedy = f"chown -R {account.name} {home}" if blocked == home else f"chmod o+x {blocked}"
+    moving = ", or move the data folder to where it may go: make run DATA=/srv/remit" if is_moving_possible else ""
+    return (
+        f"PostgreSQL runs as the account '{account.name}', which may not enter {blocked}, and so cannot reach the "
+        f"database in {home}.\nLet it in (do: {remedy}){moving}. Nothing was changed."
+    )
+
+
+def _require_way_in(home: Path) -> None:
+    """Folders of our own that we were locked out of, or that were made by somebody else in the meantime."""
+    for folder in (home, home / "data"):
+        if not os.access(folder, os.F_OK) and os.access(folder.parent, os.X_OK):
+            continue  # made later
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            owner = folder.stat().st_uid if os.access(folder.parent, os.X_OK) else None
+            remedy = (
+                f"chmod u+rwx {folder}" if owner == os.geteuid() else f"chown -R {current_user_name()} {home}, as root"
+            )
+            raise StartError(
+                f"{current_user_name()} may not enter {folder}, where the database is.\n"
+                f"Do: {remedy}; or choose another folder: make run DATA=/some/folder"
+            )
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _make_for(folder: Path, account: Account) -> None:

@@ -1,17 +1,23 @@
 """What every request gets, whoever serves it: an id, safe headers, and an answer instead of a stack trace."""
 
 import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.defaults import server_error
 
 from governance.kernel.errors import DomainError
+from governance.waiting import Patience, answered_within, each_within
 from governance.web.htmx import is_fragment
-from governance.web.problems import problem_document
+from governance.web.problems import RETRY_SECONDS, DatabaseAway, database_away, problem_document
 from governance.web.refusing import note_refusal
 
 log = structlog.get_logger(__name__)
@@ -34,7 +40,7 @@ class BadCharacters(DomainError):
 
 
 class RequestContextMiddleware:
-    """Gives the request an id, binds it to the logs, sets headers and translates domain errors of pages."""
+    """Gives the request an id and a limit for the database, binds it to the logs, sets headers, translates errors."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -44,12 +50,17 @@ class RequestContextMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         started = time.perf_counter()
-        if _has_nul(request):
-            response = answer_domain_error(request, BadCharacters("Remove the NUL byte (%00) and try again."))
-        else:
-            response = self.get_response(request)
-        if response.status_code == 403:
-            note_refusal(request, response)
+        patience = Patience(settings.DATABASE_ANSWER_SECONDS)
+        with answered_within(patience):
+            if _has_nul(request):
+                response = answer_domain_error(request, BadCharacters("Remove the NUL byte (%00) and try again."))
+            else:
+                response = self.get_response(request)
+            if response.status_code == 403:
+                note_refusal(request, response)
+        if response.streaming:
+            stream: Any = response
+            stream.streaming_content = each_within(stream.streaming_content, patience)
         seconds = time.perf_counter() - started
         _set_headers(request, response, seconds=seconds)
         _log(request, response, seconds=seconds)
@@ -57,6 +68,8 @@ class RequestContextMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Pages raise the same typed errors as the API; here they become a page, a fragment or a problem document."""
+        if (away := database_away(exception)) is not None:
+            return answer_domain_error(request, away)
         if not isinstance(exception, DomainError):
             return None
         request.refusal_code = exception.code  # type: ignore[attr-defined]
@@ -72,18 +85,47 @@ def request_id_from(request: HttpRequest) -> str:
 
 def answer_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A problem document for programs, a message that stays for htmx, an error page for everybody else."""
+    response: HttpResponse
     if request.path.startswith("/api/"):
         document = problem_document(error, request_id=_id_of(request))
-        return JsonResponse(document, status=error.status, content_type="application/problem+json")
+        response = JsonResponse(document, status=error.status, content_type="application/problem+json")
+    elif isinstance(error, DatabaseAway):
+        response = _away(request, error)
+    else:
+        response = _refused(request, error)
+    if isinstance(error, DatabaseAway):
+        response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def answer_fault(request: HttpRequest) -> HttpResponse:
+    """What is shown for an exception that nothing translated, also one of a middleware further in (`handler500`)."""
+    away = database_away(sys.exception())
+    return server_error(request) if away is None else answer_domain_error(request, away)
+
+
+def _away(request: HttpRequest, error: DatabaseAway) -> HttpResponse:
+    """Rendered without a request: whoever asks for who is signed in asks the database."""
+    if is_fragment(request):
+        return _toast(render_to_string("components/_toast.html", {"text": error.message, "tone": "danger"}), error)
+    again = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+    context = {"error": error, "request_id": _id_of(request), "again": again}
+    return HttpResponse(render_to_string("errors/database_away.html", context), status=error.status)
+
+
+def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     context = {"error": error, "request_id": _id_of(request)}
     if is_fragment(request):
-        response = render(request, "components/_toast.html", {"text": error.message, "tone": "danger"})
-        response.status_code = error.status
-        # Whatever the request wanted to replace stays as it was: nothing typed is lost.
-        response["HX-Retarget"] = "#toasts"
-        response["HX-Reswap"] = "beforeend"
-        return response
+        return _toast(render_to_string("components/_toast.html", {"text": error.message, "tone": "danger"}), error)
     return render(request, "errors/problem.html", context, status=error.status)
+
+
+def _toast(message: str, error: DomainError) -> HttpResponse:
+    response = HttpResponse(message, status=error.status)
+    # Whatever the request wanted to replace stays as it was: nothing typed is lost.
+    response["HX-Retarget"] = "#toasts"
+    response["HX-Reswap"] = "beforeend"
+    return response
 
 
 def _has_nul(request: HttpRequest) -> bool:

@@ -53,6 +53,7 @@ REFUSALS = {
     "422": "The values cannot be accepted; nothing was changed.",
     "428": "If-Match is missing: send the ETag that you read.",
     "429": "Too many requests; Retry-After says when to come back.",
+    "503": "The database doesn't answer; Retry-After says when to come back.",
 }
 
 

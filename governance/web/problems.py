@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -12,7 +14,10 @@ from rest_framework.views import set_rollback
 
 from governance.kernel.errors import DomainError
 
+logger = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# A server that was restarted is back within seconds; asking sooner would only keep it busy.
+RETRY_SECONDS = 5
 
 # Stable codes for what the framework itself refuses; domain errors bring their own.
 _FRAMEWORK_CODES: dict[type[exceptions.APIException], tuple[str, str]] = {
@@ -30,6 +35,25 @@ _FRAMEWORK_CODES: dict[type[exceptions.APIException], tuple[str, str]] = {
 _VALIDATION_MEANING = "The member `errors` lists each one with a JSON pointer into the request body."
 
 
+class DatabaseAway(DomainError):
+    """The database is away or did not answer in time. Whether a change was still written is not known: look first.
+
+    Reading again is safe, and so is repeating with the same Idempotency-Key, after `Retry-After` seconds.
+    """
+
+    code = "database-away"
+    status = 503
+    title = "The database doesn't answer"
+
+
+def database_away(exc: BaseException | None) -> DatabaseAway | None:
+    """What to say of an error that is the database's and not the request's; None for any other."""
+    if not isinstance(exc, OperationalError | InterfaceError):
+        return None
+    logger.error("database.away", exc_info=exc)
+    return DatabaseAway("The database did not answer. If you were changing something, look whether it was kept.")
+
+
 def problem_document(error: DomainError, *, request_id: str = "") -> dict[str, Any]:
     """The problem document of a domain error. `details` become extension members."""
     return {
@@ -42,9 +66,13 @@ def problem_document(error: DomainError, *, request_id: str = "") -> dict[str, A
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Django REST Framework's hook. Returns None for the unexpected, which becomes a logged 500."""
     request_id = getattr(context.get("request"), "request_id", "")
+    exc = database_away(exc) or exc
     if isinstance(exc, DomainError):
         set_rollback()
-        return _response(problem_document(exc, request_id=request_id), exc.status)
+        response = _response(problem_document(exc, request_id=request_id), exc.status)
+        if isinstance(exc, DatabaseAway):
+            response["Retry-After"] = str(RETRY_SECONDS)
+        return response
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):

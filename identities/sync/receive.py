@@ -20,6 +20,7 @@ from governance import dispatch
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor
 from governance.kernel.errors import Conflict, DomainError
+from governance.waiting import long_answers
 from identities.models import Environment, Source, SyncMode, SyncOrigin, SyncRun, SyncState
 from identities.services.decision_notes import note_reading, own_notes
 from identities.services.identity_versions import write_versions_in
@@ -208,7 +209,8 @@ def order_in_time(source: Source, observed_at: datetime | None, now: datetime) -
 def carry_out(run: SyncRun, intake: Intake) -> SyncRun:
     """Apply a begun run and end it, whatever happens. The caller holds the source's lock."""
     try:
-        return _apply(run, intake)
+        with long_answers(settings.DATABASE_LONG_ANSWER_SECONDS):
+            return _apply(run, intake)
     except Faulty as faulty:
         return _reject(run, intake, faulty)
     except _Held as held:

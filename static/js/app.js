@@ -61,7 +61,10 @@ $$("#toasts .toast").forEach(fade);
 document.body.addEventListener("toast", (event) => showToast(event.detail.text ?? event.detail.value, event.detail.tone));
 document.body.addEventListener("htmx:sendError", () => showToast("The server cannot be reached. Nothing was changed; try again.", "danger"));
 document.body.addEventListener("htmx:responseError", (event) => {
-  showToast(`The server answered with an error (${event.detail.xhr.status}). Nothing was lost; try again.`, "danger");
+  const status = event.detail.xhr.status;
+  showToast(status === 503
+    ? "Remit can't answer at the moment. If you were changing something, look whether it was kept."
+    : `The server answered with an error (${status}). Nothing was lost; try again.`, "danger");
 });
 
 /* --- dialogs, drawer, menus -------------------------------------------------------------------------------------- */

@@ -4,12 +4,13 @@ import json
 import re
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django_htmx.middleware import HtmxDetails
 
 from governance.kernel.errors import Conflict
-from governance.web.middleware import RequestContextMiddleware, request_id_from
+from governance.web.middleware import RequestContextMiddleware, answer_fault, request_id_from
 
 
 def answer(request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -79,3 +80,26 @@ def test_a_refused_program_gets_a_problem_document(rf: RequestFactory) -> None:
 
 def test_other_exceptions_are_left_to_the_error_page(rf: RequestFactory) -> None:
     assert answer(rf.get("/"), ZeroDivisionError()) is None
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("the connection is lost"), InterfaceError("connection already closed")]
+)
+def test_a_database_that_is_away_is_said_without_asking_it(rf: RequestFactory, error: Exception) -> None:
+    page = answer(rf.get("/orders/?state=open"), error)
+    fragment = answer(rf.post("/orders/", headers={"HX-Request": "true"}), error)
+    document = answer(rf.get("/api/v1/x/"), error)
+
+    for response in (page, fragment, document):
+        assert response is not None and (response.status_code, response["Retry-After"]) == (503, "5")
+    assert page is not None and b'href="/orders/?state=open"' in page.content and b"req-12345678" in page.content
+    assert fragment is not None and b'role="alert"' in fragment.content
+    assert document is not None and json.loads(document.content)["code"] == "database-away"
+
+
+@pytest.mark.parametrize(("error", "status"), [(OperationalError("the connection is lost"), 503), (ValueError(), 500)])
+def test_a_fault_in_a_middleware_becomes_the_same_answer(rf: RequestFactory, error: Exception, status: int) -> None:
+    try:
+        raise error
+    except type(error):
+        assert answer_fault(rf.get("/")).status_code == status

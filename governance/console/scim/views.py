@@ -30,6 +30,7 @@ from governance.people import directory
 from governance.people.models import Team, User
 from governance.web.authentication import ApiClient
 from governance.web.parsers import CarefulJSONParser
+from governance.web.problems import RETRY_SECONDS, DatabaseAway, database_away
 
 USER_COLUMNS = {
     "username": "email__iexact",
@@ -58,14 +59,15 @@ class ScimParser(CarefulJSONParser):
 
 def scim_errors(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every refusal in the form that directories read. The unexpected stays a logged 500."""
-    if isinstance(exc, Http404):
-        exc = exceptions.NotFound()
+    exc = exceptions.NotFound() if isinstance(exc, Http404) else database_away(exc) or exc
     if isinstance(exc, DomainError):
         set_rollback()
         # What this API calls 422, SCIM calls 400 with a scimType (RFC 7644, 3.12).
         status = 409 if _is_taken(exc) else 400 if exc.status == 422 else exc.status
         kind = "uniqueness" if status == 409 else exc.details.get("scimType") or SCIM_TYPES.get(exc.code, "")
-        return Response(error_document(status, exc.message, str(kind)), status=status, content_type=MEDIA_TYPE)
+        headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(exc, DatabaseAway) else None
+        document = error_document(status, exc.message, str(kind))
+        return Response(document, status=status, headers=headers, content_type=MEDIA_TYPE)
     if not isinstance(exc, exceptions.APIException):
         return None
     set_rollback()

@@ -4,10 +4,7 @@ A server of its own is killed, and is stopped (SIGSTOP): then its sockets stay o
 the server's ends. Both processes have to refuse within the limit that docs/decisions.md states, and to go on by themselves.
 """
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
-from django.db import connections
 from django.utils import timezone
 
-from governance.embedded.binaries import find_programs
-from governance.embedded.postgres import Server
 from governance.people.tokens import create_token
 from identities.api.authzen import WAIT_SECONDS
 from identities.services.gateway_servers import register_server
-from tests import database
 from tests.identities.gateway.conftest import (
-    ROOT,
     TIME_SERVER,
     Talk,
     _start,
@@ -40,39 +31,11 @@ from tests.identities.gateway.conftest import (
     tools,
 )
 from tests.plugins.brokers import free_port
+from tests.plugins.stoppable import Cluster, dump_of, start_web, wait_until
 
 CONNECT = 2
 # What docs/decisions.md promises, and a second for everything else.
 LIMIT = {"endpoint": WAIT_SECONDS + CONNECT + 1, "gateway": 5.0 + 1}
-
-
-class Cluster:
-    """A PostgreSQL of this module alone, which may be killed and stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = Server(folder, log=folder.with_suffix(".log"), durable=False)
-        self.process = self.server.start()[1]
-
-    def all(self) -> list[int]:
-        """The postmaster, then its children: whoever would start others is stopped first."""
-        tree = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False)
-        return [self.process.pid, *map(int, tree.stdout.split())]
-
-    def send(self, number: int) -> None:
-        for pid in self.all():
-            os.kill(pid, number)
-
-    def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        self.process.wait(20)
-
-    def start(self) -> None:
-        self.process = self.server.start()[1]
-
-    def end(self) -> None:
-        self.send(signal.SIGCONT)
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +49,14 @@ def place(
     cluster = Cluster(folder / "cluster")
     web = gateway = None
     try:
-        url = cluster.server.admin_url()
-        made = _fill(pristine_database, django_db_blocker, commands, folder / "dump")
-        programs = find_programs(None, None, lambda _: None)
-        subprocess.run([programs / "pg_restore", "--no-owner", "--dbname", url, folder / "dump"], check=True)
-        more = f"{url}&connect_timeout={CONNECT}"
+        made = dump_of(pristine_database, django_db_blocker, folder / "dump", lambda: _fill(commands))
+        cluster.load(folder / "dump")
+        more = f"{cluster.server.admin_url()}&connect_timeout={CONNECT}"
         gateway_port, web_port = free_port(), free_port()
-        web = _start_web(web_port, more)
+        web = start_web(web_port, more, folder / "web.log")
         gateway = _start(gateway_port, more, commands, folder)
         asked = _endpoint(web_port, made)
-        _until(lambda: asked() == (200, True))
+        wait_until(lambda: asked() == (200, True))
         talk = Talk(f"http://127.0.0.1:{gateway_port}", made.agent_token, "time")
         yield SimpleNamespace(cluster=cluster, endpoint=asked, gateway=_gateway(talk))
     finally:
@@ -132,7 +93,7 @@ def test_both_refuse_within_their_limits_and_go_on_by_themselves(place: Any, how
             assert answer == (503, False), name
             assert seconds < LIMIT[name], name
     for name, ask in doors.items():
-        assert _until(lambda ask=ask: ask() == (200, True)), name
+        assert wait_until(lambda ask=ask: ask() == (200, True)), name
 
 
 def _timed(ask: Callable[[], tuple[int, bool]]) -> tuple[tuple[int, bool], float]:
@@ -140,45 +101,18 @@ def _timed(ask: Callable[[], tuple[int, bool]]) -> tuple[tuple[int, bool], float
     return ask(), time.monotonic() - begun
 
 
-def _fill(pristine: str, blocker: Any, commands: Path, dump: Path) -> SimpleNamespace:
-    """An agent that may tell the time, a server behind the gateway and two tokens, written to a dump."""
-    original = connections["default"].settings_dict["NAME"]
-    name = f"{original}_{os.urandom(3).hex()}"[-63:]
-    with blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+def _fill(commands: Path) -> SimpleNamespace:
+    """An agent that may tell the time, a server behind the gateway and two tokens."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("django.conf.settings.MCP_GATEWAY_COMMANDS_FILE", str(commands))
-        database._copy(pristine, name)
-        database._point_to(name)
-        try:
-            call_command("createcachetable", verbosity=0)
-            admin, now = make_admin(), timezone.now()
-            command = [TIME_SERVER, "--local-timezone", "UTC"]
-            register_server(name="time", command=command, actor=admin, now=now)
-            agent = push_agents(make_source(), {"clock": [tools("get_current_time", server="time")]})["clock"]
-            _, pep = create_token(
-                name="pep", scopes=["pdp:decide"], expires_at=now + timedelta(days=1), actor=admin, now=now
-            )
-            made = SimpleNamespace(identity=agent.pk, agent_token=give_token(agent, admin), pep=pep)
-            source = database._url(connections["default"].settings_dict)
-            connections.close_all()
-            programs = find_programs(None, None, lambda _: None)
-            subprocess.run([programs / "pg_dump", "-Fc", "--no-privileges", "-f", dump, source], check=True)
-        finally:
-            connections.close_all()
-            database._point_to(original)
-            database._drop(name)
-    return made
-
-
-def _start_web(port: int, url: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    more = {"DATABASE_URL": url, "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
-    return subprocess.Popen(
-        [*command, "governance.wsgi:application"],
-        cwd=ROOT,
-        env=os.environ | more,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        admin, now = make_admin(), timezone.now()
+        command = [TIME_SERVER, "--local-timezone", "UTC"]
+        register_server(name="time", command=command, actor=admin, now=now)
+        agent = push_agents(make_source(), {"clock": [tools("get_current_time", server="time")]})["clock"]
+        _, pep = create_token(
+            name="pep", scopes=["pdp:decide"], expires_at=now + timedelta(days=1), actor=admin, now=now
+        )
+        return SimpleNamespace(identity=agent.pk, agent_token=give_token(agent, admin), pep=pep)
 
 
 def _endpoint(port: int, made: SimpleNamespace) -> Callable[[], tuple[int, bool]]:
@@ -208,12 +142,3 @@ def _gateway(talk: Talk) -> Callable[[], tuple[int, bool]]:
         return answer.status_code, "result" in answer.json()
 
     return ask
-
-
-def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError("did not happen in time")
