@@ -10,7 +10,10 @@ from identities.urls import api_urlpatterns as identities_api
 from identities.urls import decision_urlpatterns
 from reviews.urls import api_urlpatterns as reviews_api
 
-handler500 = "governance.web.middleware.answer_fault"
+handler400 = "governance.console.failures.bad_request"
+handler403 = "governance.console.failures.forbidden"
+handler404 = "governance.console.failures.not_found"
+handler500 = "governance.console.failures.fault"
 urlpatterns = [
     path("", include("governance.console.urls")),
     path("", include("governance.console.people.account_urls")),

@@ -1,7 +1,6 @@
 """What every request gets, whoever serves it: an id, safe headers, and an answer instead of a stack trace."""
 
 import re
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.views.defaults import server_error
 
 from governance.kernel.errors import DomainError
 from governance.waiting import Patience, answered_within, each_within
@@ -27,6 +25,9 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 # Asked every few seconds by machines; their lines would bury everything else.
 QUIET_VIEWS = frozenset({"console:healthz", "console:readyz", "console:metrics"})
+
+# Addresses of programs. Those of SCIM have errors of their own (`governance.console.scim`).
+PROGRAMS = ("/api/", "/access/v1/", "/d/", "/.well-known/")
 
 PERMISSIONS_POLICY = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
 
@@ -86,7 +87,7 @@ def request_id_from(request: HttpRequest) -> str:
 def answer_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A problem document for programs, a message that stays for htmx, an error page for everybody else."""
     response: HttpResponse
-    if request.path.startswith("/api/"):
+    if answers_programs(request):
         document = problem_document(error, request_id=_id_of(request))
         response = JsonResponse(document, status=error.status, content_type="application/problem+json")
     elif isinstance(error, DatabaseAway):
@@ -98,10 +99,9 @@ def answer_domain_error(request: HttpRequest, error: DomainError) -> HttpRespons
     return response
 
 
-def answer_fault(request: HttpRequest) -> HttpResponse:
-    """What is shown for an exception that nothing translated, also one of a middleware further in (`handler500`)."""
-    away = database_away(sys.exception())
-    return server_error(request) if away is None else answer_domain_error(request, away)
+def answers_programs(request: HttpRequest) -> bool:
+    """Whether whoever asks at this address is a program, so that a page would be of no use."""
+    return request.path.startswith(PROGRAMS)
 
 
 def _away(request: HttpRequest, error: DatabaseAway) -> HttpResponse:

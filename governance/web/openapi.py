@@ -45,7 +45,7 @@ REFUSALS = {
     "400": "The address or the body cannot be read: a malformed document, an unknown parameter, a damaged cursor.",
     "401": "The bearer token is missing, unknown, expired or revoked.",
     "403": "The token lacks the scope, or only a person may do this.",
-    "404": "There is no such object, or it is not the caller's to see.",
+    "404": "There is no such object or form, or it is not the caller's to see.",
     "409": "The object is in a state that does not allow this.",
     "412": "The object changed since it was read; If-Match no longer holds.",
     "413": "The body is larger than this installation takes.",
@@ -102,9 +102,10 @@ class ApiSchema(AutoSchema):
         return any(isinstance(permission, HasScope) for permission in self.view.get_permissions())
 
     def _refusals(self, operation: dict[str, Any]) -> list[str]:
-        found = {"400", "401", "403"}
+        found = {"400", "401", "403", "503", *getattr(self.view, "further_refusals", ())}
         parameters = {(one["in"], one["name"]) for one in operation.get("parameters", [])}
-        if any(place == "path" for place, _ in parameters):
+        # A form that is not offered is answered as an object that is not there.
+        if ("query", "format") in parameters or any(place == "path" for place, _ in parameters):
             found.add("404")
         if self.method != "GET":
             found |= {"409", "422"}

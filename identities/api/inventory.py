@@ -272,6 +272,7 @@ class CredentialList(APIView):
     """`/api/v1/credentials/`"""
 
     required_scope = "inventory:read"
+    further_refusals = ("404",)  # of an identity that is not there
     pagination_class = KeysetPagination
     keyset = (SortKey("pk"),)
 

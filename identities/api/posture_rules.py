@@ -59,6 +59,7 @@ class PostureRules(APIView):
     """`/api/v1/posture/rules/`"""
 
     required_scope = "inventory:read"
+    further_refusals = ("404",)  # of a source that is not there
 
     @extend_schema(
         operation_id="posture_rules_list",

@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from django_htmx.middleware import HtmxDetails
 
 from governance.kernel.errors import Conflict
-from governance.web.middleware import RequestContextMiddleware, answer_fault, request_id_from
+from governance.web.middleware import RequestContextMiddleware, request_id_from
 
 
 def answer(request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -95,11 +95,3 @@ def test_a_database_that_is_away_is_said_without_asking_it(rf: RequestFactory, e
     assert page is not None and b'href="/orders/?state=open"' in page.content and b"req-12345678" in page.content
     assert fragment is not None and b'role="alert"' in fragment.content
     assert document is not None and json.loads(document.content)["code"] == "database-away"
-
-
-@pytest.mark.parametrize(("error", "status"), [(OperationalError("the connection is lost"), 503), (ValueError(), 500)])
-def test_a_fault_in_a_middleware_becomes_the_same_answer(rf: RequestFactory, error: Exception, status: int) -> None:
-    try:
-        raise error
-    except type(error):
-        assert answer_fault(rf.get("/")).status_code == status
