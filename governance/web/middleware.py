@@ -1,13 +1,15 @@
 """What every request gets, whoever serves it: an id, safe headers, and an answer instead of a stack trace."""
 
+import json
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -61,7 +63,9 @@ class RequestContextMiddleware:
                 note_refusal(request, response)
         if response.streaming:
             stream: Any = response
-            stream.streaming_content = each_within(stream.streaming_content, patience)
+            stream.streaming_content = _whole_or_said(
+                each_within(stream.streaming_content, patience), response.get("Content-Type", ""), _id_of(request)
+            )
         seconds = time.perf_counter() - started
         _set_headers(request, response, seconds=seconds)
         _log(request, response, seconds=seconds)
@@ -111,6 +115,23 @@ def _away(request: HttpRequest, error: DatabaseAway) -> HttpResponse:
     again = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
     context = {"error": error, "request_id": _id_of(request), "again": again}
     return HttpResponse(render_to_string("errors/database_away.html", context), status=error.status)
+
+
+def _whole_or_said(pieces: Iterator[bytes], content_type: str, request_id: str) -> Iterator[bytes]:
+    """The pieces; where the database ends them before their end, a last line says so, in words of the format.
+
+    The status is sent long before, and a web server ends the answer as if it were whole.
+    """
+    try:
+        yield from pieces
+    except DatabaseError as error:
+        away = database_away(error)
+        media_type = content_type.partition(";")[0]
+        if away is not None and media_type == "text/csv":
+            yield f'"NOT COMPLETE: {away.title}. Download it again."\r\n'.encode()
+        elif away is not None and media_type == "application/x-ndjson":
+            yield json.dumps(problem_document(away, request_id=request_id)).encode() + b"\n"
+        raise
 
 
 def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -7,6 +7,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+# The short name of the source that holds what Remit itself gives on request; no identity belongs to it.
+ON_REQUEST = "granted-on-request"
+
 
 class Environment(models.TextChoices):
     PRODUCTION = "production", "Production"

@@ -25,7 +25,7 @@ _COLUMNS = (
 def list_grants(*, actor: Actor, filters: InventoryFilter, now: datetime) -> QuerySet[Grant]:
     """The grants that fit the filter and that the actor may see, with identity and source. Unordered."""
     grants = Grant.objects.filter(
-        identity_conditions(filters, actor=actor, now=now, at="identity__"),
+        identity_conditions(filters, actor=actor, now=now, at="identity__", grant=""),
         grant_conditions(filters),
         first_seen_condition(filters, now=now),
         grant_use_condition(filters, now=now),

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
 
 from governance.kernel.actors import Actor
 from identities.models import (
@@ -26,7 +26,8 @@ from identities.models import (
     SyncRun,
     SyncState,
 )
-from identities.selectors.holders import moved_since
+from identities.models.source import ON_REQUEST
+from identities.selectors.holders import Moved, moved_since
 from identities.selectors.inventory import list_sources, sees_everything, visible_identities
 from identities.selectors.past_filter import PastFilter
 
@@ -94,11 +95,16 @@ def list_memories(*, actor: Actor, at: datetime, slug: str = "") -> list[Memory]
         is_complete=True,
         is_partial=False,
     ).order_by("started_at")
+    first = SyncRun.objects.filter(source=OuterRef("pk"), state=SyncState.APPLIED).order_by("started_at")
     applied = SyncRun.objects.filter(
         source=OuterRef("pk"), state=SyncState.APPLIED, started_at__lte=at, observed_at__lte=at
     ).order_by("-started_at")
     sources = _sources_of(actor).annotate(
-        known_since=Subquery(complete.values("observed_at")[:1]),
+        # Nobody reads completely what Remit itself keeps; it is known since the first was given.
+        known_since=Case(
+            When(slug=ON_REQUEST, then=Subquery(first.values("observed_at")[:1])),
+            default=Subquery(complete.values("observed_at")[:1]),
+        ),
         read_at=Subquery(applied.values("observed_at")[:1]),
         run_id=Subquery(applied.values("pk")[:1]),
     )
@@ -118,6 +124,9 @@ def list_identities_as_of(*, actor: Actor, filters: PastFilter, at: datetime) ->
     Page by (name, identity_id): an index serves that order whatever the moment.
     """
     versions = past_identities(actor, filters, at)
+    if filters.is_given:
+        given = GrantVersion.objects.filter(seen_at(at), grant__source__slug=ON_REQUEST)
+        versions = versions.filter(identity__in=given.values("grant__identity"))
     return versions.select_related("source", "owner", "team", "identity").only(*_OWN, *_OTHERS)
 
 
@@ -236,6 +245,11 @@ def _access_query(
     where, where_given = _where(filters, at, after, backwards=backwards)
     statement = f"{_ROWS} {_HELD_NOW.format(identities=inner)} WHERE {where}"
     parameters = [*given, *where_given]
+    if filters.is_given:
+        # No reading brings these, so none has moved to another holder.
+        statement += " AND g.source_id = (SELECT id FROM identities_source WHERE slug = %s)"
+        parameters.append(ON_REQUEST)
+        moved = Moved()
     if moved:
         statement += " AND g.id <> ALL(%s)"
         parameters.append(list(moved.grants))

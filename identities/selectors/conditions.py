@@ -16,25 +16,51 @@ from governance.kernel.actors import Actor
 from governance.people.models import User
 from identities.models import Finding, FindingSeverity, Grant, GrantVersion, Source
 from identities.models.finding import TO_DO
+from identities.models.source import ON_REQUEST
 from identities.selectors.filters import InventoryFilter, Picked
 from identities.selectors.posture_conditions import posture_conditions
 
 NOTHING = Q(pk__in=[])
 
 
-def identity_conditions(filters: InventoryFilter, *, actor: Actor | None, now: datetime, at: str = "") -> Q:
-    """The identity's fields. at: the path from the listed model to the identity, e.g. `identity__`."""
+def identity_conditions(
+    filters: InventoryFilter, *, actor: Actor | None, now: datetime, at: str = "", grant: str | None = None
+) -> Q:
+    """The identity's fields. at: the path from the listed model to the identity, e.g. `identity__`.
+
+    grant: the path to the grant where grants are listed, whose source is asked beside the identity's.
+    """
     found = Q()
     if filters.q:
         found &= Q(**{f"{at}search_text__contains": _upper(filters.q)})
     for name, column in (("kind", "kind"), ("environment", "effective_environment"), ("status", "status")):
         found &= _either(filters.picked(name), lambda values, c=column: Q(**{f"{at}{c}__in": values}))  # type: ignore[misc]
-    found &= _either(filters.picked("source"), lambda values: _in_sources(values, at))
+    found &= source_condition(filters, at=at, holder=at, grant=grant)
     found &= _either(filters.picked("team"), lambda values: _of_teams(values, at))
     found &= _either(filters.picked("owner"), lambda values: of_people(values, f"{at}owner", actor))
     found &= _having_findings(filters, at, actor)
     found &= _either(filters.picked("tag"), lambda values: _tagged(values, at))
     return found & posture_conditions(filters, at=at)
+
+
+def source_condition(filters: InventoryFilter, *, at: str, holder: str, grant: str | None = None) -> Q:
+    """Where something comes from. at: the path to what has a source; holder: to the identity; grant: as above.
+
+    A grant and its holder come from the same source, but for what Remit itself gives on request. Such a grant is found
+    under both; an identity is found under "granted on request" where it holds one grant from there that fits.
+    """
+    picked = filters.picked("source")
+    if picked is None:
+        return Q()
+    others = tuple(slug for slug in picked.values if slug != ON_REQUEST)
+    found = _in_sources(others, at) if others else NOTHING
+    if ON_REQUEST in picked.values and grant is not None:
+        found |= _in_sources((ON_REQUEST,), grant)
+    elif ON_REQUEST in picked.values:
+        given = Grant.objects.filter(_in_sources((ON_REQUEST,), ""), identity=OuterRef(f"{holder}pk"))
+        wanted = InventoryFilter() if picked.is_negated else _halves(filters)[0]
+        found |= Q(Exists(given.filter(grant_conditions(wanted), retired_at__isnull=filters.retired != "yes")))
+    return ~found if picked.is_negated else found
 
 
 def grant_conditions(filters: InventoryFilter, *, at: str = "", facts: str | None = None) -> Q:

@@ -24,6 +24,7 @@ from identities.selectors.conditions import (
     first_seen_condition,
     holding_conditions,
     identity_conditions,
+    source_condition,
 )
 from identities.selectors.filters import InventoryFilter
 from identities.selectors.inventory import sees_everything, visible_identities
@@ -56,9 +57,7 @@ def list_findings(*, actor: Actor, filters: InventoryFilter, now: datetime) -> Q
     findings = visible_findings(actor).filter(
         finding_conditions(filters, actor=actor), first_seen_condition(filters, now=now, column="opened_at")
     )
-    own = InventoryFilter(source=filters.source)
-    findings = findings.filter(identity_conditions(own, actor=actor, now=now))
-    findings = findings.filter(_of_environments(filters))
+    findings = findings.filter(source_condition(filters, at="", holder="identity__"), _of_environments(filters))
     of_identity = replace(filters, **dict.fromkeys(_NOT_OF_IDENTITIES, ""))
     if not of_identity.is_empty:
         of_whom = identity_conditions(of_identity, actor=actor, now=now, at="identity__")

@@ -88,7 +88,7 @@ def list_population_grants(*, filters: InventoryFilter, actor: Actor | None, now
     grants; less those of shared paths that the scope does not name.
     """
     versions = GrantVersion.objects.filter(
-        identity_conditions(filters, actor=actor, now=now, at="grant__identity__"),
+        identity_conditions(filters, actor=actor, now=now, at="grant__identity__", grant="grant__"),
         grant_conditions(filters, at="grant__", facts=""),
         first_seen_condition(filters, now=now, at="grant__"),
         grant_use_condition(filters, now=now, at="grant__"),

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from governance.kernel.actors import Actor
 from governance.kernel.errors import DomainError
 from identities.models import Environment, IdentityKind, IdentityStatus, IdentityVersion
+from identities.models.source import ON_REQUEST
 from identities.selectors.filters import SEGMENTS, InvalidFilter
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,11 +93,16 @@ class PastFilter:
     def is_empty(self) -> bool:
         return not any(getattr(self, name) for name in NAMES)
 
+    @property
+    def is_given(self) -> bool:
+        """Whether what Remit itself gave on request is meant: no identity comes from there, so grants are asked."""
+        return self.source == ON_REQUEST
+
     def apply(self, versions: QuerySet[IdentityVersion], actor: Actor) -> QuerySet[IdentityVersion]:
         """Narrow identity versions. "me" is the actor, nobody for a program."""
         if self.q:
             versions = versions.filter(name__icontains=self.q)
-        if self.source:
+        if self.source and not self.is_given:
             versions = versions.filter(source__slug=self.source)
         for name in ("kind", "environment", "status"):
             if value := getattr(self, name):

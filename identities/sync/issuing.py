@@ -37,11 +37,12 @@ from identities.models import (
     SyncRun,
     SyncState,
 )
+from identities.models.source import ON_REQUEST
 from identities.services.decision_notes import note_identities, own_notes
 from identities.sync.feed import take_feed_number
 from identities.sync.known import find_unknown, known_row, write_known_permissions
 
-SLUG = "granted-on-request"
+SLUG = ON_REQUEST
 NAME = "Granted on request"
 LOOKED_AT_EVERY = timedelta(minutes=1)
 

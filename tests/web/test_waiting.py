@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -137,3 +138,35 @@ def test_every_task_ends_by_itself() -> None:
 
     assert ours
     assert [task.name for task in ours if not task.time_limit] == []
+
+
+@pytest.mark.usefixtures("committed_db")
+@pytest.mark.parametrize(
+    ("content_type", "ending"),
+    [
+        ("text/csv; charset=utf-8", b'"NOT COMPLETE: The database doesn\'t answer. Download it again."\r\n'),
+        ("application/x-ndjson", b'"code": "database-away"'),
+    ],
+)
+def test_a_download_that_was_cut_off_says_so_in_its_last_line(
+    rf: RequestFactory, settings: Any, content_type: str, ending: bytes
+) -> None:
+    settings.DATABASE_ANSWER_SECONDS = SILENCE
+
+    def pieces() -> Iterator[bytes]:
+        yield b"a whole line\n"
+        ask("SELECT pg_sleep(20)")
+        yield b"never sent\n"
+
+    request = rf.get("/")
+    request.resolver_match = None
+    response: Any = RequestContextMiddleware(lambda _: StreamingHttpResponse(pieces(), content_type=content_type))(
+        request
+    )  # type: ignore[arg-type,return-value]
+    sent = []
+    with pytest.raises(OperationalError):
+        for piece in response:
+            sent.append(piece)
+
+    assert sent[0] == b"a whole line\n"
+    assert ending in sent[-1] and len(sent) == 2

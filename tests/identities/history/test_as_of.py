@@ -1,15 +1,18 @@
 """The inventory and the access in it at a moment: intervals at their borders, and what nobody can know."""
 
+import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from governance.kernel.actors import Role, system_actor
-from identities.models import Source
+from governance.kernel.permissions import Permission
+from identities.models import Grant, Source
 from identities.selectors import as_of
 from identities.selectors.filters import InvalidFilter
 from identities.selectors.past_filter import InvalidMoment, PastFilter, read_moment
 from identities.services.identity_versions import write_versions_of
+from identities.sync.issuing import SLUG, end_grant, issue_grant
 
 READ = {"actions": ["SELECT"], "resources": ["table:l/public/t"]}
 WRITE = {"actions": ["SELECT", "DELETE"], "resources": ["table:l/public/t"]}
@@ -294,3 +297,27 @@ def test_a_date_alone_means_its_end_and_a_time_needs_a_zone():
 def test_a_date_that_cannot_be_meant_is_refused(text):
     with pytest.raises(InvalidMoment):
         read_moment(text, now=NOW)
+
+
+def test_what_was_given_on_request_is_found_by_its_own_source_while_it_held(
+    source, read_at, day, identity, grant, find
+):
+    read_at(
+        source, day(1), [identity("etl"), identity("idle"), grant("etl/own", "etl", "postgresql", READ, label="own")]
+    )
+    given = issue_grant(
+        identity=find("etl"), permission=Permission.from_json({"dialect": "postgresql", "statements": [WRITE]}),
+        until=day(9), label="for a while", reference=uuid.uuid4(), issued_by=None, actor=EVERYBODY, now=day(3),
+    )  # fmt: skip
+    end_grant(grant=Grant.objects.select_for_update().get(pk=given.pk), actor=EVERYBODY, now=day(5))
+
+    def seen(at):
+        return listed_at(at, filters=PastFilter(source=SLUG)), names_at(at, source=SLUG)
+
+    assert seen(day(2)) == ([], [])
+    assert seen(day(4)) == ([("etl", "for a while")], ["etl"])
+    assert seen(day(6)) == ([], [])
+    assert listed_at(day(4), filters=PastFilter(source=SLUG, privileged="no", segment="secrets")) == []
+    assert {label for _, label in listed_at(day(4), filters=PastFilter(source=source.slug))} == {"for a while", "own"}
+    memory = as_of.list_memories(actor=EVERYBODY, at=day(4), slug=SLUG)[0]
+    assert (memory.known_since, memory.is_known) == (day(3), True)
