@@ -419,6 +419,7 @@ MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
 
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
+METRICS_DIR = env.str("METRICS_DIR", default=str(DATA_DIR / "metrics"))  # where latencies are counted; empty: nowhere
 METRICS_ALLOWED_ADDRESSES: list[str] = env.list("METRICS_ALLOWED_ADDRESSES", default=[])
 
 # --- remediation ------------------------------------------------------------------------------------------------

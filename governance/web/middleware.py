@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from governance.kernel.errors import DomainError
+from governance.measuring import note_request
 from governance.web.htmx import is_fragment
 from governance.web.problems import problem_document
 from governance.web.refusing import note_refusal
@@ -53,6 +54,7 @@ class RequestContextMiddleware:
         seconds = time.perf_counter() - started
         _set_headers(request, response, seconds=seconds)
         _log(request, response, seconds=seconds)
+        note_request(view=_view_of(request), method=request.method, status=response.status_code, seconds=seconds)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -94,16 +96,20 @@ def _id_of(request: HttpRequest) -> str:
     return getattr(request, "request_id", "")
 
 
+def _view_of(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return (match.view_name if match else "") or "none"
+
+
 def _log(request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
     """One line per request. The view's name instead of the path: a path can hold a token, and logs are kept."""
-    match = request.resolver_match
-    view = match.view_name if match else ""
+    view = _view_of(request)
     say = log.debug if view in QUIET_VIEWS else log.info
     actor = getattr(request, "actor", None)
     say(
         "request",
         method=request.method,
-        view=view or "none",
+        view=view,
         status=response.status_code,
         ms=round(seconds * 1000, 1),
         actor=actor.id if actor is not None else "",
