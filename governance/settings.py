@@ -93,6 +93,7 @@ TEMPLATES = [
         },
     }
 ]
+FORM_RENDERER = "django.forms.renderers.Jinja2"  # widgets alone; a long form has a thousand of their small templates
 
 # --- database ---------------------------------------------------------------------------------------------------
 # PostgreSQL 15 or newer. `make run` and `make test` set DATABASE_URL for the embedded server.
@@ -234,8 +235,7 @@ SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 CSRF_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if env.bool("BEHIND_PROXY", default=False):
@@ -404,6 +404,7 @@ MCP_GATEWAY_WATCH_SECONDS = env.float("MCP_GATEWAY_WATCH_SECONDS", default=2.0)
 
 # --- metrics ----------------------------------------------------------------------------------------------------
 # Who may read /metrics without a token: addresses or networks of scrapers that come directly, not through a proxy.
+METRICS_DIR = env.str("METRICS_DIR", default=str(DATA_DIR / "metrics"))  # where latencies are counted; empty: nowhere
 METRICS_ALLOWED_ADDRESSES: list[str] = env.list("METRICS_ALLOWED_ADDRESSES", default=[])
 
 # --- remediation ------------------------------------------------------------------------------------------------

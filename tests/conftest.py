@@ -11,14 +11,12 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import django
 import hypothesis
 import pytest
-from django.template import Context, Template
 from xdist.scheduler import LoadScopeScheduling
 
 from governance.embedded.postgres import Server
@@ -101,23 +99,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if SERVER and not (config.option.help or config.option.version):
         _, process = SERVER.start()
         atexit.register(_end, process)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _widgets_leave_no_trace(django_test_environment: None) -> Iterator[None]:
-    """Django's test client keeps a copy of the context of every template that is rendered, for `response.context`.
-
-    A large form renders thousands, one for each option of a field and one for its attributes; nobody asks for those.
-    """
-    traced = Template._render
-
-    def render(template: Template, context: Context) -> str:
-        is_of_a_widget = (template.name or "").startswith("django/forms/")
-        return template.nodelist.render(context) if is_of_a_widget else traced(template, context)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Template, "_render", render)
-        yield
 
 
 def _together(nodeid: str) -> str:

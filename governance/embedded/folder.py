@@ -18,6 +18,7 @@ MADE_BY_US = (
     "checkpoints",
     "keys",
     "static",
+    "metrics",
     "demo.state",
     "demo-signin.txt",
     "settings.env",

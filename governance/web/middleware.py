@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from governance.kernel.errors import DomainError
+from governance.measuring import note_request
 from governance.waiting import Patience, answered_within, each_within
 from governance.web.htmx import is_fragment
 from governance.web.problems import RETRY_SECONDS, DatabaseAway, database_away, problem_document
@@ -69,6 +70,7 @@ class RequestContextMiddleware:
         seconds = time.perf_counter() - started
         _set_headers(request, response, seconds=seconds)
         _log(request, response, seconds=seconds)
+        note_request(view=_view_of(request), method=request.method, status=response.status_code, seconds=seconds)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -157,16 +159,20 @@ def _id_of(request: HttpRequest) -> str:
     return getattr(request, "request_id", "")
 
 
+def _view_of(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return (match.view_name if match else "") or "none"
+
+
 def _log(request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
     """One line per request. The view's name instead of the path: a path can hold a token, and logs are kept."""
-    match = request.resolver_match
-    view = match.view_name if match else ""
+    view = _view_of(request)
     say = log.debug if view in QUIET_VIEWS else log.info
     actor = getattr(request, "actor", None)
     say(
         "request",
         method=request.method,
-        view=view or "none",
+        view=view,
         status=response.status_code,
         ms=round(seconds * 1000, 1),
         actor=actor.id if actor is not None else "",

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 from django.conf import settings
 from django.db import connections
+from django.forms.renderers import get_default_renderer
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 from django.urls import get_resolver
@@ -36,6 +37,7 @@ def warm_up(application: Application, *, pages: Iterable[str] = ()) -> None:
     """
     _try("addresses", _load_addresses)
     _try("templates", _compile_templates)
+    _try("widgets", _compile_widgets)
     for page in pages:
         _try(page, partial(_ask, application, page))
     # Threads that answer requests open connections of their own.
@@ -71,6 +73,14 @@ def _compile_templates() -> None:
                 get_template(str(file.relative_to(folder)))
             except (TemplateDoesNotExist, TemplateSyntaxError) as error:
                 logger.warning("warm_up.template", template=file.name, error=str(error))
+
+
+def _compile_widgets() -> None:
+    """Django's own, for the fields of forms."""
+    renderer: Any = get_default_renderer()
+    templates = renderer.engine.env
+    for name in templates.list_templates(extensions=["html"]):
+        templates.get_template(name)
 
 
 def _ask(application: Application, path: str) -> None:

@@ -5,6 +5,7 @@ answers is that of the questions. Neither raises for what it finds: a database t
 """
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, SafeUUID, uuid4
@@ -12,6 +13,7 @@ from uuid import UUID, SafeUUID, uuid4
 import structlog
 from django.db import Error, connection
 
+from governance.measuring import note_decisions
 from governance.waiting import is_over
 from identities.pdp import explaining, logging
 from identities.pdp.freshness import MEMORY, View
@@ -35,7 +37,14 @@ def decide_many(requests: Iterable[Request], *, now: datetime, is_search: bool =
 
     is_search: asked by a search that goes through possible requests, which nobody makes: not logged, no use.
     """
-    listed = list(requests)
+    listed, began = list(requests), time.perf_counter()
+    decisions = _decided(listed, now, is_search)
+    asked = "search" if is_search else "batch" if len(listed) > 1 else "single"
+    note_decisions(asked=asked, seconds=time.perf_counter() - began)
+    return decisions
+
+
+def _decided(listed: list[Request], now: datetime, is_search: bool) -> list[Decision]:
     try:
         view, judge, verdicts = _with_one_more_try(listed, now)
         decisions = _decisions(judge, listed, verdicts)

@@ -1,9 +1,11 @@
 """The rules with what they say: roll-ups of identities and of sources, with titles and sentences, for page and API."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
+
+from django.core.cache import cache
 
 from governance.kernel.actors import Actor
 from identities.models import Source
@@ -12,8 +14,13 @@ from identities.posture.populations import judge_sources
 from identities.posture.results import Result
 from identities.posture.rules import ALL, OF_SOURCES, Rule, SourceRule
 from identities.posture.rules.reasons import sentence_of
-from identities.selectors.inventory import list_sources
+from identities.selectors.inventory import list_sources, sees_everything
 from identities.selectors.posture import RuleRollup, rule_rollups
+
+# From so many judged identities on, adding them up takes seconds, and is shared for so long.
+MANY = 5_000
+KEPT_SECONDS = 60
+_KEPT = "posture.rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +44,42 @@ class RuleLine:
         return tuple(Because(code, sentence_of(code), count) for code, count in self.counts.reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class ToldRules:
+    """A line per rule, and the moment of which the counts are."""
+
+    lines: Sequence[RuleLine]
+    counted_at: datetime
+
+
+def tell_rules(*, actor: Actor, now: datetime) -> ToldRules:
+    """`report_rules` over all that the actor may see.
+
+    A large estate is added up at most once a minute for all who see the whole of it, people and programs alike. What
+    somebody sees a part of is theirs alone, and counted at every look.
+    """
+    if not sees_everything(actor):
+        return ToldRules(report_rules(actor=actor, now=now), now)
+    kept = cache.get(_KEPT)
+    if kept is not None:
+        counted_at, rollups = kept
+        return ToldRules(_lines({values[0]: RuleRollup(*values) for values in rollups}), counted_at)
+    lines = report_rules(actor=actor, now=now)
+    if max((line.counts.concerned for line in lines), default=0) >= MANY:
+        cache.set(_KEPT, (now, [astuple(line.counts) for line in lines]), KEPT_SECONDS)
+    return ToldRules(lines, now)
+
+
 def report_rules(*, actor: Actor, now: datetime, source: Source | None = None) -> Sequence[RuleLine]:
     """A line per rule, in the order in which people read them, also for those that nothing was put to."""
     found = {rollup.rule: rollup for rollup in rule_rollups(actor=actor, source=source)}
     visible = [source.pk] if source else list(list_sources(actor=actor).values_list("pk", flat=True))
-    of_sources = _of_sources(visible, now)
-    return [
-        *(RuleLine(rule, found.get(rule.id, RuleRollup(rule.id))) for rule in ALL),
-        *(RuleLine(rule, of_sources.get(rule.id, RuleRollup(rule.id))) for rule in OF_SOURCES),
-    ]
+    return _lines(found | _of_sources(visible, now))
+
+
+def _lines(found: Mapping[str, RuleRollup]) -> list[RuleLine]:
+    rules: tuple[Rule | SourceRule, ...] = (*ALL, *OF_SOURCES)
+    return [RuleLine(rule, found.get(rule.id, RuleRollup(rule.id))) for rule in rules]
 
 
 def _of_sources(source_ids: Sequence[object], now: datetime) -> dict[str, RuleRollup]:

@@ -21,6 +21,7 @@ from governance.web.pagination import KeysetPage, SortKey
 from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import IdentityKind, PostureBox, PostureVersion
 from identities.posture.policy import policy_in_force
+from identities.posture.report import MANY
 from identities.selectors.inventory import access_identity, list_sources, sees_everything
 from identities.selectors.past_filter import read_moment
 from identities.selectors.posture_moves import count_moves, list_moved_between
@@ -41,7 +42,7 @@ from identities.views.picture import (
     picture_context,
 )
 from identities.views.requests import PageRequest
-from identities.views.rollup_lines import MANY, rollup_lines
+from identities.views.rollup_lines import rollup_lines
 from identities.views.score_lines import (
     BOX_TONES,
     difference_words,

@@ -1,27 +1,17 @@
-"""Rules added up: how many were assessed, how many of these pass, and what could not be assessed and why.
-
-Adding up a large estate takes seconds, so that those who see all of it share the numbers for some minutes.
-"""
+"""Rules added up: how many were assessed, how many of these pass, and what could not be assessed and why."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from django.core.cache import cache
 from django.urls import NoReverseMatch, reverse
 
 from governance.kernel.actors import Actor
 from governance.web.charts import Segment
 from governance.web.templatetags.remit import number
-from identities.posture.report import RuleLine, report_rules
+from identities.posture.report import RuleLine, tell_rules
 from identities.posture.rules import catalogue
-from identities.selectors.inventory import sees_everything
-
-# From so many judged identities on, the numbers are shared for so long.
-MANY = 5_000
-KEPT_SECONDS = 300
-_KEPT = "posture.rollups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +65,7 @@ class RollupLine:
 
 def rollup_lines(*, actor: Actor, now: datetime) -> list[RollupLine]:
     """The most failing first, then what could not be assessed, then what passes; rules without objects come last."""
-    if not sees_everything(actor):
-        return _sorted(_line(line) for line in report_rules(actor=actor, now=now))
-    kept = cache.get(_KEPT)
-    if kept is not None:
-        return [RollupLine(*values) for values in kept]
-    lines = _sorted(_line(line) for line in report_rules(actor=actor, now=now))
-    if max((line.assessed + line.not_assessable for line in lines), default=0) >= MANY:
-        cache.set(_KEPT, [astuple(line) for line in lines], KEPT_SECONDS)
-    return lines
+    return _sorted(_line(line) for line in tell_rules(actor=actor, now=now).lines)
 
 
 def findings_url(rule_id: str) -> str:

@@ -36,11 +36,13 @@ from reviews.selectors import (
     answered_by_deadline,
     campaign_progress,
     count_by_deadline,
+    count_questions,
     list_campaigns,
     list_items,
     list_schedules,
     opening_progress,
     order_progress,
+    rows_of,
     standing_answers,
 )
 from reviews.states import CAMPAIGN_MOVES, ENDED_CAMPAIGNS, CampaignState, ItemState
@@ -76,16 +78,16 @@ def campaign_list(request: PageRequest) -> HttpResponse:
     """Running reviews, what comes next, and what is over. Who neither runs nor audits reviews goes to the inbox."""
     if not request.actor.has_role(*READERS):
         return redirect("reviews:inbox")
-    campaigns = list_campaigns(actor=request.actor).annotate(
-        total=Count("items"), undecided=Count("items", filter=Q(items__state__in=UNDECIDED))
-    )
-    past = campaigns.exclude(state__in=RUNNING)
+    campaigns = list_campaigns(actor=request.actor)
+    past = paginate(campaigns.exclude(state__in=RUNNING), NEWEST, cursor=request.GET.get("cursor", ""), size=25)
     running = list(campaigns.filter(state__in=RUNNING).order_by("deadline_at", "pk")[:100])
+    counts = count_questions([*running, *past.rows])
     coming = list_schedules(actor=request.actor).filter(is_enabled=True, next_due_at__isnull=False)
     context = {
-        "running": [(campaign, campaign.total - campaign.undecided) for campaign in running],
+        "running": [(campaign, *counts[campaign.pk]) for campaign in running],
         "coming": list(coming.order_by("next_due_at", "pk")[:MOST_COMING]),
-        "page": paginate(past, NEWEST, cursor=request.GET.get("cursor", ""), size=25),
+        "page": past,
+        "past": [(campaign, counts[campaign.pk][0]) for campaign in past.rows],
         "may_plan": request.actor.has_role(*MANAGERS),
         "tabs": review_tabs(request.actor, "reviews"),
     }
@@ -179,15 +181,16 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     chosen = _chosen(request)
-    items = list_items(campaign, **chosen)
-    found = paginate(items, ITEM_ORDER, cursor=request.GET.get("cursor", ""), size=50)
-    answers = {each.item_id: each for each in standing_answers(found.rows)}
+    places = list_items(campaign, **chosen).values(*(key.name for key in ITEM_ORDER))
+    found = paginate(places, ITEM_ORDER, cursor=request.GET.get("cursor", ""), size=50)
+    rows = rows_of([place["pk"] for place in found.rows])
+    answers = {each.item_id: each for each in standing_answers(rows)}
     moves = CAMPAIGN_MOVES[CampaignState(campaign.state)]
     manages = _manages(campaign, request)
     context: dict[str, Any] = {
         "campaign": campaign,
         "page": found,
-        "rows": [(item, plain_of(item)[:1], answers.get(item.pk)) for item in found.rows],
+        "rows": [(item, plain_of(item)[:1], answers.get(item.pk)) for item in rows],
         "load": _load(campaign),
         "chosen": chosen,
         "item_states": [(state.value, LABELS[state].capitalize()) for state in ItemState],

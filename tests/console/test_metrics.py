@@ -72,6 +72,30 @@ def test_the_figures_are_those_of_the_database_and_name_nobody(client, settings)
     assert "secret" not in text.lower()
 
 
+def test_requests_are_told_by_the_name_of_the_view_and_never_by_path_or_method_of_the_caller(client, settings):
+    settings.METRICS_ALLOWED_ADDRESSES = ["127.0.0.1"]
+    client.get("/metrics")
+    views._kept = (float("-inf"), "")
+    before = figures_of(client.get("/metrics").content.decode())
+
+    client.get("/healthz")
+    client.get("/secret-path/")
+    client.generic("SECRETS", "/healthz")
+    views._kept = (float("-inf"), "")
+    text = client.get("/metrics").content.decode()
+
+    found = figures_of(text)
+    for series in (
+        'method="GET",status="2xx",view="console:healthz"',
+        'method="GET",status="4xx",view="none"',
+        'method="other",status="4xx",view="console:healthz"',
+    ):
+        name = f"remit_request_seconds_count{{{series}}}"
+        assert found[name] - before.get(name, 0) == 1, name
+    assert found["remit_database_up"] == 1 and 'remit_request_seconds_bucket{le="+Inf"' in text
+    assert "secret" not in text.lower()
+
+
 def test_a_group_that_cannot_be_read_is_named_and_the_others_are_there(client, settings, monkeypatch):
     settings.METRICS_ALLOWED_ADDRESSES = ["127.0.0.1"]
 

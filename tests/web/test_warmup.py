@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOK = """
 import gc, json
 import governance.wsgi
+from django.forms.renderers import get_default_renderer
 from django.template.loader import engines
 from django.urls import get_resolver
 loaders = engines["django"].engine.template_loaders
@@ -21,6 +22,7 @@ print(json.dumps({
     "frozen": gc.get_freeze_count(),
     "threshold": gc.get_threshold(),
     "templates": sum(len(loader.get_template_cache) for loader in loaders),
+    "widgets": len(get_default_renderer().engine.env.cache),
     "has_addresses": get_resolver()._populated,
 }))
 """
@@ -57,6 +59,7 @@ def test_addresses_and_templates_are_ready_before_the_first_request(warm: dict[s
     ours = len(list((ROOT / "templates").rglob("*.html")))
     assert warm["has_addresses"]
     assert int(str(warm["templates"])) >= ours > 50
+    assert int(str(warm["widgets"])) > 30
 
 
 def test_a_worker_starts_although_the_database_is_away() -> None:

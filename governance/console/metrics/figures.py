@@ -1,7 +1,8 @@
 """What an operator wants to see, asked of the database at the moment of the scrape.
 
-All truth stands in the database, so the figures are the same whichever process answers. Each group costs a query or two
-along an index or over a small table; one that fails or takes too long is left out and named by `remit_group_failed`.
+What stands in the database is the same whichever process answers; latencies do not stand there (governance.measuring).
+Each group costs a query or two along an index or over a small table; one that fails or takes too long is left out and
+named by `remit_group_failed`.
 Labels are states, kinds of connectors and verbs of our own vocabulary, never names: their number has a limit.
 """
 
@@ -21,6 +22,7 @@ from governance.audit.actions import Verb
 from governance.audit.models import AuditCheckpoint, AuditEvent, AuditHead
 from governance.console import health
 from governance.console.metrics.exposition import Family
+from governance.waiting import within
 from identities.models import Source, SyncRun, SyncState
 from reviews.models import Brake, BrakeState, Campaign, Order, RestoreHold, ReviewMail, WebhookEndpoint
 from reviews.states import SETTLED_ORDERS, CampaignState, OrderState
@@ -45,13 +47,21 @@ OPEN_CAMPAIGNS = [CampaignState.DRAFT, CampaignState.OPENING, CampaignState.OPEN
 Group = Callable[[datetime], Iterator[Family]]
 
 
-def collect(now: datetime) -> list[Family]:
-    """All groups. Never raises: what could not be asked is named."""
+def collect(now: datetime, *, knows_latencies: bool = True) -> list[Family]:
+    """All groups. Never raises: what could not be asked is named. knows_latencies: whether the caller could read those.
+
+    Where the database is away, it is asked once and no group waits for it again.
+    """
     began = time.perf_counter()
-    families: list[Family] = []
+    families = _reach()
+    is_up = bool(families[0].samples[0][1])
     failed = Family("remit_group_failed", "1 for a group of figures that could not be read in time.")
+    failed.add(int(not knows_latencies), group="latencies")
     for group in GROUPS:
         name = group.__name__.strip("_")
+        if not is_up and group is not _build:
+            failed.add(1, group=name)
+            continue
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
@@ -65,6 +75,20 @@ def collect(now: datetime) -> list[Family]:
             failed.add(0, group=name)
     seconds = Family("remit_scrape_seconds", "How long it took to ask for these figures.")
     return [*families, failed, seconds.add(round(time.perf_counter() - began, 4))]
+
+
+def _reach() -> list[Family]:
+    """Whether the database answers this process, and how soon."""
+    up = Family("remit_database_up", "1 where the database answers this process, else 0.")
+    seconds = Family("remit_database_answer_seconds", "How long it took to answer.")
+    began = time.perf_counter()
+    try:
+        with within(STATEMENT_MILLISECONDS / 1000), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.warning("metrics.database_away", error=type(error).__name__)
+        return [up.add(0)]
+    return [up.add(1), seconds.add(round(time.perf_counter() - began, 5))]
 
 
 def _build(now: datetime) -> Iterator[Family]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import BaseCommand, CommandError, call_command
 
+from governance import measuring
 from governance.operations import loading
 from governance.operations.locks import maintenance
 from governance.operations.problems import OperationFailed
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         except OperationFailed as problem:
             raise CommandError(str(problem)) from problem
         self._collect_static()
+        measuring.begin_anew()
 
     def _require_finished(self) -> None:
         if mark := loading.unfinished():
