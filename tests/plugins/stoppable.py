@@ -1,6 +1,7 @@
 """A PostgreSQL that may be killed and stopped, and the web server as `make run` starts it, for tests of one module."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -48,6 +49,8 @@ class Cluster:
         self.send(signal.SIGCONT)
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
+        # For root it may live outside the folders that pytest removes.
+        shutil.rmtree(self.server.home, ignore_errors=True)
 
     def load(self, dump: Path) -> None:
         programs = find_programs(None, None, lambda _: None)
