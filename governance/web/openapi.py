@@ -108,7 +108,7 @@ class ApiSchema(AutoSchema):
         if ("query", "format") in parameters or any(place == "path" for place, _ in parameters):
             found.add("404")
         if self.method != "GET":
-            found |= {"409", "422"}
+            found |= {"404", "409", "422"}  # the body may name what is not there
         if "requestBody" in operation:
             found |= {"413", "415"}
         if ("header", "If-Match") in parameters:

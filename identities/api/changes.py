@@ -54,6 +54,7 @@ class ChangeFeed(APIView):
     """`/api/v1/changes/`"""
 
     required_scope = "inventory:read"
+    further_refusals = ("404",)  # of an identity that is not there
 
     @extend_schema(
         operation_id="changes_list",

@@ -162,6 +162,7 @@ class HistoryAccess(APIView):
     """`/api/v1/history/access/`"""
 
     required_scope = "inventory:read"
+    further_refusals = ("404",)  # of an identity that is not there
 
     @extend_schema(
         operation_id="history_access",

@@ -60,6 +60,7 @@ class CampaignReport(APIView):
     """`/api/v1/campaigns/{id}/report/`"""
 
     required_scope = "reviews:read"
+    further_refusals = ("422",)  # for a clock that does not exist
 
     @extend_schema(operation_id="campaigns_report", responses=ReportOut, parameters=[ZONE])
     def get(self, request: Request, campaign_id: UUID) -> Response:

@@ -191,6 +191,20 @@ def test_what_is_read_has_the_promised_shape(operation: Operation, world: World,
         assert response.json()["results"], "the world has nothing to show here, so nothing was checked"
 
 
+@pytest.mark.parametrize("operation", READS, ids=str)
+def test_a_parameter_that_fits_nothing_is_answered_as_promised(
+    operation: Operation, world: World, program: Client
+) -> None:
+    place = address(operation, world)
+    begin = "&" if "?" in place else "?"
+
+    for kind, name in operation.parameters:
+        for value in (str(uuid.uuid4()), "no-such-thing") if kind == "query" else ():
+            response = program.get(f"{place}{begin}{name}={value}")
+
+            assert str(response.status_code) in operation.body["responses"], f"{name}={value}: {response.status_code}"
+
+
 LISTS = [operation for operation in READS if ("query", "limit") in operation.parameters]
 
 

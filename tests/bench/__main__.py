@@ -80,7 +80,15 @@ GROUPS: tuple[tuple[Callable[[Bench], list[Row]], tuple[str, ...]], ...] = (
             "decisions_agreement_percent",
         ),
     ),
-    (measure_desk, ("workbench_size_independence", "bulk_decide_per_s", "campaign_close_100k_s")),
+    (
+        measure_desk,
+        (
+            "workbench_size_independence",
+            "bulk_decide_per_s",
+            "bulk_decide_side_by_side_per_s",
+            "campaign_close_100k_s",
+        ),
+    ),
     (measure_pack, ("evidence_pack_100k_s", "evidence_pack_peak_memory_mb")),
     (
         measure_headline,

@@ -9,6 +9,8 @@ from tests.bench.report import Row, percentile
 FEW = 1_000
 MANY_AT_ONCE = 10_000
 ANSWERED_IN_PACK = 10_000
+# As many as the web server has processes.
+CALLERS = 2
 INBOX = "/inbox/"
 
 
@@ -17,9 +19,10 @@ def measure_desk(bench: Bench) -> list[Row]:
     many = _desk(bench, "bench_desk", bench.size.campaign)
     few = _desk(bench, "bench_desk_small", FEW)
     pages = _pages(bench, many, few)
-    number = min(MANY_AT_ONCE, bench.size.campaign // 2)
+    number = min(MANY_AT_ONCE, bench.size.campaign // 4)
     told = bench.place.inside(many, "bulk_decide", number=number, rounds=3)
-    bench.say(f"  answers that were not taken: {told['refused']}")
+    beside = bench.place.inside(many, "bulk_decide", number=number, rounds=3, callers=CALLERS)
+    bench.say(f"  answers that were not taken: {told['refused'] | beside['refused']}")
     closed = bench.place.inside(many, "close_campaign")
     note = f"keep and escalate, {closed['items']:,} questions that nobody answered; {closed['state']} afterwards"
     return [
@@ -30,6 +33,12 @@ def measure_desk(bench: Bench) -> list[Row]:
             unit="rows/s",
             note=f"approve, {number:,} rows in calls of {told['at_once']}, a record each",
             is_judged=number >= MANY_AT_ONCE,
+        ),
+        bench.row(
+            "bulk_decide_side_by_side_per_s",
+            beside["per_s"],
+            unit="rows/s",
+            note=f"the same by {CALLERS} callers at once, each with its own questions",
         ),
         bench.row("campaign_close_100k_s", [closed["seconds"]], unit="s", note=note, is_judged=bench.size.is_full),
     ]

@@ -5,11 +5,13 @@ Each task is a function with keyword arguments; its result is printed as one lin
 
 import gc
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import django
 
@@ -453,38 +455,69 @@ def _profiled(call: Callable[[], Any], file: str) -> Any:
     return result
 
 
-def bulk_decide(number: int, rounds: int) -> dict[str, Any]:
+def bulk_decide(number: int, rounds: int, callers: int = 1) -> dict[str, Any]:
     """Answer so many questions in each round, as many per call as the product takes. Rows per second, by round.
 
-    The garbage collector is set as in a web worker, which is who answers.
+    callers: processes that answer side by side, each its own part, as web workers do for several programs at once. The
+    garbage collector is set as in a web worker, which is who answers.
     """
+    from collections import Counter
+
+    from django.db import connections
+
+    from governance.web.warmup import freeze
+    from reviews.decisions.bulk import MOST_ITEMS
+    from reviews.models import ReviewItem
+
+    rates, refused = [], Counter[str]()
+    freeze()
+    for _ in range(rounds):
+        waiting = ReviewItem.objects.filter(state="open", assignee__email=KEEPER, is_privileged=False)
+        found = list(waiting.order_by("pk").values_list("pk", "version")[: number // rounds])
+        calls = [dict(found[start : start + MOST_ITEMS]) for start in range(0, len(found), MOST_ITEMS)]
+        connections.close_all()  # a connection belongs to one process
+        told = _side_by_side(_answer_calls, [calls[nth::callers] for nth in range(callers)])
+        rates.append(len(found) / (max(each["ended"] for each in told) - min(each["began"] for each in told)))
+        for each in told:
+            refused.update(each["refused"])
+    return {"per_s": rates, "at_once": MOST_ITEMS, "refused": dict(refused)}
+
+
+def _answer_calls(calls: list[dict[UUID, int]], ready: Callable[[], object]) -> dict[str, Any]:
+    """Approve the questions of each call, ids with versions, once everybody is ready."""
     from collections import Counter
 
     from django.utils import timezone
 
     from governance.people.access import actor_for_user
     from governance.people.models import User
-    from governance.web.warmup import freeze
     from reviews.decisions import decide_many
-    from reviews.decisions.bulk import MOST_ITEMS
-    from reviews.models import ReviewItem
 
     actor = actor_for_user(User.objects.get(email=KEEPER), auth_method="password")
-    rates, refused = [], Counter[str]()
-    freeze()
-    for _ in range(rounds):
-        waiting = ReviewItem.objects.filter(state="open", assignee=actor.id, is_privileged=False)
-        versions = dict(waiting.order_by("pk").values_list("pk", "version")[: number // rounds])
-        ids = list(versions)
-        began = time.perf_counter()
-        for start in range(0, len(ids), MOST_ITEMS):
-            chunk = ids[start : start + MOST_ITEMS]
-            results = decide_many(
-                item_ids=chunk, answer="approve", actor=actor, now=timezone.now(), reason="needed", versions=versions
-            )
-            refused.update(result.code for result in results if not result.ok)
-        rates.append(len(ids) / (time.perf_counter() - began))
-    return {"per_s": rates, "at_once": MOST_ITEMS, "refused": dict(refused)}
+    refused = Counter[str]()
+    ready()
+    began = time.perf_counter()
+    for versions in calls:
+        results = decide_many(
+            item_ids=versions, answer="approve", actor=actor, now=timezone.now(), reason="needed", versions=versions
+        )
+        refused.update(result.code for result in results if not result.ok)
+    return {"began": began, "ended": time.perf_counter(), "refused": dict(refused)}
+
+
+def _side_by_side(work: Callable[..., dict[str, Any]], parts: list[Any]) -> list[dict[str, Any]]:
+    """What `work` returned for each part; one part is worked on in this process, several in one forked for each."""
+    if len(parts) == 1:
+        return [work(parts[0], lambda: None)]
+    context = multiprocessing.get_context("fork")
+    barrier, answers = context.Barrier(len(parts)), context.Queue()
+    processes = [context.Process(target=lambda part=part: answers.put(work(part, barrier.wait))) for part in parts]
+    for process in processes:
+        process.start()
+    told = [answers.get(timeout=600) for _ in processes]
+    for process in processes:
+        process.join()
+    return told
 
 
 def close_campaign() -> dict[str, Any]:

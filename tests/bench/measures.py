@@ -71,6 +71,7 @@ TARGETS = {
     "audit_verify_over_sha256": Target("ratio", "min", 0.4),
     "audit_stream_rows_per_s": Target("ratio", "min", 0.5),
     "bulk_decide_per_s": Target("value", "min", 5_000),
+    "bulk_decide_side_by_side_per_s": None,
     "workbench_size_independence": Target("ratio", "max", 1.3),
     "campaign_close_100k_s": None,
     "evidence_pack_100k_s": None,
