@@ -193,6 +193,7 @@ def _events(actor: Actor) -> list[Happened]:
 
 def _happened(event: Event, run: Sequence[TrailRow], count: str) -> Happened:
     if len(run) == 1:
-        return Happened(event.at, event.title, event.subject, event.who, event.tone, event.icon, event.url)
+        about = "" if run[0].subject_id == run[0].actor_id else event.subject
+        return Happened(event.at, event.title, about, event.who, event.tone, event.icon, event.url)
     alike = f"{reverse('console:audit_trail')}?{urlencode({'verb': run[0].verb})}"
     return Happened(event.at, event.title, count, event.who, event.tone, event.icon, alike)

@@ -9,6 +9,7 @@ from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import Actor, system_actor
+from governance.kernel.errors import Conflict
 from identities.services.request_keys import Once, remember, require_new
 from reviews.campaigns.schedules import next_dates, require_schedule_manager
 from reviews.models import Campaign, ReviewSchedule
@@ -16,7 +17,15 @@ from reviews.policies.calendar import InvalidRule, dates_between
 from reviews.states import CampaignState
 
 SCHEDULER = system_actor("scheduler")
+UNDER_WAY = (CampaignState.DRAFT, CampaignState.OPENING, CampaignState.OPEN)
 MOST_NAMED_DATES = 20
+
+
+class StillUnderWay(Conflict):
+    """A review of this schedule is open: another one would ask the same people the same. Close or cancel it first."""
+
+    code = "review-under-way"
+    title = "This review is under way"
 
 
 def open_due_campaigns(*, now: datetime) -> list[Campaign]:
@@ -39,18 +48,31 @@ def open_due_campaigns(*, now: datetime) -> list[Campaign]:
 def run_now(*, schedule: ReviewSchedule, actor: Actor, now: datetime, once: Once[Campaign] | None = None) -> Campaign:
     """Draft a campaign outside the calendar; the schedule's own dates stay as they are.
 
-    once: the key of a request that must not be carried out twice. Raises Forbidden; with a key AlreadyDone, KeyReused.
+    once: the key of a request that must not be carried out twice. Raises Forbidden, StillUnderWay; with a key
+    AlreadyDone, KeyReused.
     """
     require_schedule_manager(schedule, actor)
     with transaction.atomic(durable=True):
         if once is not None:
             require_new(once)
+        _require_none_under_way(schedule)
         campaign = _draft(schedule, scheduled_for=now, now=now)
         _record(campaign, actor, now, {"run_now": True})
         if once is not None:
             campaign.refresh_from_db()
             remember(once, campaign, now=now)
     return campaign
+
+
+def _require_none_under_way(schedule: ReviewSchedule) -> None:
+    # Two who run it at the same moment wait here for each other.
+    ReviewSchedule.objects.select_for_update().get(pk=schedule.pk)
+    running = Campaign.objects.filter(schedule=schedule, state__in=UNDER_WAY).order_by("-scheduled_for").first()
+    if running is not None:
+        raise StillUnderWay(
+            f"“{running.name}” is under way until {running.deadline_at:%-d %B %Y}. Close or cancel it first.",
+            campaign=str(running.pk),
+        )
 
 
 def _draft_one_due(now: datetime) -> tuple[bool, Campaign | None]:

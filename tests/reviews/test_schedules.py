@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import connection
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
 from governance.kernel.errors import Conflict, Forbidden
-from reviews.campaigns.due import open_due_campaigns, run_now
+from reviews.campaigns.due import StillUnderWay, open_due_campaigns, run_now
 from reviews.campaigns.schedules import (
     InvalidSchedule,
     StaleSchedule,
@@ -185,6 +186,37 @@ def test_running_now_leaves_the_calendar_as_it_is(make, verbs):
     assert campaign.scheduled_for == make.NOW
     assert schedule.next_due_at == make.NOW + timedelta(days=3)
     assert verbs() == ["campaign.created"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ["draft", "opening", "open"])
+def test_a_schedule_is_not_run_again_while_a_review_of_it_is_under_way(make, state):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+    running = run_now(schedule=schedule, actor=boss, now=make.NOW)
+    Campaign.objects.filter(pk=running.pk).update(state=state)
+
+    with pytest.raises(StillUnderWay) as refused:
+        run_now(schedule=schedule, actor=boss, now=make.NOW + timedelta(minutes=1))
+
+    assert refused.value.details == {"campaign": str(running.pk)}
+    Campaign.objects.filter(pk=running.pk).update(state="closed")
+    assert run_now(schedule=schedule, actor=boss, now=make.NOW + timedelta(minutes=2)).pk != running.pk
+
+
+def test_two_who_run_a_schedule_at_the_same_moment_start_one_review(committed_db, make):
+    schedule, boss = make.schedule(), make.actor(make.person(Role.ADMINISTRATOR))
+
+    def run(number: int) -> bool:
+        try:
+            run_now(schedule=schedule, actor=boss, now=make.NOW + timedelta(seconds=number))
+        except StillUnderWay:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(run, range(4))) == [False, False, False, True]
 
 
 @pytest.mark.django_db

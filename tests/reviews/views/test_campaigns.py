@@ -240,8 +240,10 @@ def test_pausing_resuming_and_running_now(manager, browse, make):
     twice = client.post(reverse("reviews:schedule_pause", args=[schedule.pk]))
     client.post(reverse("reviews:schedule_resume", args=[schedule.pk]))
     ran = client.post(reverse("reviews:schedule_run", args=[schedule.pk]))
+    again = client.post(reverse("reviews:schedule_run", args=[schedule.pk]))
     schedule.refresh_from_db()
-    assert (paused.status_code, twice.status_code, ran.status_code) == (302, 409, 302)
+    assert (paused.status_code, twice.status_code, ran.status_code, again.status_code) == (302, 409, 302, 409)
+    assert "is under way until" in again.content.decode()
     assert schedule.is_enabled
     assert Campaign.objects.get(schedule=schedule).state == "draft"
 
