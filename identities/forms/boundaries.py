@@ -8,6 +8,7 @@ from django import forms
 from governance.kernel.breadth import ORDER
 from governance.kernel.privileges import PrivilegeClass
 from governance.people.models import User
+from governance.web.forms import PanelForm
 from identities.forms.inventory import address_field, person_at
 from identities.models import AuthorizationModel, Source
 from identities.services.authorization import LONGEST_NOTE
@@ -96,7 +97,7 @@ class NewBoundaryForm(BoundaryForm):
     field_order = ("source", "issuer")
 
 
-class ReviewForm(forms.Form):
+class ReviewForm(PanelForm):
     """Somebody looked, and it is still wanted."""
 
     review_due = forms.DateField(label="Next review", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
@@ -104,7 +105,7 @@ class ReviewForm(forms.Form):
     version = forms.IntegerField(widget=forms.HiddenInput)
 
 
-class WithdrawForm(forms.Form):
+class WithdrawForm(PanelForm):
     """Why it holds no longer."""
 
     reason = forms.CharField(label="Why it is withdrawn", max_length=2_000, widget=forms.Textarea(attrs={"rows": 2}))

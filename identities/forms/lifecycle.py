@@ -5,12 +5,13 @@ from typing import Any
 from django import forms
 
 from governance.people.models import User
+from governance.web.forms import PanelForm
 from identities.forms.inventory import address_field, person_at
 from identities.services.identities import MAX_PURPOSE
 from identities.services.lifecycle import LONGEST_CADENCE
 
 
-class RegisterForm(forms.Form):
+class RegisterForm(PanelForm):
     """Who answers for it, and what it is for."""
 
     owner = address_field("Owner", "The one person who answers for it.")
@@ -30,7 +31,7 @@ class RegisterForm(forms.Form):
         return person_at(self.cleaned_data["owner"])
 
 
-class CadenceForm(forms.Form):
+class CadenceForm(PanelForm):
     """How rarely it is used, and why."""
 
     days = forms.IntegerField(

@@ -7,6 +7,7 @@ from django import forms
 from governance.kernel import dialects
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
+from governance.web.forms import PanelForm
 
 HOURS = (
     (1, "1 hour"),
@@ -65,7 +66,7 @@ class AskForm(forms.Form):
             self.add_error(None, refusal.message)
 
 
-class AnswerForm(forms.Form):
+class AnswerForm(PanelForm):
     """Yes, for as long as asked or shorter, or no."""
 
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -78,13 +79,13 @@ class AnswerForm(forms.Form):
     )  # fmt: skip
 
 
-class EndForm(forms.Form):
+class EndForm(PanelForm):
     """End it before its date."""
 
     reason = forms.CharField(label="Why now?", max_length=4000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class LookForm(forms.Form):
+class LookForm(PanelForm):
     """After an emergency."""
 
     was_justified = forms.TypedChoiceField(

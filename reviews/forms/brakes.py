@@ -2,16 +2,17 @@
 
 from django import forms
 
+from governance.web.forms import PanelForm
 from identities.models import Source
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(PanelForm):
     """Why held orders are released, or dropped."""
 
     reason = forms.CharField(label="Why?", max_length=4000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class BudgetForm(forms.Form):
+class BudgetForm(PanelForm):
     """A source's own number of orders per hour."""
 
     source = forms.ModelChoiceField(queryset=Source.objects.none(), to_field_name="slug", empty_label="Choose a source")

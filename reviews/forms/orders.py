@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from governance.web.forms import PanelForm
 from identities.models import Source
 from reviews.policies.calendar import InvalidRule, zone_of
 from reviews.remediation.watching import LONGEST_REASON
@@ -16,7 +17,7 @@ def _reason(label: str, **more: Any) -> forms.CharField:
     return forms.CharField(label=label, max_length=LONGEST_REASON, widget=widget, **more)
 
 
-class RestoreForm(forms.Form):
+class RestoreForm(PanelForm):
     """Why the access is needed again, and for how long."""
 
     reason = _reason("Why is it needed again?")
@@ -25,25 +26,25 @@ class RestoreForm(forms.Form):
     )
 
 
-class SettleForm(forms.Form):
+class SettleForm(PanelForm):
     """Why an order may rest that the source does not confirm."""
 
     reason = _reason("Why may it rest?")
 
 
-class TaskForm(forms.Form):
+class TaskForm(PanelForm):
     """What was done at the source, by hand."""
 
     note = _reason("What did you do?", help_text="Name the proof: a ticket, a change number, the command you ran.")
 
 
-class ReleaseForm(forms.Form):
+class ReleaseForm(PanelForm):
     """Why an order may be sent, or must not be."""
 
     reason = _reason("Why?")
 
 
-class ProtestForm(forms.Form):
+class ProtestForm(PanelForm):
     """What a lock-out broke."""
 
     reason = _reason("What broke?")
@@ -111,7 +112,7 @@ class FreezeForm(_OnTheClock):
     field_order = ("reason", "source", "starts_at", "ends_at", "time_zone")
 
 
-class UrgentForm(forms.Form):
+class UrgentForm(PanelForm):
     """Why an order does not wait for its window, or the end of a freeze."""
 
     reason = _reason("Why can it not wait?")

@@ -7,6 +7,7 @@ from django import forms
 
 from governance.audit.actions import Verb
 from governance.kernel.errors import DomainError, Forbidden
+from governance.web.forms import PanelForm
 from identities.models import Source
 from reviews.models import Campaign, WebhookEndpoint, WebhookPurpose
 from reviews.states import CampaignState
@@ -112,7 +113,7 @@ class WebhookForm(forms.Form):
             field.widget.attrs["size"] = max(2, min(6, len(choices)))
 
 
-class RotateForm(forms.Form):
+class RotateForm(PanelForm):
     """For how long the secret before is still good."""
 
     overlap_hours = forms.TypedChoiceField(
@@ -123,7 +124,7 @@ class RotateForm(forms.Form):
     )
 
 
-class TicketForm(forms.Form):
+class TicketForm(PanelForm):
     """Which ticket another system keeps."""
 
     reference = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"}))

@@ -10,6 +10,7 @@ from governance.kernel.errors import DomainError, Forbidden
 from governance.people.access import ROLE_DESCRIPTIONS, SCOPE_DESCRIPTIONS
 from governance.people.models import User
 from governance.people.people_csv import LARGEST_FILE
+from governance.web.forms import PanelForm
 
 ROLE_CHOICES = [
     (role.value, f"{role.value.replace('_', ' ').capitalize()} – {text}") for role, text in ROLE_DESCRIPTIONS.items()
@@ -66,20 +67,19 @@ class NewPersonForm(PersonForm):
         return [Role(role) for role in self.cleaned_data["roles"]]
 
 
-class RolesForm(forms.Form):
+class RolesForm(PanelForm):
     """All roles of one person."""
 
     roles = forms.MultipleChoiceField(
         choices=ROLE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple, label="Roles"
     )
-    # Its page has the version in the form beside it as well.
-    version = forms.IntegerField(widget=forms.HiddenInput({"id": "id_roles_version"}), required=False)
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def clean_roles(self) -> list[Role]:
         return [Role(role) for role in self.cleaned_data["roles"]]
 
 
-class LeaveForm(forms.Form):
+class LeaveForm(PanelForm):
     """The day somebody left."""
 
     left_on = forms.DateField(label="Left on", widget=forms.DateInput(attrs={"type": "date"}))
