@@ -26,5 +26,5 @@ class BudgetForm(PanelForm):
     reason = forms.CharField(label="Why?", max_length=4000, widget=forms.Textarea(attrs={"rows": 2}))
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, **kwargs)
         self.fields["source"].queryset = Source.objects.order_by("name")  # type: ignore[attr-defined]
