@@ -26,25 +26,14 @@ _ALL = '{resultTypes: ["violations"]}'
 _OF_COLOURS = """{resultTypes: ["violations"], runOnly: {type: "rule", values: axe.getRules(["cat.color"])
     .filter((rule) => !rule.tags.includes("wcag2aaa")).map((rule) => rule.ruleId)}}"""
 
-# What a form asks for more than once, so that one of the answers is lost; and names of elements that are not unique.
-_TWICE = """() => {
-    const twice = (names) => [...new Set(names.filter((each, at) => names.indexOf(each) !== at))];
-    const many = 'input:not([type=radio], [type=checkbox], [type=hidden], [type=submit]), select:not([multiple]), textarea';
-    const asked = [...document.forms].flatMap((form) => twice(
-        [...form.elements].filter((each) => each.name && !each.disabled && each.matches(many)).map((each) => each.name)));
-    return [...asked.map((each) => `asked twice in one form: ${each}`),
-        ...twice([...document.querySelectorAll('[id]')].map((each) => each.id)).map((each) => `two elements are #${each}`)];
-}"""
-
 
 def faults_in_every_look(page: Any, name: str = "", sizes: tuple[Any, ...] = SIZES) -> list[str]:
-    """What axe finds, what a form asks for twice, and where the page scrolls sideways, with the look that shows it; the
-    page is loaded once.
+    """What axe finds, and where the page scrolls sideways, with the look that shows it; the page is loaded once.
 
     Where only colours differ between light and dark, in the second of them only the rules about colours are asked.
     `name` is what its pictures are called, where they are wanted.
     """
-    found = list(page.evaluate(_TWICE))
+    found = []
     for size in sizes:
         page.set_viewport_size(size)
         shape = None

@@ -88,7 +88,9 @@ def test_figures_have_their_whole_and_what_is_missing_from_them(signed_in: Calla
     rows = list(csv.DictReader(io.StringIO(b"".join(sheet).decode())))
 
     assert "(2 of 4)" in page and "2 unmeasured" in page
-    (row,) = [row for row in rows if row["control"] == "PR.AA-05" and row["measure"].startswith("Powerful rights unused")]
+    (row,) = [
+        row for row in rows if row["control"] == "PR.AA-05" and row["measure"].startswith("Powerful rights unused")
+    ]
     assert (row["part"], row["whole"], row["missing"]) == ("1", "2", "2 not measured")
 
 
