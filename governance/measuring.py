@@ -5,8 +5,9 @@ it (prometheus_client, multi-process mode; ADR 0038). Counting takes some micros
 fails whatever is being measured: a process that cannot write there counts nothing, says so once, and `tell` says so.
 
 Labels are names of our own (views, tasks, queues) and a few words; what callers choose, such as a method, becomes one
-of these words. So a process counts at most `MOST` series, and its file stays within `ROOM`, which is taken at once: a
-mapped file that meets a full disk ends its process.
+of these words. A process counts `MOST` series by their name; what more comes is counted under `other`, so that no sum
+is too small. So its file stays within `ROOM`, which is taken at once: a mapped file that meets a full disk ends its
+process.
 """
 
 import fcntl
@@ -22,6 +23,7 @@ from django.conf import settings
 
 log = structlog.get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
 MOST = 700
 ROOM = 2 * 1024 * 1024
 _FILES, _GONE, _LOCK = "histogram_*.db", "histogram_gone.db", "lock"
@@ -46,7 +48,7 @@ class _Process:
 
 def note_request(*, view: str, method: str | None, status: int, seconds: float) -> None:
     """A request was answered. view: the name of its address, never its path."""
-    name = method if method in METHODS else "other"
+    name = method if method in METHODS else OTHER
     _note("remit_request_seconds", (view, name, f"{status // 100}xx"), seconds)
 
 
@@ -105,16 +107,15 @@ def _note(name: str, labels: tuple[str, ...], seconds: float) -> None:
         return
     try:
         series = _Process.series.get((name, *labels)) or _new_series(name, labels)
-        if series is not None:
-            series.observe(seconds)
+        series.observe(seconds)
     except OSError as problem:
         _stop(problem)
 
 
 def _new_series(name: str, labels: tuple[str, ...]) -> Any:
-    """None where there are as many as a file has room for."""
+    """That of its own name, or where there are as many as a file has room for, the one of all others like it."""
     if len(_Process.series) >= MOST:
-        return None
+        return _histograms()[name].labels(OTHER, *labels[1:])
     series = _Process.series[(name, *labels)] = _histograms()[name].labels(*labels)
     return series
 

@@ -17,6 +17,7 @@ from typing import Any
 import django
 import hypothesis
 import pytest
+from django.conf import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from governance.embedded.postgres import Server
@@ -92,6 +93,7 @@ if not os.environ.get("DATABASE_URL"):
     os.environ["DATABASE_URL"] = SERVER.admin_url()
 # The plugins above import models, so Django is set up here rather than later by pytest-django.
 django.setup()
+settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # every start of the middleware would warn that it is absent
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ chain by the rules. The last two of all are not attackers at all: a restored bac
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -339,7 +340,9 @@ def test_eight_writers_of_whom_two_are_killed_leave_one_chain_with_everything_th
             seal_pending(now=now, actor=SIGNER)
         for victim in writers[:2]:
             victim.kill()
+        latest = time.monotonic() + WRITERS_SECONDS + 120
         while any(writer.is_alive() for writer in writers):
+            assert time.monotonic() < latest, "a writer does not end"
             seal_pending(now=now, actor=SIGNER)
             write_checkpoint(now=now, actor=SIGNER)
     finally:

@@ -101,11 +101,13 @@ def test_what_callers_choose_makes_no_series_and_a_process_keeps_within_its_room
         "for n in range(measuring.MOST + 300): "
         "measuring.note_request(view=long + str(n), method='OPTIONS', status=200, seconds=1)\n"
         "file = measuring._folder() / f'histogram_{os.getpid()}.db'\n"
+        "print([line for line in measuring.tell().splitlines() if '_count{' in line and 'view=\"other' in line])\n"
         "print('size', file.stat().st_size, 'used', int.from_bytes(file.read_bytes()[:4], 'little'))\n",
         tmp_path,
     )
 
     assert "few 1\n" in outcome.stdout, outcome.stderr
+    assert """['remit_request_seconds_count{method="OPTIONS",status="2xx",view="other"} 301.0']""" in outcome.stdout
     (line,) = [each.split() for each in outcome.stdout.splitlines() if each.startswith("size")]
     assert int(line[1]) == measuring.ROOM > int(line[3]) > measuring.ROOM // 2
 

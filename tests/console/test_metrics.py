@@ -5,6 +5,7 @@ import re
 import pytest
 from django.db import connection
 
+from governance import measuring
 from governance.console.metrics import figures, views
 from governance.console.metrics.exposition import Family, render
 from reviews.models import Order
@@ -72,7 +73,10 @@ def test_the_figures_are_those_of_the_database_and_name_nobody(client, settings)
     assert "secret" not in text.lower()
 
 
-def test_requests_are_told_by_the_name_of_the_view_and_never_by_path_or_method_of_the_caller(client, settings):
+def test_requests_are_told_by_the_name_of_the_view_and_never_by_path_or_method_of_the_caller(
+    client, settings, monkeypatch
+):
+    monkeypatch.setattr(measuring, "MOST", len(measuring._Process.series) + 100)  # other tests asked for every page
     settings.METRICS_ALLOWED_ADDRESSES = ["127.0.0.1"]
     client.get("/metrics")
     views._kept = (float("-inf"), "")
