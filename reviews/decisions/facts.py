@@ -127,8 +127,15 @@ def _asks(item_ids: Among) -> dict[UUID, list[Ask]]:
 
 
 def _given(item_ids: Among) -> dict[UUID, list[Decision]]:
+    """Answers of people that stand, by question.
+
+    What was recalled is sorted out here: asked for what is not recalled, a database that has not counted its rows
+    lately walks through every decision there ever was.
+    """
     found: dict[UUID, list[Decision]] = defaultdict(list)
-    standing = Decision.objects.filter(item__in=item_ids, decided_by__isnull=False, recalls=None, recalled_by=None)
-    for decision in standing.order_by("decided_at", "pk"):
-        found[decision.item_id].append(decision)
+    made = list(Decision.objects.filter(item__in=item_ids).order_by("decided_at", "pk"))
+    recalled = {decision.recalls_id for decision in made}
+    for decision in made:
+        if decision.decided_by_id is not None and decision.recalls_id is None and decision.pk not in recalled:
+            found[decision.item_id].append(decision)
     return found

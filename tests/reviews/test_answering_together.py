@@ -247,6 +247,37 @@ def test_ten_times_as_many_rows_take_the_same_number_of_statements(db, make, ans
     assert statements(20) == statements(2)
 
 
+def test_answers_to_other_questions_are_not_looked_at_however_many_there_are(db, make):
+    earlier, number = make.item(), 5_000
+    said = [
+        Decision(item=earlier, answer="approve", decided_by=earlier.assignee, decided_at=make.NOW)
+        for _ in range(number)
+    ]
+    Decision.objects.bulk_create(said)
+    owner = make.person()
+    identity = make.identity(owner=owner)
+    grants = [make.grant(identity) for _ in range(2)]
+    campaign = make.campaign(scope=f"source={identity.source.slug}")
+    ids = [make.get_item(campaign, grant).pk for grant in grants]
+
+    before = _rows_read(Decision)
+    results = decide_many(item_ids=ids, answer="approve", actor=make.actor(owner), now=make.NOW)
+
+    assert all(result.ok for result in results)
+    read = _rows_read(Decision) - before
+    assert read < number, read
+
+
+def _rows_read(model: Any) -> int:
+    """How many rows this transaction has read of a table so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = %s",
+            [model._meta.db_table],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def test_a_question_that_changed_while_its_plan_was_made_is_left_alone(db, make, monkeypatch):
     items = [make.item() for _ in range(2)]
     ReviewItem.objects.update(assignee=items[0].assignee)
