@@ -12,6 +12,7 @@ from typing import Any
 
 from governance.kernel.errors import DomainError
 from governance.kernel.growth import Series, growing, held_series
+from governance.kernel.numbers import grouped
 from governance.kernel.observing import Coverage, Observation, UseState, Window, observe
 from governance.kernel.permissions import (
     Answer,
@@ -198,8 +199,10 @@ def _doubt(facts: GrantFacts, use: Use) -> str:
 def _told(use: Use, pairs: Pairs) -> str:
     if use.state == UNUSED:
         return f"Not used in the {_span(use.watched)} in which any use would have been seen."
-    calls = f"{use.calls} calls" if use.calls != 1 else "one call"
-    return f"{use.text} Seen: {calls}, {len(pairs)} different."
+    if use.calls == 1:
+        return f"{use.text} Seen: one call."
+    kinds = f"{grouped(len(pairs))} kinds" if len(pairs) != 1 else "one kind"
+    return f"{use.text} Seen: {grouped(use.calls)} calls of {kinds}."
 
 
 def _series(relevant: Sequence[Seen], coverage: Coverage) -> tuple[Series, ...]:
@@ -226,7 +229,9 @@ def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:
 
 
 def _replay_sentence(replayed: dict[str, int]) -> str:
-    return f"{replayed['refused']} of {replayed['calls']} calls seen would have been refused afterwards."
+    return (
+        f"{grouped(replayed['refused'])} of {grouped(replayed['calls'])} calls seen would have been refused afterwards."
+    )
 
 
 # What follows depends on content alone, not on whose it is or when, and is remembered.

@@ -11,6 +11,8 @@ from math import ceil, log10
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from governance.kernel.numbers import grouped
+
 # The drawing in SVG units; the plot leaves room for numbers on the left, days below and names on the right.
 _WIDTH, _HEIGHT = 720, 240
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52, 12, 596, 204
@@ -18,7 +20,6 @@ MOST_TICKS = 8
 # Names at the ends of lines stand at least so far apart.
 _NAME_HEIGHT = 14
 _MOST_MARKS = 40
-THIN_SPACE = "\u202f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _y(value: float, end: float) -> float:
 def _grid(end: float, unit: str) -> SafeString:
     # Half of an odd number would be no number of questions.
     marks = (0, end) if end % 2 else (0, end / 2, end)
-    rows = ((_y(value, end), f"{value:,.0f}".replace(",", THIN_SPACE) + unit) for value in marks)
+    rows = ((_y(value, end), grouped(round(value)) + unit) for value in marks)
     return format_html_join(
         "",
         '<line class="line-grid" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'

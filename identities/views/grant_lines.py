@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from governance.kernel.numbers import grouped
 from identities.forms.inventory import SEGMENT_LABELS
 from identities.models import Grant, GrantVersion
 from identities.selectors.filters import SEGMENTS
@@ -220,8 +221,7 @@ def use_line(use: GrantUse) -> UseLine:
 def use_words(use: GrantUse) -> str:
     """The three values in words."""
     if use.state is UseState.USED:
-        calls = f"{use.calls:,}".replace(",", "\u202f")
-        return f"{calls} call{'s' if use.calls != 1 else ''} seen"
+        return f"{grouped(use.calls)} call{'s' if use.calls != 1 else ''} seen"
     if use.state is UseState.UNUSED and use.since and use.is_brief:
         return f"watched since {use.since:%-d %b %Y}, too short to conclude"
     if use.state is UseState.UNUSED and use.since:

@@ -8,6 +8,8 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from governance.kernel.numbers import grouped
+
 WIDTH, HEIGHT = 640, 22
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -41,7 +43,7 @@ def bar(title: str, parts: Sequence[Part], note: str = "") -> SafeString:
         format_html_join(
             "",
             '<li><span class="key {}"></span>{} <strong>{}</strong> <span class="muted">({})</span></li>',
-            ((part.tone, part.label, number(part.value), share(part.value, total)) for part in parts),
+            ((part.tone, part.label, grouped(part.value), share(part.value, total)) for part in parts),
         ),
         format_html('<p class="muted">{}</p>', note) if note else "",
     )
@@ -59,11 +61,6 @@ def _rects(parts: Sequence[Part], total: int) -> Iterable[tuple[Any, ...]]:
         width = part.value / total * WIDTH
         yield part.tone, round(left, 2), round(max(width - 1, 0.5), 2), HEIGHT
         left += width
-
-
-def number(value: int) -> str:
-    """Thousands apart: 100 000."""
-    return f"{value:,}".replace(",", "\u202f")
 
 
 def share(part: int, whole: int) -> str:

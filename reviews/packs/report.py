@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from governance.kernel.numbers import grouped
 from reviews.packs.content import SHOWN, Pin, Tally
-from reviews.packs.drawing import Part, bar, clean, number, share, table
+from reviews.packs.drawing import Part, bar, clean, share, table
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 TONES = {
@@ -48,26 +49,26 @@ def _summary(pin: Pin, tally: Tally) -> SafeString:
     review, decided = pin.review, sum(tally.answers.values())
     owed = sum(tally.orders.values()) - sum(tally.orders[each] for each in ("recalled", "restored", "settled"))
     sentences = [
-        f"{_kinds(tally)} {_were(tally.asked)} asked about, {number(tally.privileged)} of them privileged.",
-        f"{number(decided)} ({share(decided, tally.asked)}) {_were(decided)} decided: "
-        f"{number(decided - tally.by_policy)} by people and {number(tally.by_policy)} by the rules for silence. "
-        f"{number(tally.asked - decided)} {_were(tally.asked - decided)} not certified.",
-        f"{number(sum(tally.orders.values()))} changes at sources followed. Of the {number(owed)} that were not "
-        f"withdrawn, {number(tally.proved)} {_were(tally.proved)} proved by a later reading of the source.",
+        f"{_kinds(tally)} {_were(tally.asked)} asked about, {grouped(tally.privileged)} of them privileged.",
+        f"{grouped(decided)} ({share(decided, tally.asked)}) {_were(decided)} decided: "
+        f"{grouped(decided - tally.by_policy)} by people and {grouped(tally.by_policy)} by the rules for silence. "
+        f"{grouped(tally.asked - decided)} {_were(tally.asked - decided)} not certified.",
+        f"{grouped(sum(tally.orders.values()))} changes at sources followed. Of the {grouped(owed)} that were not "
+        f"withdrawn, {grouped(tally.proved)} {_were(tally.proved)} proved by a later reading of the source.",
     ]
     figures = (
-        ("Decided", number(decided), f"of {number(tally.asked)} questions"),
-        ("Not certified", number(tally.asked - decided), share(tally.asked - decided, tally.asked)),
-        ("Proved at the source", number(tally.proved), f"of {number(owed)} changes"),
-        ("Exceptions", number(sum(tally.exceptions.values())), "each with a reason"),
-        ("Not assessable", number(sum(tally.gaps.values())), "named in not_assessable.csv"),
+        ("Decided", grouped(decided), f"of {grouped(tally.asked)} questions"),
+        ("Not certified", grouped(tally.asked - decided), share(tally.asked - decided, tally.asked)),
+        ("Proved at the source", grouped(tally.proved), f"of {grouped(owed)} changes"),
+        ("Exceptions", grouped(sum(tally.exceptions.values())), "each with a reason"),
+        ("Not assessable", grouped(sum(tally.gaps.values())), "named in not_assessable.csv"),
     )
     return format_html(
         '<p class="muted">{}; closed {}; as of checkpoint {} of <code>{}</code>, {}.</p>'
         '<p class="lead">{}</p><ul class="figures">{}</ul>{}',
         str(review["state"]).capitalize(),
         _day(review["closed_at"]),
-        number(pin.size),
+        grouped(pin.size),
         pin.origin,
         _day(pin.pinned_at.isoformat()),
         " ".join(sentences),
@@ -79,10 +80,10 @@ def _summary(pin: Pin, tally: Tally) -> SafeString:
 def _notices(pin: Pin, tally: Tally) -> SafeString:
     said: list[tuple[str, str]] = []
     if tally.independence["violated"]:
-        count = number(tally.independence["violated"])
+        count = grouped(tally.independence["violated"])
         said.append(("bad", f"{count} answers were given by owners of privileged access: see reviewers.csv."))
     if tally.completeness.get("is_the_same_population") is False:
-        anew = number(tally.asked_anew)
+        anew = grouped(tally.asked_anew)
         said.append(("", f"Access changed while it was reviewed: {anew} questions were asked anew, so the population "
                          "differs from the one at the opening."))  # fmt: skip
     before = tally.frozen_before.get("is_before_first_answer")
@@ -93,7 +94,7 @@ def _notices(pin: Pin, tally: Tally) -> SafeString:
     if before:
         said.append(("good", "A signed checkpoint proves that the population was frozen before the first answer."))
     if tally.erased:
-        said.append(("", f"{number(tally.erased)} reasons or names were erased since; their events are proved."))
+        said.append(("", f"{grouped(tally.erased)} reasons or names were erased since; their events are proved."))
     return format_html_join("", '<p class="notice {}">{}</p>', said)
 
 
@@ -161,7 +162,7 @@ def _sources(pin: Pin, tally: Tally) -> SafeString:
     whole = "all of them were asked" if questions["is_whole"] else "not all of them were asked"
     return format_html(
         "<h2>Where the population comes from</h2><p>At the opening {} questions were expected, and {}.</p>{}{}",
-        number(questions["expected_at_opening"]),
+        grouped(questions["expected_at_opening"]),
         whole,
         table(head, rows),
         _rest(len(tally.completeness["sources"]), "sources.csv"),
@@ -174,14 +175,15 @@ def _quality(pin: Pin, tally: Tally) -> SafeString:
     times, look = figures["time_per_decision"], figures["worth_a_look"]
     unknown = sum(times["not_assessable"].values())
     sentences = [
-        f"{number(figures['answers'])} answers were given by {number(figures['people'])} people, "
-        f"{number(figures['answers'] - figures['single'])} of them in bulk.",
-        f"How long an answer took is known of {number(times['assessed'])}, and of {number(unknown)} it cannot be said.",
+        f"{grouped(figures['answers'])} answers were given by {grouped(figures['people'])} people, "
+        f"{grouped(figures['answers'] - figures['single'])} of them in bulk.",
+        f"How long an answer took is known of {grouped(times['assessed'])}, and of {grouped(unknown)} it cannot be "
+        "said.",
     ]
     if times["median_ms"] is not None:
         sentences.append(f"Half of those took less than {times['median_ms'] / 1000:.0f} seconds.")
     sentences.append(
-        f"Of {number(look['of'])} people who answered enough to say anything, {number(look['people'])} answered in a "
+        f"Of {grouped(look['of'])} people who answered enough to say anything, {grouped(look['people'])} answered in a "
         "way that is worth a look; quality.json says by which signals."
     )
     return format_html("<h2>How it was reviewed</h2><p>{}</p>", " ".join(sentences))
@@ -248,7 +250,7 @@ def _trust(pin: Pin, tally: Tally) -> SafeString:
         "<h2>Can this be trusted?</h2><p>{} events of the trail are in audit-log.jsonl, and one proof shows that all "
         "of them are under the checkpoint below. VERIFY.md says in three steps how to check that without us, and what "
         "that does not prove. Do not trust this page: trust the check.</p><pre>{}</pre>",
-        number(len(tally.seqs)),
+        grouped(len(tally.seqs)),
         pin.note,
     )
 
@@ -263,17 +265,17 @@ def _shown(tally: Tally, name: str, head: Sequence[str], total: int, file: str) 
 def _rest(total: int, file: str) -> SafeString:
     if total <= SHOWN:
         return mark_safe("")
-    return format_html('<p class="muted small">The first {} of {}; all rows in {}.</p>', SHOWN, number(total), file)
+    return format_html('<p class="muted small">The first {} of {}; all rows in {}.</p>', SHOWN, grouped(total), file)
 
 
 def _counts(counted: Mapping[str, int]) -> SafeString:
-    said = ", ".join(f"{kind}: {number(count)}" for kind, count in sorted(counted.items()))
+    said = ", ".join(f"{kind}: {grouped(count)}" for kind, count in sorted(counted.items()))
     return format_html("<p>{}</p>", said) if said else mark_safe("")
 
 
 def _kinds(tally: Tally) -> str:
     words = {"grant": "accesses", "credential": "credentials", "ownership": "owners of identities"}
-    parts = [f"{number(count)} {words.get(kind, kind)}" for kind, count in sorted(tally.questions.items())]
+    parts = [f"{grouped(count)} {words.get(kind, kind)}" for kind, count in sorted(tally.questions.items())]
     return ", ".join(parts) or "Nothing"
 
 
@@ -286,4 +288,4 @@ def _day(text: Any) -> str:
 
 
 def _or_unknown(value: int | None) -> str:
-    return "not known" if value is None else number(value)
+    return "not known" if value is None else grouped(value)

@@ -232,7 +232,7 @@ document.addEventListener("keydown", (event) => {
 function relative(date, now = Date.now()) {
   const seconds = (date - now) / 1000;
   const distance = Math.abs(seconds);
-  if (distance < 45) return "just now";
+  if (distance < 45) return seconds > 2 ? "in a moment" : "just now";
   if (distance >= 60 * 86400) return null;
   const text = distance < 3600 ? `${Math.max(1, Math.round(distance / 60))} min`
     : distance < 86400 ? `${Math.round(distance / 3600)} h` : `${Math.round(distance / 86400)} d`;

@@ -91,6 +91,8 @@ def test_counts_agree_with_their_noun() -> None:
     ("distance", "text"),
     [
         (timedelta(seconds=-20), "just now"),
+        (timedelta(seconds=1), "just now"),
+        (timedelta(seconds=20), "in a moment"),
         (timedelta(minutes=-5), "5 min ago"),
         (timedelta(hours=3), "in 3 h"),
         (timedelta(days=-59), "59 d ago"),

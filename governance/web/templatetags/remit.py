@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from governance.kernel.numbers import THIN_SPACE, grouped
 from governance.web import charts, linecharts
 from governance.web import quadrant as quadrants
 from governance.web.statuses import TONE_ICONS, look_of
@@ -21,7 +22,8 @@ from governance.web.statuses import TONE_ICONS, look_of
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-THIN_SPACE = "\u202f"
+# Clocks of the database and of programs differ by so much; what lies no further ahead has just happened.
+SKEW_SECONDS = 2
 _FENCE = re.compile(r"^```$", re.MULTILINE)
 
 
@@ -148,7 +150,7 @@ def number(value: float | None) -> str:
     """4212 becomes "4 212" with a narrow no-break space; nothing becomes an en dash."""
     if value is None or value == "":
         return "–"
-    return f"{value:,}".replace(",", THIN_SPACE)
+    return grouped(value)
 
 
 @register.filter
@@ -192,11 +194,11 @@ def time_tag(value: datetime | None, empty: str = "never") -> SafeString:
 
 
 def relative(value: datetime, now: datetime) -> str:
-    """Short and calm: "just now", "5 min ago", "in 3 d"; beyond 60 days the date itself says more."""
+    """Short and calm: "just now", "in a moment", "5 min ago", "in 3 d"; beyond 60 days the date itself says more."""
     seconds = (value - now).total_seconds()
     distance = abs(seconds)
     if distance < 45:
-        return "just now"
+        return "in a moment" if seconds > SKEW_SECONDS else "just now"
     if distance >= 60 * DAY:
         return value.strftime("%-d %b %Y")
     if distance < HOUR:
