@@ -343,7 +343,7 @@ def test_a_preview_replays_what_was_seen(make, ask, browse):
     make.use(item.identity, "SELECT", "table:ledger/public/payments", count=4205)
     form = {"answer": "scope_down", "version": 1, "advanced": "yes", "target_json": json.dumps(make.NARROWER)}
     text = browse(item.assignee).post(url("item_preview", item), form, headers={"HX-Request": "true"}).content.decode()
-    assert "7 of 4\u202f212</strong> calls seen would have been refused" in text
+    assert "7 of 4\u202f212</strong> calls seen until now would have been refused" in text
 
 
 def test_without_script_the_preview_is_the_page_with_the_input_kept(ask, browse):

@@ -82,7 +82,7 @@ def test_trying_proves_replays_and_writes_nothing(grant, reviewer, page_of, try_
 
     assert "<html" not in text
     assert "Proved:" in text
-    assert "0 of 4\u202f212</strong> calls seen would have been refused" in text
+    assert "0 of 4\u202f212</strong> calls seen until now would have been refused" in text
     assert "A person has to do this." in text
     assert (verbs(), Campaign.objects.count(), Decision.objects.count()) == (before, 0, 0)
 
