@@ -48,7 +48,10 @@ def forget_asks(item: ReviewItem) -> None:
 
 def forget_all_asks(items: Iterable[ReviewItem]) -> None:
     """The same of many questions, with one statement."""
-    Ask.objects.filter(item__in=among([item.pk for item in items])).delete()
+    questions = [item.pk for item in items]
+    if not questions:
+        return
+    Ask.objects.filter(item__in=among(questions)).delete()
 
 
 def release_others(item: ReviewItem, answered_by: UUID) -> None:

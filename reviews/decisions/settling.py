@@ -22,6 +22,7 @@ from governance.kernel.actors import system_actor
 from governance.kernel.observing import UseState
 from identities.models import Identity, Usage
 from identities.services.ownership import lock_identities
+from reviews.decisions.asks import forget_all_asks
 from reviews.decisions.items import (
     UNDECIDED,
     current_versions,
@@ -36,6 +37,7 @@ from reviews.decisions.items import (
 from reviews.decisions.loading import among
 from reviews.decisions.policy import ENDING, Fate, consequence_of, fate_of, observed_use
 from reviews.decisions.recording import answer_record, before_of
+from reviews.decisions.stages import asks_one
 from reviews.decisions.together import again_after_deadlock, plan_for_a_while
 from reviews.decisions.writing import Writing
 from reviews.models import Answer, Campaign, Decision, ItemKind, Order, OrderAction, ReviewItem
@@ -128,7 +130,7 @@ def _end_record(
         now=now,
         old=old,
         new={"state": str(state)},
-        context=item_context(item) | {"policy": str(item.campaign.deadline_policy), "outcome": str(fate)} | more,
+        context=item_context(item) | {"policy": str(item.campaign.deadline_policy), "fate": str(fate)} | more,
     )
 
 
@@ -163,6 +165,8 @@ def _write(planned: Planned, verdicts: Mapping[UUID, Verdict], now: datetime) ->
         writing = Writing(POLICY, now)
         for item in items:
             _end(writing, item, verdicts[item.pk], prepared[item.pk], out)
+        # Whoever was asked beside the assignee is not asked any more.
+        forget_all_asks([item for item in items if not asks_one(item.campaign)])
         writing.write()
 
 

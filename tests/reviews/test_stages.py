@@ -552,6 +552,17 @@ def test_a_half_answered_stage_that_another_would_follow_is_left_to_the_deadline
     assert state(item)[0] == "expired"
 
 
+def test_nobody_is_asked_any_more_about_what_the_deadline_policy_took_away(make):
+    item, owner, *_ = staged(make, both("one_deny_denies", 3), {"asks": ["independent"]}, deadline_policy="revoke")
+    answer(make, item, by=owner)
+    assert Ask.objects.filter(item=item, is_released=False).exists()
+
+    close_due_campaigns(now=item.campaign.deadline_at + timedelta(hours=1))
+
+    assert state(item)[0] == "decided"
+    assert not Ask.objects.filter(item=item).exists()
+
+
 def test_access_that_changed_is_not_ended_by_half_an_answer(make):
     item, owner, *_ = staged(make, both("one_deny_denies"))
     answer(make, item, by=owner)
