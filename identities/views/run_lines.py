@@ -103,7 +103,7 @@ def total_of(run: SyncRun, action: str) -> int:
 
 
 def summary_of(run: SyncRun) -> str:
-    """What a reading changed, in a few words. How things are used is counted anew by most readings, and is no change."""
+    """What a reading changed, in a few words. New figures of use, which most readings bring, are no change."""
     changed = [f"{number(total)} {action}" for action in ChangeAction.values if (total := total_of(run, action))]
     if changed or run.state == SyncState.RUNNING:
         return ", ".join(changed)
