@@ -125,6 +125,7 @@ def audit_of(request: HttpRequest, kind: str, subject_id: str) -> HttpResponse:
     events = present(found.rows)
     known = KINDS.get(kind)
     label = found.rows[0].subject_label if found.rows else ""
+    name = events[0].subject if events else ""
     context = {
         "may_read": may_read,
         "is_panel": is_panel,
@@ -133,7 +134,7 @@ def audit_of(request: HttpRequest, kind: str, subject_id: str) -> HttpResponse:
         "way": _way(found, QueryDict(mutable=True)),
         "kind_label": known.label if known else kind.replace("_", " ").capitalize(),
         "object_url": url_of(kind, subject_id, label),
-        "object_name": label,
+        "object_name": name,
         "all_url": reverse("console:audit_of", args=[kind, subject_id]),
         "trail_url": f"{reverse('console:audit_trail')}?subject_kind={kind}&subject={subject_id}"
         if actor.has_role(*READERS)

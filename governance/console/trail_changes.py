@@ -6,29 +6,42 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import CharField, Expression, F, Model
+from django.db.models import Value as Literal
+from django.db.models.functions import Coalesce, NullIf
 
 from governance.audit.selectors import TrailRow
 from governance.people.models import Team, User
-from identities.models import Source
+from governance.web.templatetags.remit import number
+from identities.models import Source, SyncRun
 from reviews.models import Campaign
 
 LONGEST = 200
 LONG_LIST = 3
 DEEPEST = 3
+# How many of each kind a reading found: {"grant": {"added": 0, "unchanged": 239}}.
+COUNTS = "counts"
 KEPT_AWAY = {"(text)", "(changed)"}
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # What made something; its plain personal facts are what was said then. Later ones say only who or what it was.
 _MADE = ("created", "registered", "saved")
-# Where an id can lead: asked in this order, so that a row of ids costs four queries however many they are.
-_NAMED: tuple[type[Model], ...] = (User, Team, Source, Campaign)
+# Where an id can lead, and what it is called there: asked together, so that a row of ids costs one query.
+_NAMED: Mapping[type[Model], Expression | F] = {
+    User: Coalesce(NullIf(F("name"), Literal("")), F("email"), output_field=CharField()),
+    Team: F("name"),
+    Source: F("name"),
+    Campaign: F("name"),
+}
+# Subjects that the sealed record calls by their kind alone: a name can change, and a person's must be erasable.
+_NAMED_BY_KIND = frozenset({"person", "team", "campaign"})
 _NOBODY = frozenset(
     {"owner", "backup_owner", "sponsor", "assignee", "manager", "independent_reviewer", "fallback_reviewer", "members"}
 )
+# Fields whose ids are all among what has a name; of any other id nobody can say that it is gone.
+_ALWAYS_NAMED = _NOBODY | {"person", "team", "source", "campaign", "run"}
 LABELS = {
     "rrule": "Repeats",
     "starts_at": "Starts",
@@ -102,19 +115,34 @@ def names_in(rows: Iterable[TrailRow], *, with_context: bool = False) -> Names:
             wanted.update(_ids_in(part))
         if row.actor_kind == "person":
             wanted.update(_UUID.findall(row.actor_id))
-    found: dict[str, str] = {}
-    for model in _NAMED:
-        missing = [UUID(each) for each in wanted - found.keys()]
-        if not missing:
-            break
-        found |= {str(each.pk): str(each) for each in model._default_manager.filter(pk__in=missing)}
-    return found
+        if row.subject_kind in _NAMED_BY_KIND:
+            wanted.update(_UUID.findall(row.subject_id))
+    runs = {run for row in rows if isinstance(run := row.new.get("run"), str) and _UUID.fullmatch(run)}
+    return dict(_called(wanted - runs)) | dict(_runs(runs))
+
+
+def _called(ids: set[str]) -> Iterator[tuple[str, str]]:
+    if not ids:
+        return
+    asked = [
+        model._default_manager.filter(pk__in=ids).order_by().values_list("pk", name) for model, name in _NAMED.items()
+    ]
+    yield from ((str(key), name) for key, name in asked[0].union(*asked[1:], all=True))
+
+
+def _runs(ids: set[str]) -> Iterator[tuple[str, str]]:
+    if ids:
+        found = SyncRun.objects.filter(pk__in=ids).values_list("pk", "started_at")
+        yield from ((str(key), f"reading of {at:%-d %b %Y, %H:%M:%S} UTC") for key, at in found)
 
 
 def changes_of(row: TrailRow, names: Names) -> list[FieldChange]:
     """Every field that the event says to have changed, in the order of labels; what stayed the same is left out."""
     found: dict[str, FieldChange] = {}
     for name, old, new, is_told in _pairs(row):
+        if name == COUNTS:
+            found |= {change.name: change for change in _counted(new)}
+            continue
         if is_told and old == new:
             continue
         before = value_of(name, old, names) if is_told else None
@@ -152,14 +180,15 @@ def value_of(name: str, value: Any, names: Names) -> Value:
         return Value("nobody" if name.rpartition(".")[2] in _NOBODY else "nothing")
     if isinstance(value, bool):
         return Value("yes" if value else "no")
+    is_gone = name.rpartition(".")[2] in _ALWAYS_NAMED
     if isinstance(value, list):
-        return Value(_short(", ".join(_word(each, names) for each in value)))
+        return Value(_short(", ".join(_word(each, names, is_gone=is_gone) for each in value)))
     if isinstance(value, str) and _MOMENT.match(value):
         try:
             return Value(value, datetime.fromisoformat(value))
         except ValueError:
             pass
-    return Value(_short(_word(value, names)))
+    return Value(_short(_word(value, names, is_gone=is_gone)))
 
 
 def _pairs(row: TrailRow) -> Iterator[_Pair]:
@@ -190,7 +219,7 @@ def _personal_pairs(row: TrailRow) -> Iterator[_Pair]:
 def _flat(part: _Side, path: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
     for name, value in part.items():
         where = f"{path}.{name}" if path else name
-        if isinstance(value, Mapping) and value and depth < DEEPEST:
+        if isinstance(value, Mapping) and value and depth < DEEPEST and where != COUNTS:
             yield from _flat(value, where, depth + 1)
         else:
             yield where, value
@@ -207,16 +236,24 @@ def _ids_in(value: Any) -> Iterator[str]:
             yield from _ids_in(each)
 
 
-def _word(value: Any, names: Names) -> str:
+def _word(value: Any, names: Names, *, is_gone: bool = False) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if value in names:
         return names[value]
     if _UUID.fullmatch(value):
-        return f"{value[:8]}… (no longer known here)"
+        return f"{value[:8]}… (no longer known here)" if is_gone else f"{value[:8]}…"
     if _DIGEST.fullmatch(value):
         return f"{value[:12]}…"
     return value.replace("_", " ") if re.fullmatch(r"[a-z_]+", value) else value
+
+
+def _counted(counts: _Side) -> Iterator[FieldChange]:
+    """What a reading found, one line for each kind of object; kinds that the source does not have are left out."""
+    for kind, numbers in counts.items():
+        said = ", ".join(f"{number(count)} {what}" for what, count in numbers.items() if count)
+        if said:
+            yield FieldChange(f"{COUNTS}.{kind}", label_of(kind), None, Value(said))
 
 
 def _difference(old: Sequence[Any], new: Sequence[Any], names: Names) -> str:

@@ -106,7 +106,7 @@ def _event(row: TrailRow, names: Names) -> Event:
         session=session_words(row.auth_method),
         title=row.description.rstrip("."),
         detail=f"“{row.reason}”" if row.reason else "",
-        subject=name_of(row.subject_kind, row.subject_id, row.subject_label),
+        subject=names.get(row.subject_id) or name_of(row.subject_kind, row.subject_id, row.subject_label),
         subject_url=url_of(row.subject_kind, row.subject_id, row.subject_label),
         url=reverse("console:audit_event", args=[row.event_id]),
         icon=LOOK_OF.get(noun, "point"),

@@ -76,6 +76,7 @@ def url_of(kind: str, subject_id: str, label: str) -> str:
 
 
 def name_of(kind: str, subject_id: str, label: str) -> str:
-    """What to call an object: its label, or its kind and the beginning of its id."""
+    """What to call an object: its label, or its kind and the beginning of its id where the label says no more."""
     known = KINDS.get(kind)
-    return label or f"{known.label if known else kind.replace('_', ' ')} {subject_id[:8]}"
+    told = "" if label == kind else label
+    return told or f"{known.label if known else kind.replace('_', ' ')} {subject_id[:8]}"

@@ -19,7 +19,9 @@ _LONGEST = 36
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One box. note: said after the label, in fewer words. tone: a state. is_gone: crossed out, no longer there."""
+    """One box. note: said after the label, in fewer words. where: told to all, and drawn where there is room for it.
+    tone: a state. is_gone: crossed out, no longer there.
+    """
 
     key: str
     label: str
@@ -27,6 +29,7 @@ class Node:
     url: str = ""
     tone: str = "neutral"
     is_gone: bool = False
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,10 @@ def _nodes(placed: Mapping[str, _Placed], columns: Sequence[Sequence[Node]]) -> 
 
 def _node(each: _Placed) -> SafeString:
     node = each.node
-    spoken = f"{node.label}, {node.note}" if node.note else node.label
+    spoken = ", ".join(filter(None, (node.label, node.note, node.where)))
     spoken = f"{spoken} (goes away)" if node.is_gone else spoken
-    room = _LONGEST - (len(node.note) + 1 if node.note else 0)
+    note = node.note or (node.where if len(node.label) + len(node.where) < _LONGEST else "")
+    room = _LONGEST - (len(note) + 1 if note else 0)
     box = format_html(
         '<title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="5"/><text x="{}" y="{}">{}{}</text>',
         spoken,
@@ -145,7 +149,7 @@ def _node(each: _Placed) -> SafeString:
         each.x + 9,
         each.y + 16.5,
         _cut(node.label, room),
-        format_html(' <tspan class="flow-note">{}</tspan>', node.note) if node.note else "",
+        format_html(' <tspan class="flow-note">{}</tspan>', note) if note else "",
     )
     css = "flow-node is-gone" if node.is_gone else "flow-node"
     if node.url:

@@ -28,15 +28,17 @@ class Place:
 
 PLACES = (
     Place("Overview", "console:overview", "/", "layout-dashboard", "o"),
-    Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/",)),
-    Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/",)),
-    Place("Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/",)),
-    Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/", "/boundaries/")),
+    Place("Identities", "identities:identity_list", "/identities/", "robot", "i", owns=("/history/", "/saved-views/")),
+    Place("Access", "identities:access_list", "/access/", "key", "c", owns=("/grants/", "/playground/")),
+    Place(
+        "Reviews", "reviews:campaign_list", "/reviews/", "clipboard-check", "r", owns=("/inbox/", "/access-requests/")
+    ),
+    Place("Posture", "identities:posture", "/posture/", "chart-dots", "t", owns=("/frameworks/",)),
     Place("Findings", "identities:finding_list", "/findings/", "alert-triangle", "f"),
     Place("Orders", "reviews:order_list", "/orders/", "arrows-exchange", "d"),
     Place("Reports", "reviews:programme", "/reports/", "report-analytics", "p"),
     Place("Audit", "console:audit_trail", "/audit/", "history", "a"),
-    Place("Sources", "identities:source_list", "/sources/", "database", "s"),
+    Place("Sources", "identities:source_list", "/sources/", "database", "s", owns=("/runs/", "/boundaries/")),
     Place("Gateway", "identities:gateway", "/gateway/", "router", "w"),
     Place("Settings", "people:settings", "/settings/", "settings", "e", owns=("/accounts/",)),
 )
@@ -99,7 +101,7 @@ def theme_of(request: HttpRequest) -> str:
 
 def _entries(request: HttpRequest) -> list[Entry]:
     roles = actor_from_request(request).roles
-    current = _current_place(request.path)
+    current = place_of(request.path)
     return [
         Entry(
             label=place.label,
@@ -129,7 +131,7 @@ def _roles_of(path: str) -> frozenset[Role]:
         return frozenset()
 
 
-def _current_place(path: str) -> Place | None:
+def place_of(path: str) -> Place | None:
     """The longest prefix wins, so that `/` does not claim every page."""
     best: tuple[int, Place | None] = (0, None)
     for place in PLACES:

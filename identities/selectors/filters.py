@@ -169,7 +169,7 @@ def _checked(name: str, value: str) -> str:
     if name in LISTS:
         return _checked_list(name, value)
     if name in _FLAGS and value not in YES_OR_NO:
-        raise InvalidFilter(f"“{value[:40]}” is not a known {name}. Known: yes, no.", field=name)
+        raise InvalidFilter(f"“{value[:40]}” is no value of “{name}”. Known: yes, no.", field=name)
     if name == "finding_severity" and value not in SEVERITIES:
         known = ", ".join(SEVERITIES)
         raise InvalidFilter(f"“{value[:40]}” is not a known severity. Known: {known}.", field=name)

@@ -16,7 +16,8 @@ UNION SELECT c.identity_id FROM sync_diff d JOIN identities_credential c ON c.id
 UNION SELECT i.id FROM sync_diff d JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = d.old ->> 'identity' WHERE d.action = 'changed'
 UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
-      ON i.source_id = %(source)s AND i.external_id = s.identity WHERE s.kind = 'usage'
+      ON i.source_id = %(source)s AND i.external_id = s.identity
+      WHERE s.kind = 'usage' OR (s.kind = 'credential' AND s.last_used_at IS NOT NULL)
 UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = s.external_id
       WHERE s.kind = 'identity' AND s.last_used_at IS NOT NULL;
@@ -28,15 +29,17 @@ UPDATE identities_identity i
 SET grant_count = n.grants, privileged_count = n.privileged, credential_count = n.credentials, last_seen_at = n.seen
 FROM (
     SELECT t.id, coalesce(held.grants, 0) AS grants, coalesce(held.privileged, 0) AS privileged,
-           coalesce(proofs.credentials, 0) AS credentials, greatest(self.last_used_at, used.at) AS seen,
+           coalesce(proofs.credentials, 0) AS credentials, greatest(self.last_used_at, used.at, proofs.used_at) AS seen,
            self.last_seen_at AS seen_before
     FROM sync_touched t
     JOIN identities_identity self ON self.id = t.id
     LEFT JOIN (SELECT identity_id, count(*) AS grants, count(*) FILTER (WHERE is_privileged) AS privileged
                FROM identities_grant WHERE retired_at IS NULL AND identity_id IN (SELECT id FROM sync_touched)
                GROUP BY identity_id) held ON held.identity_id = t.id
-    LEFT JOIN (SELECT identity_id, count(*) AS credentials
-               FROM identities_credential WHERE retired_at IS NULL AND identity_id IN (SELECT id FROM sync_touched)
+    -- Whoever signs in with a credential is in use, and was also where the credential has ended since.
+    LEFT JOIN (SELECT identity_id, count(*) FILTER (WHERE retired_at IS NULL) AS credentials,
+                      max(last_used_at) AS used_at
+               FROM identities_credential WHERE identity_id IN (SELECT id FROM sync_touched)
                GROUP BY identity_id) proofs ON proofs.identity_id = t.id
     LEFT JOIN (SELECT identity_id, max(last_seen_at) AS at
                FROM identities_usage WHERE identity_id IN (SELECT id FROM sync_touched)

@@ -7,7 +7,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from governance.kernel.dialects import get
-from governance.kernel.privileges import PrivilegeClass
 from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import SortKey, paginate
@@ -17,6 +16,7 @@ from identities.pdp.reasons import SENTENCES, Reason
 from identities.pdp.requests import Decision
 from identities.pdp.surroundings import request_about
 from identities.selectors.agents import list_agents, servers_of, tools_of
+from identities.views.grant_lines import CLASS_WORDS
 from identities.views.requests import PageRequest
 
 BY_NAME = (SortKey("name"), SortKey("pk"))
@@ -46,10 +46,9 @@ def agent_matrix(request: PageRequest) -> HttpResponse:
 
 
 def _classes(tool: str, server: str) -> str:
-    """What the tool does by our own catalogue, worst last."""
-    order = [each.value for each in PrivilegeClass]
-    found = sorted(get("tools").classes(tool, server), key=order.index)
-    return ", ".join(each.replace("_", " ") for each in found)
+    """What the tool does by our own catalogue, worst first, in the words of every other page."""
+    found = {str(each) for each in get("tools").classes(tool, server)}
+    return ", ".join(words for name, words in CLASS_WORDS.items() if name in found)
 
 
 def _rows(agents: list[Identity], tools: tuple[str, ...], server: str) -> list[tuple[Identity, list[Any]]]:

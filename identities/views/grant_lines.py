@@ -226,7 +226,7 @@ def use_words(use: GrantUse) -> str:
         return f"watched since {use.since:%-d %b %Y}, too short to conclude"
     if use.state is UseState.UNUSED and use.since:
         return f"not seen since {use.since:%-d %b %Y}"
-    return "no log can show its use"
+    return "no log can show the rest" if use.unused and not use.is_brief else "no log can show its use"
 
 
 def native_json(document: Any) -> str:

@@ -202,7 +202,7 @@ def _could(request: PageRequest, question: Question, at: datetime, answer: str, 
         "denying": judged.count(denies=True),
         **_known(as_of.list_memories(actor=request.actor, at=at)),
         "page": KeysetPage(
-            [lines.could_line(each) for each in found.rows],
+            [lines.could_line(each, question, at) for each in found.rows],
             write_place("could", found.last) if found.last else "",
         ),
         "permalink": _with({**_asked(question), "answer": answer, "at": format_moment(at)}),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from uuid import UUID
 from django.urls import reverse
 
 from governance.kernel.dialects.interface import join_words
-from identities.models import Change, ChangeAction, Identity, IdentityVersion
+from governance.kernel.permissions import Permission, describe
+from governance.kernel.questions import Question, find
+from identities.models import Change, ChangeAction, GrantVersion, Identity, IdentityVersion
 from identities.selectors.as_of import Memory, PastAccess
 from identities.selectors.history import names_of
 from identities.selectors.timeline import ChangeGroup, Edit, names_of_holders
@@ -168,12 +170,12 @@ def access_line(access: PastAccess) -> AccessLine:
     )
 
 
-def could_line(could: Could) -> CouldLine:
+def could_line(could: Could, question: Question, at: datetime) -> CouldLine:
     """One identity with what decided: (address, what, how it is reached, on what it hangs) per grant."""
     return CouldLine(
         row=past_row(could.identity),
         is_certain=could.answer == "yes",
-        reasons=[_reason(each) for each in could.reasons],
+        reasons=[_reason(each, question, at) for each in could.reasons],
         more=could.more,
     )
 
@@ -205,14 +207,22 @@ def _memory(memory: Memory) -> tuple[str, datetime | None, datetime | None, str]
     return "success", memory.known_since, memory.read_at, f"Known since {_day(memory.known_since)}"
 
 
-def _reason(reason: Reason) -> tuple[str, str, str, str]:
-    first, *others = _sayings(reason.version.plain, reason.path, reason.label)[:2]
+def _reason(reason: Reason, question: Question, at: datetime) -> tuple[str, str, str, str]:
+    first, *others = _sayings(_about(reason.version, question, at), reason.path, reason.label)[:2]
     what = "; ".join([first, *(text[:1].lower() + text[1:] for text in others)])
     hangs = [f"only if {text}" for text in _each_of(reason.allowed_if)] if reason.allows is None else []
     if reason.denies is None:
         hangs += [f"refused if {text}" for text in _each_of(reason.denied_if)]
     url = reverse("identities:grant_detail", args=[reason.version.grant_id])
     return url, what, path_words(reason.path), "; ".join(hangs)
+
+
+def _about(version: GrantVersion, question: Question, at: datetime) -> Sequence[str]:
+    """What its statements say that answer the question: a role with forty rights is a reason by one of them."""
+    permission = Permission.from_json(version.permission)
+    parts = [replace(permission, statements=(statement,)) for statement in permission.statements]
+    telling = tuple(part.statements[0] for part in parts if not find(question, part, at).is_silent)
+    return describe(replace(permission, statements=telling)) if telling else version.plain
 
 
 def _sayings(plain: Sequence[str], path: Sequence[dict[str, Any]], label: str) -> list[str]:

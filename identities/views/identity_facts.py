@@ -80,6 +80,8 @@ def facts_of(identity: Identity, *, actor: Actor, may_edit: bool) -> list[Fact]:
 
 def _person(name: str, label: str, person: User | None, source: str, said: _Said, may_edit: bool) -> Fact:
     same = person is not None and person.email == source.lower()
+    # Whom the source names is made accountable by the reading itself: then nobody said anything.
+    is_said = person is not None and (not same or name in said.last)
     return Fact(
         name=name,
         label=label,
@@ -87,9 +89,9 @@ def _person(name: str, label: str, person: User | None, source: str, said: _Said
         holds=person.name if person else "",
         has_left=person is not None and person.left_at is not None,
         source=source,
-        is_said=person is not None,
+        is_said=is_said,
         may_take=may_edit and not same and source.lower() in said.addresses,
-        **_who(said, name, person is not None),
+        **_who(said, name, is_said),
     )
 
 

@@ -27,6 +27,9 @@ from identities.views.requests import PageRequest
 
 EDITORS = (Role.ADMINISTRATOR,)
 MOST_VERSIONS = 50
+UNITS = ("Days", "Hours", "Minutes", "Bits", "Percent")
+# What every value of a group is; its heading says so once.
+SHARE = "0 to 1"
 TONES = {box: tone for box, tone, *_ in BOXES}
 
 
@@ -147,12 +150,20 @@ def _previewed(document: Mapping[str, Any], wanted: Mapping[str, Any], request: 
     return {"changes": changes, "moves": moves, "movers": movers, "preview": found, "is_previewed": True}
 
 
+def _after_number(help_text: str) -> str:
+    """What the form says below a field, as it is said behind a number: "90 days", "3 (1 to 4)"."""
+    text = help_text.removesuffix(".")
+    if not text or text == SHARE:
+        return ""
+    return text[0].lower() + text[1:] if text.startswith(UNITS) else f"({text[0].lower()}{text[1:]})"
+
+
 def _shown(document: Mapping[str, Any]) -> list[tuple[Group, Sequence[tuple[str, str, str]]]]:
     values = flat(document)
     return [
         (
             group,
-            [(entry.label, _spoken(values.get(entry.pointer)), entry.help) for entry in group.entries],
+            [(entry.label, _spoken(values.get(entry.pointer)), _after_number(entry.help)) for entry in group.entries],
         )
         for group in GROUPS
     ]

@@ -120,7 +120,7 @@ def _things(key: str, targets: Iterable[Target], gone: set[tuple[str, str]]) -> 
     for each in targets:
         url = reverse("identities:grant_detail", args=[each.grants[0][0]]) if each.grants else ""
         tone = "danger" if each.is_privileged else "neutral"
-        yield Node(f"{key} {each.resource}", f"{each.place}: {each.name}", "", url, tone, each.key in gone)
+        yield Node(f"{key} {each.resource}", each.name, "", url, tone, each.key in gone, where=each.place)
 
 
 def _places(key: str, targets: Iterable[Target], gone: set[tuple[str, str]]) -> Iterable[Node]:

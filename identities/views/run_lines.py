@@ -11,7 +11,7 @@ from governance.kernel.actors import Actor
 from governance.people.models import User
 from governance.web.templatetags.remit import number
 from identities.connectors.registry import formats
-from identities.models import SyncRun, SyncState
+from identities.models import ChangeAction, SyncRun, SyncState
 from identities.sync.cancel import may_cancel
 from identities.sync.differences import Loser
 from identities.views.change_lines import KIND_NAMES
@@ -100,6 +100,30 @@ def count_lines(run: SyncRun) -> list[CountLine]:
 def total_of(run: SyncRun, action: str) -> int:
     """How many objects of all kinds the run added, changed or retired, without counting them."""
     return sum(run.counts.get(kind, {}).get(action, 0) for kind in KIND_NAMES)
+
+
+def summary_of(run: SyncRun) -> str:
+    """What a reading changed, in a few words. New figures of use, which most readings bring, are no change."""
+    changed = [f"{number(total)} {action}" for action in ChangeAction.values if (total := total_of(run, action))]
+    if changed or run.state == SyncState.RUNNING:
+        return ", ".join(changed)
+    return "only figures of use" if tells_of_use(run) else "nothing changed"
+
+
+def tells_of_use(run: SyncRun) -> bool:
+    """Whether the reading brought new figures of use."""
+    counts = [run.counts.get(kind, {}) for kind in COUNT_NAMES.keys() - KIND_NAMES.keys()]
+    return any(each.get(action, 0) for each in counts for action in ChangeAction.values)
+
+
+def nothing_of(run: SyncRun, chosen: str) -> dict[str, str]:
+    """Title and text where no object is listed: of one kind of change (`chosen`), or of any."""
+    if chosen and any(total_of(run, action) for action in ChangeAction.values):
+        return {"title": f"Nothing was {chosen}", "text": "What else the reading changed stands under the other tabs."}
+    if tells_of_use(run):
+        text = "Every object is as it was before. How they are used was counted anew: the numbers stand above."
+        return {"title": "Nothing changed but figures of use", "text": text}
+    return {"title": "Nothing changed", "text": "The source looked just as before, which is an answer too."}
 
 
 def loser_line(loser: Loser) -> LoserLine:

@@ -19,14 +19,14 @@ from governance.web.pagination import KeysetPage, SortKey, paginate
 from identities.connectors.files import Holds
 from identities.connectors.registry import formats, settings_of, title_of
 from identities.connectors.settings import by_name
-from identities.models import Source, SyncRun, SyncState
+from identities.models import Source, SyncRun
 from identities.selectors.inventory import access_source
 from identities.selectors.runs import list_runs
 from identities.selectors.sources import freshness_of, list_sources_with_facts
 from identities.services.secrets import is_reference
 from identities.services.sources import PUSH, request_read
 from identities.views.requests import PageRequest
-from identities.views.run_lines import origin_of, progress_of, spoken_time
+from identities.views.run_lines import origin_of, progress_of, spoken_time, summary_of
 
 READERS_OF_SOURCES = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 KIND_ICONS = {
@@ -286,11 +286,6 @@ def _row(source: Source, now: datetime) -> SourceRow:
 
 
 def _run_row(run: SyncRun) -> RunRow:
-    totals = {
-        action: sum(counts.get(action, 0) for counts in run.counts.values())
-        for action in ("added", "changed", "retired")
-    }
-    changed = [f"{number:,} {action}" for action, number in totals.items() if number]
     return RunRow(
         url=reverse("identities:sync_run_detail", args=[run.pk]),
         state=run.state,
@@ -299,7 +294,7 @@ def _run_row(run: SyncRun) -> RunRow:
         started_at=run.started_at,
         took=_took(run),
         records=run.records,
-        summary=", ".join(changed) or ("" if run.state == SyncState.RUNNING else "nothing changed"),
+        summary=summary_of(run),
         problem=str((run.problem or {}).get("detail", "")),
         is_partial=run.is_partial,
     )

@@ -72,6 +72,7 @@ from reviews.models import (
 )
 from reviews.notices.keys import fingerprint_of, new_salt, secret_of
 from reviews.packs.places import file_of
+from reviews.reports.campaign import keep_due_figures
 from tests.identities.scores import make_score
 from tests.reviews import conftest as make
 
@@ -456,6 +457,7 @@ def _silent_campaign(manager: User, owner: User) -> Campaign:
     campaign = make.make_campaign(manager=manager, scope=f"source={source.slug}", deadline_at=now + timedelta(days=14))
     campaign.items.update(state="expired")
     Campaign.objects.filter(pk=campaign.pk).update(state="closed", closed_at=now)
+    keep_due_figures(now=now)  # what reports say of it
     return campaign
 
 

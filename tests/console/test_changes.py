@@ -2,22 +2,27 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from governance.audit.actions import Verb
 from governance.audit.erasure import erase_details
+from governance.audit.log import Subject, record
 from governance.audit.selectors import TrailRow, list_events
 from governance.console.trail_changes import FieldChange
 from governance.console.trail_events import present, session_words
-from governance.kernel.actors import Role
+from governance.kernel.actors import Role, system_actor
 from governance.people.accounts import change_user
 from governance.people.models import Team
 from governance.people.teams import change_team
 from governance.people.tokens import revoke_token
+from governance.web.templatetags.remit import number
+from identities.models import SyncRun
 from identities.services.identities import edit_identity
 from identities.services.saved_views import CHANGEABLE as VIEW_FIELDS
 from identities.services.saved_views import change_view, save_view
@@ -33,6 +38,7 @@ from tests.reviews import conftest as make
 
 pytestmark = pytest.mark.django_db
 BOSS = "Bea Adebayo"
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -269,6 +275,27 @@ def test_words_that_were_erased_and_people_who_are_gone_are_said_to_be(boss: Any
     facts: dict[str, FieldChange] = {fact.name: fact for fact in event.facts}
     assert facts["purpose"].new.text == "changed; the words were erased"
     assert facts["sponsor"].new.text == f"{str(row.new['sponsor'])[:8]}… (no longer known here)"
+
+
+def test_a_reading_says_what_it_found_by_kind_and_leaves_out_what_it_did_not(seal: Callable[[], None]) -> None:
+    source = make.make_source()
+    begun = {"started_at": NOON, "observed_at": NOON}
+    run = SyncRun.objects.create(source=source, mode="delta", origin="api", actor_id="system:test", **begun)
+    counts = {"grant": {"added": 0, "changed": 2, "unchanged": 1239}, "trust": {"added": 0, "unchanged": 0}}
+    subject = Subject("source", str(source.pk), source.slug)
+    told = {"run": str(run.pk), "counts": counts, "item": str(uuid4())}
+    record(verb=Verb.SYNC_APPLIED, actor=system_actor("sync"), subject=subject, now=NOON, new=told)
+    seal()
+
+    (event,) = present(list_events(subject_kind="source", verb="sync.applied").rows)
+
+    said = {fact.label: fact.new.text for fact in event.facts}
+    assert said == {
+        "Grant": f"2 changed, {number(1239)} unchanged",
+        "Run": "reading of 27 Nov 2026, 12:00:00 UTC",
+        # Of what has no name here, nobody says that it is gone.
+        "Item": f"{told['item'][:8]}…",
+    }
 
 
 @pytest.mark.parametrize(

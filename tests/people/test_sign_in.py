@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -225,3 +226,21 @@ def test_a_password_reset_mail_says_nothing_about_who_is_here(client, make_user,
 
     assert len(answers) == 1
     assert [mail.to for mail in mailoutbox if "password/reset/key" in mail.body] == [[user.email]]
+
+
+def test_a_forgotten_password_leads_back_to_signing_in_and_a_used_link_to_a_new_one(client, make_user, mailoutbox):
+    user = make_user()
+    sent = client.post(reverse("account_reset_password"), {"email": user.email}, follow=True).content.decode()
+    link = re.search(r"/accounts/password/reset/key/\S+", mailoutbox[-1].body)[0]
+    form = client.get(link, follow=True)
+    new = {"password1": "a new and long one 42", "password2": "a new and long one 42"}
+    done = client.post(form.redirect_chain[-1][0], new, follow=True).content.decode()
+    again = client.get(link, follow=True).content.decode()
+
+    sign_in, ask_again = (f'href="{reverse(name)}"' for name in ("account_login", "account_reset_password"))
+    assert "<h1>Look into your mail</h1>" in sent and sign_in in sent
+    assert "<h1>Choose a new password</h1>" in form.content.decode()
+    assert "<h1>The password is changed</h1>" in done and sign_in in done
+    assert "<h1>This link no longer works</h1>" in again and ask_again in again
+    assert sign_in in client.get(reverse("account_inactive")).content.decode()
+    assert client.login(email=user.email, password=new["password1"])

@@ -76,6 +76,19 @@ def test_a_share_of_nothing_is_not_a_number(part: float, whole: float, text: str
     assert percent(part, whole) == text
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (427, 428, "99.8\u202f%"),
+        (99_999, 100_000, "99.9\u202f%"),
+        (428, 428, "100\u202f%"),
+        (1, 100_000, "under 0.1\u202f%"),
+    ],
+)
+def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(part: int, whole: int, text: str) -> None:
+    assert percent(part, whole) == text
+
+
 def test_code_between_fences_is_told_from_prose() -> None:
     text = "Do this:\n\n```\nA\n  B\n```\nThen that."
 

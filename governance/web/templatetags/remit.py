@@ -24,6 +24,7 @@ register = template.Library()
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # Clocks of the database and of programs differ by so much; what lies no further ahead has just happened.
 SKEW_SECONDS = 2
+LEAST_SHARE = 0.1
 _FENCE = re.compile(r"^```$", re.MULTILINE)
 
 
@@ -155,10 +156,17 @@ def number(value: float | None) -> str:
 
 @register.filter
 def percent(part: float | None, whole: float | None = 1) -> str:
-    """The share of `whole`, one decimal below ten percent; an en dash when there is no whole to divide by."""
+    """The share of `whole`, one decimal below ten percent; an en dash when there is no whole to divide by.
+
+    Only all is 100 %, and only nothing is 0 %: 427 of 428 are 99.8 %.
+    """
     if part is None or not whole:
         return "–"
     share = float(part) / float(whole) * 100
+    if 0 < share < LEAST_SHARE:
+        return f"under {LEAST_SHARE}{THIN_SPACE}%"
+    if 99.5 <= share < 100:
+        return f"{min(share, 100 - LEAST_SHARE):.1f}{THIN_SPACE}%"
     return f"{share:.1f}{THIN_SPACE}%" if 0 < share < 10 else f"{share:.0f}{THIN_SPACE}%"
 
 

@@ -77,6 +77,19 @@ def test_the_question_is_answered_with_identity_and_grant(estate, admin):
     assert "Nobody that is known could, for certain" in later
 
 
+def test_of_a_role_with_many_rights_the_answer_names_the_one_that_was_asked_about(
+    source, read_at, day, identity, grant, admin
+):
+    rights = [{"actions": ["INSERT"], "resources": [f"table:l/public/{name}"]} for name in ("a", "b", "c")]
+    role = grant("g", "etl", "postgresql", *rights, READ, label="Member of role analysts")
+    read_at(source, day(3), [identity("etl"), role])
+
+    page = admin.get("/history/who-could/?action=SELECT&resource=table:l/public/t&at=2026-03-04")
+
+    ((_, what, _, _),) = page.context["page"].rows[0].reasons
+    assert what == "Read every row of table t in database l"
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -1,6 +1,7 @@
 """The pages and the API: what they say, what they refuse, and how many queries they take."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from governance.kernel.actors import Role
+from governance.web.flows import Node, flow
 from identities.models import Authorization, Grant, Identity, Source, TrustBoundary
 from tests.identities.reach.conftest import grant, identity, let_in, role_arn, root_of, trust
 
@@ -50,6 +52,19 @@ def reach(name: str = "ci", **query: str) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
+def test_the_drawing_names_a_thing_whole_and_its_place_where_there_is_room() -> None:
+    short = Node("a", "table public.payments", where="database ledger of the books")
+    fits = Node("b", "role readers", where="the server")
+
+    drawn = str(flow([[short, fits]], [], "it reaches two"))
+
+    assert "<title>table public.payments, database ledger of the books</title>" in drawn
+    assert re.findall(r"<text[^>]*>(.*?)</text>", drawn) == [
+        "table public.payments",
+        'role readers <tspan class="flow-note">the server</tspan>',
+    ]
+
+
 def test_the_page_draws_and_lists_what_is_reached(
     estate: Any, admin: Client, django_assert_max_num_queries: Any
 ) -> None:
@@ -62,7 +77,7 @@ def test_the_page_draws_and_lists_what_is_reached(
         "Whoever takes ci over reaches 2 things in 2 segments by its own grants, and 1 other identity in one step."
         in page
     )
-    assert '<svg class="flow"' in page and "s3: invoices/*" in page
+    assert '<svg class="flow"' in page and ">invoices/*, s3<" in page
     assert "May write policies into users, groups or roles" in page
     assert "may assume it (sts:AssumeRole)" in page
 

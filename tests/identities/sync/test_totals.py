@@ -127,6 +127,22 @@ def test_the_latest_use_is_kept_by_any_evidence(make_source: Any, send: Any, rec
     assert Identity.objects.get().last_seen_at.isoformat() == "2026-11-22T00:00:00+00:00"
 
 
+def test_a_credential_in_use_is_use_of_its_identity_also_after_its_end(
+    make_source: Any, send: Any, records: Any
+) -> None:
+    source, early, late = make_source(), "2026-11-01T00:00:00Z", "2026-11-22T00:00:00Z"
+    identity = records.identity("a", last_used_at=early)
+    send(source, [identity, records.credential("c", "a", last_used_at=early)])
+
+    # Nothing else changed, so nothing but the time says that the key was used.
+    send(source, [identity, records.credential("c", "a", last_used_at=late)])
+    by_key = Identity.objects.get().last_seen_at
+    send(source, [identity])
+
+    assert Identity.objects.get().credential_count == 0
+    assert [by_key.isoformat(), Identity.objects.get().last_seen_at.isoformat()] == ["2026-11-22T00:00:00+00:00"] * 2
+
+
 @pytest.mark.parametrize("said", [{"purpose": "Sends invoices"}, {}], ids=["changed", "otherwise the same"])
 def test_a_later_use_is_kept_whether_or_not_something_else_changed(
     said: dict[str, str], make_source: Any, send: Any, records: Any

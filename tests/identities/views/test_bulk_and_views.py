@@ -11,6 +11,7 @@ from governance.kernel.actors import Role
 from governance.people.models import User
 from identities.models import Identity, SavedView
 from identities.services.identities import edit_identity
+from identities.sync.merge import resolve_people
 
 BULK = "/identities/bulk/"
 LIST = "/identities/"
@@ -227,6 +228,30 @@ def test_whoever_may_not_read_the_trail_reads_no_names_of_it(
     text = page_of(browse(owner), inventory.etl)
 
     assert "said by a person" in text and "Ada Ochieng" not in text
+
+
+def test_an_owner_whom_the_source_named_was_not_said_by_a_person(
+    inventory: Any, make_user: Any, actor_of: Any, admin: Any
+) -> None:
+    owner = make_user(Role.OWNER, email="somebody.else@example.org", name="Else Holm")
+    resolve_people(source_id=inventory.payments.pk)
+
+    text = page_of(admin, inventory.etl)
+
+    assert "Else Holm" in text and "said by" not in text
+
+    inventory.etl.refresh_from_db()
+    now, changes = timezone.now(), {"owner": None}
+    edit_identity(identity=inventory.etl, version=1, changes=changes, actor=actor_of(make_user(*Role)), now=now)
+    inventory.etl.refresh_from_db()
+    ada = actor_of(make_user(Role.ADMINISTRATOR, name="Ada Ochieng"))
+    edit_identity(identity=inventory.etl, version=inventory.etl.version, changes={"owner": owner}, actor=ada, now=now)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # seals, as a commit would
+
+    text = page_of(admin, inventory.etl)
+
+    assert "source says somebody.else@example.org" in text and "said by Ada Ochieng" in text
 
 
 def test_only_a_person_who_is_here_takes_over_from_the_source(inventory: Any, make_user: Any, admin: Any) -> None:

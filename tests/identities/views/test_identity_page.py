@@ -11,7 +11,10 @@ from django.utils import timezone
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role
+from governance.kernel.observing import UseState
 from identities.models import Grant, Identity, UsageWindow
+from identities.selectors.use import GrantUse
+from identities.views.grant_lines import use_line
 
 # Session, person, roles, identity with all facts, grants, credentials, trust, windows, use, changes, and their
 # names, past scores, the policy in force.
@@ -313,3 +316,16 @@ def test_a_forged_preview_is_not_applied(inventory: Any, make_user: Any, admin: 
 
 def test_owners_cannot_import_owners(inventory: Any, make_user: Any, browse: Any) -> None:
     assert browse(make_user(Role.OWNER)).get("/identities/owners/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (GrantUse(UseState.NOT_OBSERVABLE, unknown=2), "no log can show its use"),
+        (GrantUse(UseState.NOT_OBSERVABLE, unused=1, unknown=1), "no log can show the rest"),
+        # Watched too briefly, the part that was not seen is as unknown as the other.
+        (GrantUse(UseState.NOT_OBSERVABLE, unused=1, unknown=1, is_brief=True), "no log can show its use"),
+    ],
+)
+def test_a_grant_whose_use_is_partly_watched_is_not_said_to_be_unseen_by_every_log(use: GrantUse, words: str) -> None:
+    assert use_line(use).text == words

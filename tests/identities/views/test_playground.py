@@ -116,6 +116,8 @@ def test_agents_by_tools_shows_a_decision_in_each_cell(
         "helper bot": [("git_log", True), ("git_push", True)],
         "other bot": [("git_log", True), ("git_push", False)],
     }
+    # What a tool does is said as on every other page, the worst first.
+    assert answer.context["tools"] == [("git_log", "reads"), ("git_push", "can destroy, sends outside")]
     assert Identity.objects.filter(kind="ai_agent").count() == 2
 
 

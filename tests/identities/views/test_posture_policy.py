@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import strip_tags
 
 from governance.kernel.actors import Role
 from identities.forms.posture_policy import ENTRIES, PolicyForm, flat
@@ -39,6 +40,15 @@ def test_a_form_that_nobody_touched_gives_back_the_same_policy(given: Callable[.
     assert form.is_valid(), form.errors
     assert form.document() == first_document()
     assert parse_policy(form.document(), number=2).weights["privilege"] == 30
+
+
+@pytest.mark.django_db
+def test_a_number_in_force_is_said_with_its_unit_as_in_a_sentence(admin: Client) -> None:
+    page = " ".join(strip_tags(admin.get("/settings/posture-policy/").content.decode().replace("<", " <")).split())
+
+    assert "Dormant after 90 days" in page and "Proven from assurance 3 (1 to 4)" in page
+    assert "Rotation overdue after 365 days; the finding is high then" in page
+    assert "0 to 1" not in page.replace("From 0 to 1", "")
 
 
 def test_differences_are_named_in_words_and_in_the_order_of_the_form() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -189,3 +190,27 @@ def test_an_action_that_the_numbers_do_not_know_is_not_looked_for(inventory: Any
     response = admin.get(f"/runs/{inventory.run.pk}/?action=retired")
 
     assert response.context["page"].rows == []
+
+
+USE = {"usage": {"changed": 66}, "usage_window": {"changed": 27}}
+
+
+@pytest.mark.parametrize(
+    ("counts", "where", "summary", "title"),
+    [
+        ({"grant": {"unchanged": 9}}, "", "nothing changed", "Nothing changed"),
+        ({"grant": {"unchanged": 9}, **USE}, "", "only figures of use", "Nothing changed but figures of use"),
+        ({"grant": {"added": 1200}, **USE}, "?action=retired", "1 200 added", "Nothing was retired"),
+    ],
+)
+def test_what_a_reading_changed_is_the_same_in_the_list_and_on_its_page(
+    running: Any, admin: Client, counts: dict[str, Any], where: str, summary: str, title: str
+) -> None:
+    run = running(state="applied", finished_at=timezone.now(), progress=None, counts=counts)
+
+    rows = admin.get("/sources/payments/").context["page"].rows
+    (listed,) = (row for row in rows if str(run.pk) in row.url)
+    page = admin.get(f"/runs/{run.pk}/{where}").content.decode()
+
+    assert " ".join(listed.summary.split()) == summary
+    assert re.findall(r"<h[23][^>]*>(Nothing [^<]*)<", page) == [title]
