@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from reviews.decisions import decide
-from reviews.models import Decision, Draft, Order, ReviewItem
+from reviews.models import Answer, Decision, Draft, Order, ReviewItem
 from reviews.queue import MOST_COUNTED, Wish, list_waiting, read_page
+from reviews.views.drafts import DOES
 
 pytestmark = pytest.mark.django_db
 
@@ -189,6 +190,28 @@ def test_one_key_drafts_a_row_and_decides_nothing(full_inbox, owner, browse):
     assert dict(Draft.objects.values_list("item_id", "answer")) == {plain.pk: "revoke", credential.pk: "keep"}
     assert not Decision.objects.exists()
     assert not Order.objects.exists()
+
+
+def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, owner, browse):
+    identity = make.identity(name="svc-orphan")
+    campaign = make.campaign(
+        item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=timezone.now() + timedelta(days=9)
+    )
+    item, client = ReviewItem.objects.get(campaign=campaign), browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"approve:{item.pk}@{item.version}"})
+    text = client.get(reverse("reviews:draft_list")).content.decode()
+    assert "It is mine: you answer for the identity from then on" in text
+    assert "Who answers for it" in text
+    given = client.post(reverse("reviews:drafts_submit"), {"item": [str(item.pk)]}).content.decode()
+    assert "1 answer given" in given
+    assert "Who answers for it" in given
+    identity.refresh_from_db()
+    assert identity.owner == owner
+
+
+def test_what_submitting_does_is_said_for_every_answer_that_people_give():
+    only_policies_give = {Answer.QUARANTINE}
+    assert set(DOES) == set(Answer) - only_policies_give
 
 
 def test_a_drafted_row_is_undone_in_its_place(full_inbox, owner, browse):
