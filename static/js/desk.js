@@ -85,7 +85,10 @@ const chosen = $(".answer-form [name=answer]:checked");
 if (chosen && new URLSearchParams(location.search).has("answer") && !matchMedia("(pointer: coarse)").matches) {
   const part = chosen.value === "not_mine" || chosen.value === "dont_know" ? "#id_named_person" : "#id_reason";
   const dated = chosen.value === "approve_until" || chosen.value === "rotate" ? "#id_until" : part;
-  if (chosen.value !== "scope_down") $(dated)?.focus({ preventScroll: true });
+  // Going to the part of the page that the address names takes the cursor away once more; it comes back after that.
+  const write = () => { if (chosen.value !== "scope_down") $(dated)?.focus({ preventScroll: true }); };
+  write();
+  addEventListener("load", () => requestAnimationFrame(() => { if (document.activeElement === document.body) write(); }));
 }
 
 /* --- drafts save themselves ---------------------------------------------------------------------------------------- */

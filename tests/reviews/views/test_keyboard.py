@@ -104,6 +104,19 @@ def test_the_focus_is_always_visible(sixty, visit):
     assert page.evaluate("document.activeElement.matches('.filters select:focus-visible')")
 
 
+@pytest.mark.parametrize(("key", "answer", "field"), [("r", "revoke", "id_reason"), ("m", "not_mine", "id_named_person")])
+def test_what_is_typed_after_choosing_in_the_list_is_text_and_not_a_row_of_keys(sixty, visit, key, answer, field):
+    page = visit(sixty, "/inbox/", **DESKTOP)
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("j")
+    go(page, key, "/reviews/items/")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)
+    page.keyboard.type("a draft")
+    assert page.input_value(f"#{field}") == "a draft"
+    assert page.is_checked(f"[name=answer][value={answer}]")
+
+
 def test_what_is_typed_saves_itself_and_comes_back(sixty, visit):
     item = ReviewItem.objects.filter(is_privileged=True).order_by("identity_name").first()
     page = visit(sixty, f"/reviews/items/{item.pk}/", **DESKTOP)
