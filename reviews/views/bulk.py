@@ -200,8 +200,12 @@ def _reason_of(item: ReviewItem, result: BulkResult, answer: str) -> tuple[str, 
         return (ONE_AT_A_TIME if item.is_privileged else result.problem), "warn"
     if result.is_attestation:
         return "You attest, and somebody independent decides.", "info"
+    if item.kind == ItemKind.OWNERSHIP and answer == "approve":
+        return "You answer for it from then on: each becomes yours.", "info"
     if answer == "approve":
         return "Kept as it is; nothing changes at the source.", "success"
+    if item.kind == ItemKind.OWNERSHIP:
+        return "It is locked out, by an order or a task; can be taken back until that is sent.", "success"
     if item.kind == ItemKind.CREDENTIAL:
         return "Its deactivation is ordered, and can be taken back until it is sent.", "success"
     return "Its removal is ordered, and can be taken back until it is sent.", "success"

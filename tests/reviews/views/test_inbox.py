@@ -121,6 +121,23 @@ def test_bulk_says_first_how_many_rows_change_and_why_the_others_do_not(full_inb
     assert not Decision.objects.exists()
 
 
+def test_bulk_says_who_becomes_accountable_before_it_makes_them_so(full_inbox, make, owner, browse):
+    make.campaign(
+        item_kinds=["ownership"],
+        reviewer_rules=["backup"],
+        fallback_reviewer=owner,
+        deadline_at=timezone.now() + timedelta(days=9),
+    )
+    asked = [full_inbox[2], *ReviewItem.objects.filter(kind="ownership", assignee=owner)]
+    approved = bulk(browse(owner), asked, "approve").content.decode()
+    revoked = bulk(browse(owner), asked, "revoke", reason="Gone.").content.decode()
+    mine = len(asked) - 1
+    assert f'<strong class="num">{mine}</strong><span>You answer for it from then on' in approved
+    assert approved.count("Will be yours") == mine
+    assert approved.count("Will be kept") == 1
+    assert "Its removal is ordered" not in revoked
+
+
 def test_bulk_answers_each_row_on_its_own(full_inbox, owner, browse, make):
     _, plain, credential = full_inbox
     make.change_grant(plain.grant, make.NARROWER)
