@@ -209,6 +209,34 @@ def test_a_rule_that_cannot_be_is_refused(manager, browse, plan, rule):
     assert not ReviewSchedule.objects.exists()
 
 
+def test_dates_of_a_schedule_stand_on_its_own_clock(make, manager, browse, page_of, plan):
+    # Monday, 00:30 in Tokyo; in UTC it is Sunday still.
+    data = plan | {"time_zone": "Asia/Tokyo", "starts_at": "2031-01-06T00:30", "preset": "FREQ=WEEKLY"}
+    previewed = browse(manager).post(reverse("reviews:schedule_preview"), data).content.decode()
+    browse(manager).post(reverse("reviews:schedule_create"), data)
+    shown = page_of(manager, "reviews:schedule_detail", ReviewSchedule.objects.get().pk)
+    assert "Mon, 6 January 2031" in previewed
+    assert "Monday, 6 January 2031" in shown
+    for text in (previewed, shown):
+        assert "00:30 Asia/Tokyo" in text
+    assert "Every week" in shown
+    for name in ("reviews:schedule_list", "reviews:campaign_list"):
+        assert "6 Jan 2031, 00:30" in page_of(manager, name)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (["grant", "credential"], "0 questions about access and 0 questions about credentials"),
+        (["ownership"], "1 question about who answers for what"),
+    ],
+)
+def test_running_a_schedule_now_says_first_what_it_asks(make, manager, browse, page_of, plan, kinds, words):
+    make.identity(name="svc-alone")
+    browse(manager).post(reverse("reviews:schedule_create"), plan | {"item_kinds": kinds, "scope": ""})
+    assert f"It asks {words}." in page_of(manager, "reviews:schedule_detail", ReviewSchedule.objects.get().pk)
+
+
 def test_the_preview_counts_and_dates_while_the_form_is_incomplete(make, manager, browse, plan):
     make.grant()
     client = browse(manager)
