@@ -57,6 +57,24 @@ def test_a_manager_sees_progress_load_and_questions(running, manager, page_of):
     assert "Close now" in text
 
 
+def test_a_review_that_was_closed_early_is_due_no_more(running, manager, browse, page_of):
+    item = running.items.first()
+    assert "due <time" in page_of(manager, "reviews:campaign_detail", running.pk)
+    browse(manager).post(reverse("reviews:campaign_close", args=[running.pk]))
+    close_due_campaigns(now=timezone.now())
+    review = page_of(manager, "reviews:campaign_detail", running.pk)
+    question = page_of(manager, "reviews:item_detail", item.pk)
+    for text in (review, question):
+        assert "due <time" not in text
+        assert "closed <time" in text
+
+
+def test_a_review_that_was_called_off_is_due_no_more(running, manager, browse, page_of):
+    browse(manager).post(reverse("reviews:campaign_cancel", args=[running.pk]), {"reason": "Asked by mistake."})
+    assert "was due" in page_of(manager, "reviews:campaign_detail", running.pk)
+    assert "review called off" in page_of(manager, "reviews:item_detail", running.items.first().pk)
+
+
 def test_questions_are_filtered_by_person_and_state(running, manager, page_of):
     asked = running.items.get(identity__name="svc-one").assignee
     by_person = page_of(manager, "reviews:campaign_detail", running.pk, assignee=str(asked.pk))

@@ -209,6 +209,16 @@ def test_one_key_drafts_a_row_and_decides_nothing(full_inbox, owner, browse):
     assert not Order.objects.exists()
 
 
+def test_the_bar_counts_apart_what_cannot_be_submitted_yet(full_inbox, owner, browse):
+    privileged, plain, _ = full_inbox
+    client = browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"revoke:{plain.pk}@1"})
+    client.post(reverse("reviews:item_draft", args=[privileged.pk]), {"answer": "revoke", "version": 1, "then": "stay"})
+    text = client.get(reverse("reviews:inbox")).content.decode()
+    assert "<strong>2</strong> drafted: 1 revoke, 1 unfinished" in text
+    assert "Submit 1 answer<" in client.get(reverse("reviews:draft_list")).content.decode()
+
+
 def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, owner, browse):
     identity = make.identity(name="svc-orphan")
     campaign = make.campaign(
