@@ -91,6 +91,16 @@ if (chosen && new URLSearchParams(location.search).has("answer") && !matchMedia(
   addEventListener("load", () => requestAnimationFrame(() => { if (document.activeElement === document.body) write(); }));
 }
 
+// Whoever passes a question on neither decides nor attests, so the buttons do not say that they do.
+function nameButtons() {
+  const passes = $(".answer-minor [name=answer]:checked") !== null;
+  $$(".answer-form [data-verb]").forEach((button) => {
+    button.textContent = passes ? button.dataset.verbPassing : button.dataset.verb;
+  });
+}
+$(".answer-form")?.addEventListener("change", nameButtons);
+addEventListener("pageshow", nameButtons);
+
 /* --- drafts save themselves ---------------------------------------------------------------------------------------- */
 
 const WAIT = 700;
