@@ -16,6 +16,7 @@ from reviews.decisions import decide
 from reviews.models import Answer, Decision, Draft, Order, ReviewItem
 from reviews.queue import MOST_COUNTED, Wish, list_waiting, read_page
 from reviews.views.drafts import DOES
+from reviews.views.rows import reach_of
 
 pytestmark = pytest.mark.django_db
 
@@ -405,6 +406,25 @@ def test_the_last_decision_and_the_change_since_are_shown(make, owner, page_of):
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "Olga Brandt" in text
+
+
+def test_a_row_says_why_nothing_is_recommended_although_use_was_seen(make, owner, page_of):
+    identity = make.identity(owner=owner)
+    make.grant(identity)
+    make.window(identity.source, days=1)
+    make.use(identity, "SELECT", "table:ledger/public/payments", count=12)
+    make.campaign(deadline_at=timezone.now() + timedelta(days=9))
+    item = ReviewItem.objects.get()
+    told, doubt = item.recommendation_reasons[:2]
+    text = page_of(owner, "reviews:inbox")
+    assert (item.recommendation, "too short to conclude" in doubt) == ("", True)
+    assert doubt in text
+    assert told not in text
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "shared with 1 other"), (2, "shared with 2 others")])
+def test_one_other_is_not_called_others(count, words):
+    assert reach_of({"shared_with": count})[-1] == words
 
 
 @pytest.mark.parametrize("query", ["by=x&use='&kind=%27&campaign=1", "cols=evil&privileged=maybe"])
