@@ -236,7 +236,8 @@ def test_dates_of_a_schedule_stand_on_its_own_clock(make, manager, browse, page_
     assert "Mon, 6 January 2031" in previewed
     assert "Monday, 6 January 2031" in shown
     for text in (previewed, shown):
-        assert "00:30 Asia/Tokyo" in text
+        assert '<span class="muted num">00:30</span>' in text
+        assert '<span class="muted">Asia/Tokyo</span>' in text
     assert "Every week" in shown
     for name in ("reviews:schedule_list", "reviews:campaign_list"):
         assert "6 Jan 2031, 00:30" in page_of(manager, name)
