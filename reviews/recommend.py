@@ -198,8 +198,15 @@ def _doubt(facts: GrantFacts, use: Use) -> str:
 def _told(use: Use, pairs: Pairs) -> str:
     if use.state == UNUSED:
         return f"Not used in the {_span(use.watched)} in which any use would have been seen."
-    calls = f"{use.calls} calls" if use.calls != 1 else "one call"
-    return f"{use.text} Seen: {calls}, {len(pairs)} different."
+    if use.calls == 1:
+        return f"{use.text} Seen: one call."
+    kinds = "one kind" if len(pairs) == 1 else f"{_number(len(pairs))} kinds"
+    return f"{use.text} Seen: {_number(use.calls)} calls of {kinds}."
+
+
+def _number(count: int) -> str:
+    """4212 as 4 212, as everywhere on pages."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 def _series(relevant: Sequence[Seen], coverage: Coverage) -> tuple[Series, ...]:
@@ -226,7 +233,8 @@ def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:
 
 
 def _replay_sentence(replayed: dict[str, int]) -> str:
-    return f"{replayed['refused']} of {replayed['calls']} calls seen would have been refused afterwards."
+    of = f"{_number(replayed['calls'])} call{'' if replayed['calls'] == 1 else 's'}"
+    return f"{_number(replayed['refused'])} of {of} seen would have been refused afterwards."
 
 
 # What follows depends on content alone, not on whose it is or when, and is remembered.

@@ -223,21 +223,21 @@ def test_equal_permissions_are_judged_by_whose_they_are_and_how_they_were_used(m
         ),
         grant(blind, [("SELECT", payments, 4)]): (
             "",
-            [f"{told} 4 calls, 1 different.", "What was not used cannot be known here."],
+            [f"{told} 4 calls of one kind.", "What was not used cannot be known here."],
             None,
         ),
         grant(uses=[("SELECT", payments, 7)]): (
             "scope_down",
-            [f"{told} 7 calls, 1 different.", partly, "0 of 7 calls seen would have been refused afterwards."],
+            [f"{told} 7 calls of one kind.", partly, "0 of 7 calls seen would have been refused afterwards."],
             make.NARROWER,
         ),
         grant(uses=[("SELECT", payments, 1)]): (
             "scope_down",
-            [f"{told} one call, 1 different.", partly, "0 of 1 calls seen would have been refused afterwards."],
+            [f"{told} one call.", partly, "0 of 1 call seen would have been refused afterwards."],
             make.NARROWER,
         ),
         grant(uses=[("SELECT", "table:other/public/payments", 3)]): ("revoke", [idle], None),
-        grant(uses=whole): ("approve", [f"{told} 4 calls, 4 different.", "No smaller set would do."], None),
+        grant(uses=whole): ("approve", [f"{told} 4 calls of 4 kinds.", "No smaller set would do."], None),
     }
 
     campaign = make.campaign()

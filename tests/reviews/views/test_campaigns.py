@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from reviews.campaigns.closing import close_due_campaigns
+from reviews.decisions import decide
 from reviews.models import Campaign, ReviewSchedule
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +68,20 @@ def test_a_review_that_was_closed_early_is_due_no_more(running, manager, browse,
     for text in (review, question):
         assert "due <time" not in text
         assert "closed <time" in text
+    assert f'data-label="Ended">{timezone.now():%-d %b %Y}<' in page_of(manager, "reviews:campaign_list")
+
+
+def test_an_attested_question_is_not_counted_as_decided_and_the_page_says_where_it_went(make, manager, page_of):
+    owner = make.person(Role.OWNER)
+    deciding = {"manager": manager, "independent_reviewer": make.person(Role.REVIEWER)}
+    item = make.item(make.PRIVILEGED, owner=owner, deadline_at=timezone.now() + timedelta(days=9), **deciding)
+    words = "What an owner attested stands with whoever decides it."
+    assert words not in page_of(manager, "reviews:campaign_detail", item.campaign_id)
+    decide(item=item, version=1, answer="approve", actor=make.actor(owner), now=timezone.now(), reason="Needed.")
+    text = page_of(manager, "reviews:campaign_detail", item.campaign_id)
+    assert words in text
+    assert "Decided by people" in text
+    assert "1 attested" in text
 
 
 def test_a_review_that_was_called_off_is_due_no_more(running, manager, browse, page_of):
