@@ -104,7 +104,9 @@ def test_the_focus_is_always_visible(sixty, visit):
     assert page.evaluate("document.activeElement.matches('.filters select:focus-visible')")
 
 
-@pytest.mark.parametrize(("key", "answer", "field"), [("r", "revoke", "id_reason"), ("m", "not_mine", "id_named_person")])
+@pytest.mark.parametrize(
+    ("key", "answer", "field"), [("r", "revoke", "id_reason"), ("m", "not_mine", "id_named_person")]
+)
 def test_what_is_typed_after_choosing_in_the_list_is_text_and_not_a_row_of_keys(sixty, visit, key, answer, field):
     page = visit(sixty, "/inbox/", **DESKTOP)
     page.wait_for_load_state("networkidle")
