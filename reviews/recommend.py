@@ -201,7 +201,7 @@ def _told(use: Use, pairs: Pairs) -> str:
         return f"Not used in the {_span(use.watched)} in which any use would have been seen."
     if use.calls == 1:
         return f"{use.text} Seen: one call."
-    kinds = f"{grouped(len(pairs))} kinds" if len(pairs) != 1 else "one kind"
+    kinds = "one kind" if len(pairs) == 1 else f"{grouped(len(pairs))} kinds"
     return f"{use.text} Seen: {grouped(use.calls)} calls of {kinds}."
 
 
@@ -229,9 +229,8 @@ def _replayed(relevant: Sequence[Seen], replay: Replay) -> dict[str, int]:
 
 
 def _replay_sentence(replayed: dict[str, int]) -> str:
-    return (
-        f"{grouped(replayed['refused'])} of {grouped(replayed['calls'])} calls seen would have been refused afterwards."
-    )
+    of = f"{grouped(replayed['calls'])} call{'' if replayed['calls'] == 1 else 's'}"
+    return f"{grouped(replayed['refused'])} of {of} seen would have been refused afterwards."
 
 
 # What follows depends on content alone, not on whose it is or when, and is remembered.

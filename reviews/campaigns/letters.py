@@ -10,15 +10,43 @@ from django.urls import reverse
 
 from governance.people.mail_links import make_link
 from reviews.decisions.items import UNDECIDED
-from reviews.models import AccessRequest, Brake, BrakeState, Campaign, MailKind, OrderHold, ReviewItem, ReviewMail
+from reviews.models import (
+    AccessRequest,
+    Brake,
+    BrakeState,
+    Campaign,
+    ItemKind,
+    MailKind,
+    OrderHold,
+    ReviewItem,
+    ReviewMail,
+)
 from reviews.remediation.brake import brake_words
 from reviews.selectors import is_asked
 from reviews.states import AccessRequestState, CampaignState, ItemState, OrderState
 
+ASKED_ONE = (
+    "It asks whether a program or a service account still needs the access it has. It takes a moment: keep it, "
+    "narrow it, or take it away. If it is not yours, say so and it goes to somebody else."
+)
 ASKED = (
     "They ask whether programs and service accounts still need the access they have. Each takes a moment: keep it, "
     "narrow it, or take it away. If one is not yours, say so and it goes to somebody else."
 )
+WHOSE_ONE = (
+    "It asks who answers for a program or a service account. It takes a moment: say that it is yours, that it is not, "
+    "or that it can be retired."
+)
+WHOSE = (
+    "They ask who answers for programs and service accounts. Each takes a moment: say that it is yours, that it is "
+    "not, or that it can be retired."
+)
+# What is counted of questions that wait; see Waiting.
+COUNTS = {
+    "total": Count("pk"),
+    "privileged": Count("pk", filter=Q(is_privileged=True)),
+    "ownership": Count("pk", filter=Q(kind=ItemKind.OWNERSHIP)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +56,44 @@ class Line:
     name: str
     waiting: str
     until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many questions wait, and how many of them are about privileged access, or about who answers for something."""
+
+    total: int
+    privileged: int
+    ownership: int
+
+    @property
+    def words(self) -> str:
+        about = "who answers for what" if self.ownership == self.total else "access"
+        return f"{counted(self.total)} about {about}"
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """What is special about them, and what they ask."""
+        asked = [*([self._asks_about_access()] if self.ownership < self.total else []), *self._asks_whose()]
+        return [*self._of_privileged(), *asked]
+
+    def _asks_about_access(self) -> str:
+        return ASKED_ONE if self.total == 1 else ASKED
+
+    def _asks_whose(self) -> list[str]:
+        if not self.ownership:
+            return []
+        if self.ownership < self.total:
+            return [f"{self.ownership} of them {'asks' if self.ownership == 1 else 'ask'} who answers for something."]
+        return [WHOSE_ONE if self.total == 1 else WHOSE]
+
+    def _of_privileged(self) -> list[str]:
+        if not self.privileged:
+            return []
+        if self.privileged == self.total:
+            return [f"{'It concerns' if self.total == 1 else 'All of them concern'} privileged access."]
+        comes = "concerns privileged access and comes" if self.privileged == 1 else "concern privileged access and come"
+        return [f"{self.privileged} of them {comes} first."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +124,25 @@ def letter_for(mail: ReviewMail, now: datetime) -> Letter | None:
 
 
 def _questions(mail: ReviewMail, campaign: Campaign, now: datetime) -> Letter | None:
-    counts = _waiting_in(campaign, mail)
-    if not counts["total"] or campaign.state != CampaignState.OPEN or now >= campaign.deadline_at:
+    waiting = _waiting_in(campaign, mail)
+    if not waiting.total or campaign.state != CampaignState.OPEN or now >= campaign.deadline_at:
         return None
-    questions = counted(counts["total"])
     deadline = f"{campaign.deadline_at:%-d %B %Y}"
-    subject = f"{questions} about access, until {deadline}"
-    paragraphs = [
-        f"{questions} {'is' if counts['total'] == 1 else 'are'} waiting for you in the review “{campaign.name}”.",
-        ASKED,
+    subject = f"{waiting.words}, until {deadline}"
+    are = "is" if waiting.total == 1 else "are"
+    paragraphs = (
+        f"{counted(waiting.total)} {are} waiting for you in the review “{campaign.name}”.",
+        *waiting.paragraphs,
         f"Please answer by {deadline}.",
-    ]
-    if counts["privileged"]:
-        paragraphs.insert(1, f"{counts['privileged']} of them concern privileged access and come first.")
+    )
     if mail.kind == MailKind.REMINDER:
         subject = f"Reminder: {subject}"
-    return Letter(subject, tuple(paragraphs), "Open my questions", _personal_link(mail, now))
+    return Letter(subject, paragraphs, "Open my questions", _personal_link(mail, now))
 
 
-def _waiting_in(campaign: Campaign, mail: ReviewMail) -> dict[str, int]:
+def _waiting_in(campaign: Campaign, mail: ReviewMail) -> Waiting:
     waiting = ReviewItem.objects.filter(is_asked(mail.person_id), campaign=campaign, state__in=UNDECIDED)
-    found: dict[str, int] = waiting.aggregate(total=Count("pk"), privileged=Count("pk", filter=Q(is_privileged=True)))
-    return found
+    return Waiting(**waiting.aggregate(**COUNTS))
 
 
 def _digest(mail: ReviewMail, now: datetime) -> Letter | None:
@@ -87,16 +150,13 @@ def _digest(mail: ReviewMail, now: datetime) -> Letter | None:
     rows = _waiting_by_review(mail, now)
     if not rows:
         return None
-    total = sum(row["total"] for row in rows)
-    privileged = sum(row["privileged"] for row in rows)
+    waiting = Waiting(*(sum(row[count] for row in rows) for count in COUNTS))
     reviews = "1 review" if len(rows) == 1 else f"{len(rows)} reviews"
     first = f"{rows[0]['campaign__deadline_at']:%-d %B %Y}"
-    paragraphs = [f"{counted(total)} in {reviews} {'is' if total == 1 else 'are'} still waiting for you."]
-    if privileged:
-        paragraphs.append(f"{privileged} of them concern privileged access and come first.")
+    are = "is" if waiting.total == 1 else "are"
     return Letter(
-        subject=f"Reminder: {counted(total)} about access, the first until {first}",
-        paragraphs=(*paragraphs, ASKED),
+        subject=f"Reminder: {waiting.words}, {'until' if waiting.total == 1 else 'the first until'} {first}",
+        paragraphs=(f"{counted(waiting.total)} in {reviews} {are} still waiting for you.", *waiting.paragraphs),
         button="Open my questions",
         url=_personal_link(mail, now),
         lines=tuple(_line(row) for row in rows),
@@ -110,9 +170,7 @@ def _waiting_by_review(mail: ReviewMail, now: datetime) -> list[dict[str, Any]]:
         campaign__state=CampaignState.OPEN,
         campaign__deadline_at__gt=now,
     )
-    rows = waiting.values("campaign_id", "campaign__name", "campaign__deadline_at").annotate(
-        total=Count("pk"), privileged=Count("pk", filter=Q(is_privileged=True))
-    )
+    rows = waiting.values("campaign_id", "campaign__name", "campaign__deadline_at").annotate(**COUNTS)
     return [{**row} for row in rows.order_by("campaign__deadline_at", "campaign_id")]
 
 
@@ -186,8 +244,8 @@ def _escalation(campaign: Campaign) -> Letter | None:
             f"The review “{campaign.name}” has closed. {counted(left)} got no answer by the deadline.",
             "The access was kept, not approved. Please look at what is left and decide how to go on.",
         ),
-        button="Open Remit",
-        url=settings.PUBLIC_URL + "/",
+        button="Look at what is left",
+        url=f"{settings.PUBLIC_URL}{reverse('reviews:campaign_detail', args=[campaign.pk])}?state={ItemState.EXPIRED}",
         is_personal=False,
     )
 

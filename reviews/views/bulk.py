@@ -32,6 +32,22 @@ from reviews.views.workbench import question_of
 
 PAGE = "reviews/items_bulk.html"
 Line = tuple[ReviewItem, BulkResult]
+KEPT = "Kept as it is; nothing changes at the source."
+# What each answer comes to, and its tone; by kind of question, for the same button means three things.
+COMES_OF_IT = {
+    ("approve", ItemKind.GRANT): (KEPT, "success"),
+    ("approve", ItemKind.CREDENTIAL): (KEPT, "success"),
+    ("approve", ItemKind.OWNERSHIP): ("You answer for it from then on: each becomes yours.", "info"),
+    ("revoke", ItemKind.GRANT): ("Its removal is ordered, and can be taken back until it is sent.", "success"),
+    ("revoke", ItemKind.CREDENTIAL): (
+        "Its deactivation is ordered, and can be taken back until it is sent.",
+        "success",
+    ),
+    ("revoke", ItemKind.OWNERSHIP): (
+        "It is locked out, by an order or a task; can be taken back until that is sent.",
+        "success",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +216,7 @@ def _reason_of(item: ReviewItem, result: BulkResult, answer: str) -> tuple[str, 
         return (ONE_AT_A_TIME if item.is_privileged else result.problem), "warn"
     if result.is_attestation:
         return "You attest, and somebody independent decides.", "info"
-    if answer == "approve":
-        return "Kept as it is; nothing changes at the source.", "success"
-    if item.kind == ItemKind.CREDENTIAL:
-        return "Its deactivation is ordered, and can be taken back until it is sent.", "success"
-    return "Its removal is ordered, and can be taken back until it is sent.", "success"
+    return COMES_OF_IT[answer, ItemKind(item.kind)]
 
 
 # --- what was ticked --------------------------------------------------------------------------------------------------

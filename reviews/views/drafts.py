@@ -35,6 +35,8 @@ DOES = {
     Answer.REVOKE: "the removal is ordered at the source",
     Answer.DEACTIVATE: "the deactivation is ordered at the source",
     Answer.ROTATE: "a rotation is ordered, by the date",
+    Answer.MINE: "you answer for the identity from then on",
+    Answer.RETIRE: "the identity is locked out, by an order or a task",
     Answer.NOT_MINE: "somebody else is asked",
     Answer.DONT_KNOW: "somebody else is asked",
 }

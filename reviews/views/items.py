@@ -9,6 +9,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
 from governance.kernel.errors import DomainError
@@ -111,8 +112,13 @@ def item_answer(request: PageRequest, item_id: UUID) -> HttpResponse:
     except DomainError as refusal:
         return refused(request, item, form, refusal)
     drop_draft(item_id=item.pk, actor=request.actor)
-    messages.success(request, workbench.thanks_for(item, decision))
-    if request.POST.get("then") == "next":
+    thanks, goes_on = workbench.thanks_for(item, decision), request.POST.get("then") == "next"
+    if goes_on and decision.answer not in PASSING_ON:
+        # The page moves on; what was just said stays within reach while it can be taken back.
+        given = reverse("reviews:item_detail", args=[item.pk])
+        thanks = format_html('{} <a href="{}">See it, or take it back</a>', thanks, given)
+    messages.success(request, thanks)
+    if goes_on:
         return redirect(after_answer(request, item))
     if decision.answer in PASSING_ON:
         return redirect("reviews:inbox")

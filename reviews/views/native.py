@@ -8,7 +8,7 @@ steps send are compared with the one of the pre-image that has most of its membe
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
+from difflib import SequenceMatcher
 from typing import Any
 
 from identities.connectors.contract import Plan, Step
@@ -18,7 +18,6 @@ MOST_LINES = 400
 # How many of its members a document must share with the one that it replaces.
 LIKENESS = 0.5
 _NOT_A_PLACE = frozenset({"before", "after", "note", "aside", "index"})
-WRITTEN_AS = {" ": "kept", "-": "removed", "+": "added"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +131,22 @@ def _most_like(document: Mapping[str, Any], known: list[tuple[str, Mapping[str, 
 
 
 def _difference(before: Any, after: Any) -> list[tuple[str, str]]:
-    old, new = _lines(before), _lines(after)
-    found = [
-        (WRITTEN_AS[line[0]], line[1:])
-        for line in unified_diff(old, new, n=CONTEXT_LINES, lineterm="")
-        if line[:2] not in {"--", "++", "@@"}
-    ]
+    found = list(_changes(_lines(before), _lines(after)))
     if len(found) <= MOST_LINES:
         return found
     return [*found[:MOST_LINES], ("kept", f"… and {len(found) - MOST_LINES} more lines, see the steps")]
+
+
+def _changes(old: list[str], new: list[str]) -> Iterator[tuple[str, str]]:
+    """A comma comes and goes with the neighbour of a member; what differs in nothing else stays."""
+    matcher = SequenceMatcher(None, [line.rstrip(",") for line in old], [line.rstrip(",") for line in new], False)
+    for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
+        for tag, first, last, first_new, last_new in group:
+            if tag == "equal":
+                yield from (("kept", line) for line in new[first_new:last_new])
+                continue
+            yield from (("removed", line) for line in old[first:last])
+            yield from (("added", line) for line in new[first_new:last_new])
 
 
 def _lines(value: Any) -> list[str]:

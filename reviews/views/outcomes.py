@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from reviews.models import Order
+from reviews.models import DeadlinePolicy, Order
 from reviews.remediation.windows import Hold
-from reviews.states import OrderState
+from reviews.states import CampaignState, OrderState
 
 _STEP_NAMED = re.compile(r"\bstep (\d+) of \d+")
 
@@ -78,7 +78,10 @@ def _awaiting_second(order: Order) -> Outcome:
         "warn",
         "Waits for a second person.",
         "Nothing is sent before somebody who did not decide this, and does not answer for the identity, releases it.",
-        ("A second person releases or refuses it, with a reason.", "Whoever decided can still take the answer back."),
+        (
+            "A second person releases or refuses it, with a reason.",
+            *(("Whoever decided can still take the answer back.",) if _can_be_taken_back(order) else ()),
+        ),
     )
 
 
@@ -99,8 +102,18 @@ def _planned(order: Order) -> Outcome:
         "neutral",
         "Not sent yet.",
         order.outcome or "Nothing has changed at the source.",
-        ("Until it is sent, whoever decided can take the answer back.",),
+        ("Until it is sent, whoever decided can take the answer back.",)
+        if _can_be_taken_back(order)
+        else ("Nothing for you to do: it is sent by itself.",),
     )
+
+
+def _can_be_taken_back(order: Order) -> bool:
+    """What people answered, while the review takes answers. Restorations and what a deadline decided are no answers."""
+    if order.decision is None or order.item is None:
+        return False
+    by_people = order.decision.decided_by_policy not in DeadlinePolicy.values
+    return by_people and order.item.campaign.state == CampaignState.OPEN
 
 
 def _executing(order: Order) -> Outcome:
@@ -110,10 +123,11 @@ def _executing(order: Order) -> Outcome:
 def _applied(order: Order) -> Outcome:
     resumed = order.evidence.get("resumed_at")
     after = f" It was interrupted and went on at step {resumed + 1}." if isinstance(resumed, int) and resumed else ""
+    shows = "shows the access again" if order.restores_id else "no longer shows the access"
     return Outcome(
         "info",
         "Changed, not proved yet.",
-        f"The source accepted the change.{after} It counts as done when a later reading no longer shows the access.",
+        f"The source accepted the change.{after} It counts as done when a later reading {shows}.",
         ("Nothing for you to do: the source is read again by itself.",),
     )
 

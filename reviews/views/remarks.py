@@ -62,4 +62,5 @@ def _again(request: PageRequest, item: ReviewItem, context: dict[str, Any], stat
 
 
 def _talk(item: ReviewItem) -> str:
-    return f"{reverse('reviews:item_detail', args=[item.pk])}#talk"
+    """To what was said; #talk would open the form for the next question as well."""
+    return f"{reverse('reviews:item_detail', args=[item.pk])}#talk-title"

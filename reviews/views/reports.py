@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.utils import timezone
@@ -39,7 +40,7 @@ def campaign_report_page(request: PageRequest, campaign_id: UUID) -> HttpRespons
         return render_page(request, "reviews/campaign_report.html", context | {"not_yet": True})
     report, problem = _report_of(request, campaign)
     context |= campaign_context(report) | {"problem": problem}
-    return render_page(request, "reviews/campaign_report.html", context, status=422 if problem else 200)
+    return _on_its_clock(request, "reviews/campaign_report.html", context, report["time_zone"])
 
 
 @require_safe
@@ -90,7 +91,7 @@ def programme_page(request: PageRequest) -> HttpResponse:
         "chosen_days": None if request.GET.get("from") or request.GET.get("to") else period.days,
         "zone": request.GET.get("zone", ""),
     }
-    return render_page(request, "reviews/programme.html", context, status=422 if problem else 200)
+    return _on_its_clock(request, "reviews/programme.html", context, period.zone.key)
 
 
 @require_safe
@@ -109,6 +110,12 @@ def programme_csv(request: PageRequest) -> HttpResponseBase:
     """The same as a spreadsheet: one figure per row."""
     report = programme(_period(request), actor=request.actor, now=timezone.now())
     return stream_csv(f"programme-{report['period']['last']}.csv", ("figure", "value"), flat(report))
+
+
+def _on_its_clock(request: PageRequest, template: str, context: Mapping[str, Any], zone: str) -> HttpResponse:
+    """The page with its times on the clock that it names; templates would print them in UTC."""
+    with timezone.override(ZoneInfo(zone)):
+        return render_page(request, template, dict(context), status=422 if context["problem"] else 200)
 
 
 def _period(request: PageRequest) -> Period:

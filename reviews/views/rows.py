@@ -171,14 +171,18 @@ def reach_of(seen: Mapping[str, Any]) -> list[str]:
     if count:
         words.append(f"{count} statement{'' if count == 1 else 's'}")
     if seen.get("shared_with"):
-        words.append(f"shared with {seen['shared_with']} others")
+        others = seen["shared_with"]
+        words.append(f"shared with {others} other{'' if others == 1 else 's'}")
     return words
 
 
 def _main_reason(item: ReviewItem) -> str:
-    """The first reason; where access shall shrink, the second, which says what was never used."""
+    """The first reason. The second where access shall shrink (what was never used), or where use was seen and still
+    nothing is recommended (why not)."""
     reasons = item.recommendation_reasons
-    if item.recommendation == Answer.SCOPE_DOWN and len(reasons) > 1:
+    use = (item.seen.get("use") or NOT_KNOWN)["state"]
+    is_in_doubt = item.kind == ItemKind.GRANT and not item.recommendation and use != "not_observable"
+    if len(reasons) > 1 and (item.recommendation == Answer.SCOPE_DOWN or is_in_doubt):
         return str(reasons[1])
     return str(reasons[0]) if reasons else ""
 

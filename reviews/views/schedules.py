@@ -1,6 +1,6 @@
 """Schedules as pages: when reviews fall due, over what, and why so often."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from governance.kernel.errors import DomainError
 from governance.web.access import page
 from governance.web.htmx import render_page
+from governance.web.templatetags.remit import plural
 from reviews.campaigns.due import run_now
 from reviews.campaigns.reasoning import approve_interval
 from reviews.campaigns.schedules import (
@@ -30,6 +31,7 @@ from reviews.forms.scopes import with_scope
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies.calendar import dates_after
+from reviews.policies.spoken import in_words
 from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules, reasoning_of
 from reviews.views.deadlines import deadline_rows
@@ -45,7 +47,7 @@ SHOWN_DATES = 5
 def schedule_list(request: PageRequest) -> HttpResponse:
     """All schedules with their next date."""
     context = {
-        "schedules": list(list_schedules(actor=request.actor)),
+        "schedules": [(each, in_words(each.rrule)) for each in list_schedules(actor=request.actor)],
         "may_plan": request.actor.has_role(*MANAGERS),
         "tabs": review_tabs(request.actor, "schedules"),
     }
@@ -184,12 +186,15 @@ def _act(request: PageRequest, schedule_id: UUID, call: Callable[..., Any], done
 def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainError | None = None) -> HttpResponse:
     now, reasoning = timezone.now(), reasoning_of(schedule)
     is_author = reasoning.written_by_id == request.user.pk
+    population = count_of(schedule.scope, schedule.item_kinds, now)
     context = {
         "schedule": schedule,
+        "rule": in_words(schedule.rrule),
+        "asks": _asks_now(schedule, population),
         "reasoning": reasoning,
         "may_approve": not reasoning.approved_by_id and not is_author and request.actor.has_role(*MANAGERS),
         "dates": next_dates(schedule, SHOWN_DATES, after=now) if schedule.is_enabled else [],
-        "population": count_of(schedule.scope, schedule.item_kinds, now),
+        "population": population,
         "reviewer_rules": [ReviewerRule(rule).label for rule in schedule.reviewer_rules],
         "item_kinds": [ItemKind(kind).label for kind in schedule.item_kinds],
         "deadline_rows": deadline_rows(schedule),
@@ -221,6 +226,7 @@ def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
     """The next dates and how much would be asked, each as far as the form tells."""
     values = form.cleaned_data if form.is_bound else form.initial
     found: dict[str, Any] = {"dates": [], "dates_problem": "", "scope_problem": "", "population": None}
+    found["time_zone"] = values.get("time_zone")
     rule = values.get("rrule") if values.get("preset") == "custom" else values.get("preset")
     if rule and values.get("starts_at") and values.get("time_zone"):
         try:
@@ -235,6 +241,15 @@ def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
     except DomainError as problem:
         found["scope_problem"] = problem.message
     return found
+
+
+def _asks_now(schedule: ReviewSchedule, population: Mapping[str, Any]) -> str:
+    """ "21 questions about access and 4 questions about credentials"."""
+    about = {ItemKind.GRANT: "access", ItemKind.CREDENTIAL: "credentials", ItemKind.OWNERSHIP: "who answers for what"}
+    return " and ".join(
+        f"{plural(population[kind] or 0, 'question,questions')} about {about[ItemKind(kind)]}"
+        for kind in schedule.item_kinds
+    )
 
 
 def _manages(schedule: ReviewSchedule, request: PageRequest) -> bool:

@@ -85,8 +85,21 @@ const chosen = $(".answer-form [name=answer]:checked");
 if (chosen && new URLSearchParams(location.search).has("answer") && !matchMedia("(pointer: coarse)").matches) {
   const part = chosen.value === "not_mine" || chosen.value === "dont_know" ? "#id_named_person" : "#id_reason";
   const dated = chosen.value === "approve_until" || chosen.value === "rotate" ? "#id_until" : part;
-  if (chosen.value !== "scope_down") $(dated)?.focus({ preventScroll: true });
+  // Going to the part of the page that the address names takes the cursor away once more; it comes back after that.
+  const write = () => { if (chosen.value !== "scope_down") $(dated)?.focus({ preventScroll: true }); };
+  write();
+  addEventListener("load", () => requestAnimationFrame(() => { if (document.activeElement === document.body) write(); }));
 }
+
+// Whoever passes a question on neither decides nor attests, so the buttons do not say that they do.
+function nameButtons() {
+  const passes = $(".answer-minor [name=answer]:checked") !== null;
+  $$(".answer-form [data-verb]").forEach((button) => {
+    button.textContent = passes ? button.dataset.verbPassing : button.dataset.verb;
+  });
+}
+$(".answer-form")?.addEventListener("change", nameButtons);
+addEventListener("pageshow", nameButtons);
 
 /* --- drafts save themselves ---------------------------------------------------------------------------------------- */
 

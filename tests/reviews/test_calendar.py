@@ -2,7 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reviews.forms.schedules import PRESETS
 from reviews.policies.calendar import InvalidRule, check_rule, dates_after, dates_between
+from reviews.policies.spoken import in_words
 
 HOUR = timedelta(hours=1)
 
@@ -101,3 +103,28 @@ def test_an_hour_apart_is_allowed_and_a_quarter_of_one_only_where_the_setting_sa
     check_rule("FREQ=HOURLY", starts_at=at(2026, 1, 1), time_zone="Europe/Berlin", shortest=HOUR)
     often = "FREQ=HOURLY;BYMINUTE=0,15,30,45"
     check_rule(often, starts_at=at(2026, 1, 1), time_zone="UTC", shortest=timedelta(minutes=15))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("FREQ=MONTHLY;INTERVAL=6;BYMONTHDAY=1", "Every half-year, on the 1st"),
+        ("RRULE:FREQ=MONTHLY;INTERVAL=2;BYDAY=1MO", "Every 2 months, on the first Monday"),
+        ("freq=weekly;byday=mo,-1fr", "Every week, on Monday and the last Friday"),
+        ("FREQ=MONTHLY;BYMONTHDAY=12,22,-1", "Every month, on the 12th and the 22nd and the last day"),
+        ("FREQ=DAILY;INTERVAL=1", "Every day"),
+    ],
+)
+def test_a_rule_is_said_in_plain_words(rule, words):
+    assert in_words(rule) == words
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=DAILY;COUNT=3", "FREQ=MONTHLY;BYDAY=7MO", "FREQ=MONTHLY;BYMONTHDAY=-2", "FREQ=MONTHLY;BYDAY=X", ""]
+)
+def test_what_has_no_words_is_not_said_wrongly(rule):
+    assert in_words(rule) == ""
+
+
+def test_the_choices_of_the_form_are_said_in_its_own_words():
+    assert {rule: in_words(rule) for rule, _ in PRESETS if rule != "custom"} == dict(PRESETS[:-1])

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _links(settings):
-    settings.ROOT_URLCONF = "tests.people_urls"
     settings.PUBLIC_URL = "https://remit.example.org"
 
 
@@ -98,6 +97,46 @@ def test_the_manager_hears_about_what_is_left(make):
     assert send_due_mail(now=later) == 1
     assert mail.outbox[0].to == [item.campaign.manager.email]
     assert "stayed unanswered" in mail.outbox[0].subject
+    assert f"https://remit.example.org/reviews/{item.campaign_id}/?state=expired" in mail.outbox[0].body
+
+
+def asked(make, **more):
+    """The mail that the owner of identities with these permissions gets when a review of them opens."""
+    owner = make.person()
+    for permission in more.pop("about"):
+        make.grant(make.identity(owner=owner), permission)
+    make.campaign(**({"item_kinds": ["grant"]} | more))
+    send_due_mail(now=make.NOW)
+    return next(message for message in mail.outbox if message.to == [owner.email])
+
+
+@pytest.mark.parametrize(
+    ("privileged", "plain", "words"),
+    [
+        (1, 0, "It concerns privileged access."),
+        (2, 0, "All of them concern privileged access."),
+        (1, 1, "1 of them concerns privileged access and comes first."),
+        (2, 1, "2 of them concern privileged access and come first."),
+    ],
+)
+def test_one_question_is_not_spoken_of_as_many(make, privileged, plain, words):
+    message = asked(make, about=[make.PRIVILEGED] * privileged + [None] * plain)
+    assert words in message.body
+    assert ("It asks whether a program" in message.body) == (privileged + plain == 1)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "subject", "words"),
+    [
+        (["ownership"], "1 question about who answers for what, until", "It asks who answers for a program"),
+        (["ownership", "grant"], "2 questions about access, until", "1 of them asks who answers for something."),
+    ],
+)
+def test_a_question_about_ownership_is_not_called_one_about_access(make, kinds, subject, words):
+    message = asked(make, about=[None], item_kinds=kinds)
+    assert message.subject.startswith(subject)
+    assert words in message.body
+    assert ("narrow it" in message.body) == ("grant" in kinds)
 
 
 def test_a_mail_lands_in_a_file_where_no_server_is_set(make, settings, tmp_path):

@@ -233,7 +233,7 @@ def test_equal_permissions_are_judged_by_whose_they_are_and_how_they_were_used(m
         ),
         grant(uses=[("SELECT", payments, 1)]): (
             "scope_down",
-            [f"{told} one call.", partly, "0 of 1 calls seen would have been refused afterwards."],
+            [f"{told} one call.", partly, "0 of 1 call seen would have been refused afterwards."],
             make.NARROWER,
         ),
         grant(uses=[("SELECT", "table:other/public/payments", 3)]): ("revoke", [idle], None),

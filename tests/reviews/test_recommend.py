@@ -82,6 +82,19 @@ def test_what_was_used_is_what_is_proposed_and_it_is_proved_and_replayed():
     assert "0 of 7 calls" in advice.reasons[-1]
 
 
+@pytest.mark.parametrize(
+    ("uses", "words"),
+    [
+        ([("SELECT", 1)], "Seen: one call."),
+        ([("SELECT", 16067)], "Seen: 16\u202f067 calls of one kind."),
+        ([("SELECT", 16067), ("INSERT", 1)], "Seen: 16\u202f068 calls of 2 kinds."),
+    ],
+)
+def test_use_is_told_in_calls_and_kinds(uses, words):
+    seen = [use(action, count=count) for action, count in uses]
+    assert advise(uses=seen, windows=[window()]).reasons[0].endswith(words)
+
+
 def test_what_nobody_could_have_seen_stays_in_the_proposal():
     advice = advise(uses=[use("SELECT")], windows=[window(resources=[PAYMENTS])])
     assert advice.answer == "scope_down"

@@ -207,6 +207,9 @@ def test_people_ask_each_other_on_the_page_of_a_question(scene, visit):
     assert violations(other) == []
     other.click("button:has-text('Reply')")
     other.wait_for_selector(".talk-reply:has-text('It only reads.')")
+    # Whoever has replied is done: no form for a question of their own opens by itself.
+    other.wait_for_timeout(200)
+    assert not other.locator("#ask-somebody[open]").count()
     other.goto(other.url.split("/reviews/")[0] + "/inbox/")
     assert "about etl_nightly" not in other.inner_text("main")
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from reviews.campaigns.closing import close_due_campaigns
+from reviews.decisions import decide
 from reviews.models import Campaign, ReviewSchedule
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,38 @@ def test_a_manager_sees_progress_load_and_questions(running, manager, page_of):
     assert "svc-two" in text
     assert "Keep and tell the campaign manager" in text
     assert "Close now" in text
+
+
+def test_a_review_that_was_closed_early_is_due_no_more(running, manager, browse, page_of):
+    item = running.items.first()
+    assert "due <time" in page_of(manager, "reviews:campaign_detail", running.pk)
+    browse(manager).post(reverse("reviews:campaign_close", args=[running.pk]))
+    close_due_campaigns(now=timezone.now())
+    review = page_of(manager, "reviews:campaign_detail", running.pk)
+    question = page_of(manager, "reviews:item_detail", item.pk)
+    for text in (review, question):
+        assert "due <time" not in text
+        assert "closed <time" in text
+    assert f'data-label="Ended">{timezone.now():%-d %b %Y}<' in page_of(manager, "reviews:campaign_list")
+
+
+def test_an_attested_question_is_not_counted_as_decided_and_the_page_says_where_it_went(make, manager, page_of):
+    owner = make.person(Role.OWNER)
+    deciding = {"manager": manager, "independent_reviewer": make.person(Role.REVIEWER)}
+    item = make.item(make.PRIVILEGED, owner=owner, deadline_at=timezone.now() + timedelta(days=9), **deciding)
+    words = "What an owner attested stands with whoever decides it."
+    assert words not in page_of(manager, "reviews:campaign_detail", item.campaign_id)
+    decide(item=item, version=1, answer="approve", actor=make.actor(owner), now=timezone.now(), reason="Needed.")
+    text = page_of(manager, "reviews:campaign_detail", item.campaign_id)
+    assert words in text
+    assert "Decided by people" in text
+    assert "1 attested" in text
+
+
+def test_a_review_that_was_called_off_is_due_no_more(running, manager, browse, page_of):
+    browse(manager).post(reverse("reviews:campaign_cancel", args=[running.pk]), {"reason": "Asked by mistake."})
+    assert "was due" in page_of(manager, "reviews:campaign_detail", running.pk)
+    assert "review called off" in page_of(manager, "reviews:item_detail", running.items.first().pk)
 
 
 def test_questions_are_filtered_by_person_and_state(running, manager, page_of):
@@ -207,6 +240,35 @@ def test_a_rule_that_cannot_be_is_refused(manager, browse, plan, rule):
     response = browse(manager).post(reverse("reviews:schedule_create"), plan | {"preset": "custom", "rrule": rule})
     assert response.status_code == 422
     assert not ReviewSchedule.objects.exists()
+
+
+def test_dates_of_a_schedule_stand_on_its_own_clock(make, manager, browse, page_of, plan):
+    # Monday, 00:30 in Tokyo; in UTC it is Sunday still.
+    data = plan | {"time_zone": "Asia/Tokyo", "starts_at": "2031-01-06T00:30", "preset": "FREQ=WEEKLY"}
+    previewed = browse(manager).post(reverse("reviews:schedule_preview"), data).content.decode()
+    browse(manager).post(reverse("reviews:schedule_create"), data)
+    shown = page_of(manager, "reviews:schedule_detail", ReviewSchedule.objects.get().pk)
+    assert "Mon, 6 January 2031" in previewed
+    assert "Monday, 6 January 2031" in shown
+    for text in (previewed, shown):
+        assert '<span class="muted num">00:30</span>' in text
+        assert '<span class="muted">Asia/Tokyo</span>' in text
+    assert "Every week" in shown
+    for name in ("reviews:schedule_list", "reviews:campaign_list"):
+        assert "6 Jan 2031, 00:30" in page_of(manager, name)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (["grant", "credential"], "0 questions about access and 0 questions about credentials"),
+        (["ownership"], "1 question about who answers for what"),
+    ],
+)
+def test_running_a_schedule_now_says_first_what_it_asks(make, manager, browse, page_of, plan, kinds, words):
+    make.identity(name="svc-alone")
+    browse(manager).post(reverse("reviews:schedule_create"), plan | {"item_kinds": kinds, "scope": ""})
+    assert f"It asks {words}." in page_of(manager, "reviews:schedule_detail", ReviewSchedule.objects.get().pk)
 
 
 def test_the_preview_counts_and_dates_while_the_form_is_incomplete(make, manager, browse, plan):

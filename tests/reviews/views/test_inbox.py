@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from reviews.decisions import decide
-from reviews.models import Decision, Draft, Order, ReviewItem
+from reviews.models import Answer, Decision, Draft, Order, ReviewItem
 from reviews.queue import MOST_COUNTED, Wish, list_waiting, read_page
+from reviews.views.drafts import DOES
+from reviews.views.rows import reach_of
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +122,23 @@ def test_bulk_says_first_how_many_rows_change_and_why_the_others_do_not(full_inb
     assert not Decision.objects.exists()
 
 
+def test_bulk_says_who_becomes_accountable_before_it_makes_them_so(full_inbox, make, owner, browse):
+    make.campaign(
+        item_kinds=["ownership"],
+        reviewer_rules=["backup"],
+        fallback_reviewer=owner,
+        deadline_at=timezone.now() + timedelta(days=9),
+    )
+    asked = [full_inbox[2], *ReviewItem.objects.filter(kind="ownership", assignee=owner)]
+    approved = bulk(browse(owner), asked, "approve").content.decode()
+    revoked = bulk(browse(owner), asked, "revoke", reason="Gone.").content.decode()
+    mine = len(asked) - 1
+    assert f'<strong class="num">{mine}</strong><span>You answer for it from then on' in approved
+    assert approved.count("Will be yours") == mine
+    assert approved.count("Will be kept") == 1
+    assert "Its removal is ordered" not in revoked
+
+
 def test_bulk_answers_each_row_on_its_own(full_inbox, owner, browse, make):
     _, plain, credential = full_inbox
     make.change_grant(plain.grant, make.NARROWER)
@@ -189,6 +208,38 @@ def test_one_key_drafts_a_row_and_decides_nothing(full_inbox, owner, browse):
     assert dict(Draft.objects.values_list("item_id", "answer")) == {plain.pk: "revoke", credential.pk: "keep"}
     assert not Decision.objects.exists()
     assert not Order.objects.exists()
+
+
+def test_the_bar_counts_apart_what_cannot_be_submitted_yet(full_inbox, owner, browse):
+    privileged, plain, _ = full_inbox
+    client = browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"revoke:{plain.pk}@1"})
+    client.post(reverse("reviews:item_draft", args=[privileged.pk]), {"answer": "revoke", "version": 1, "then": "stay"})
+    text = client.get(reverse("reviews:inbox")).content.decode()
+    assert "<strong>2</strong> drafted: 1 revoke, 1 unfinished" in text
+    assert "Submit 1 answer<" in client.get(reverse("reviews:draft_list")).content.decode()
+
+
+def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, owner, browse):
+    identity = make.identity(name="svc-orphan")
+    campaign = make.campaign(
+        item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=timezone.now() + timedelta(days=9)
+    )
+    item, client = ReviewItem.objects.get(campaign=campaign), browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"approve:{item.pk}@{item.version}"})
+    text = client.get(reverse("reviews:draft_list")).content.decode()
+    assert "It is mine: you answer for the identity from then on" in text
+    assert "Who answers for it" in text
+    given = client.post(reverse("reviews:drafts_submit"), {"item": [str(item.pk)]}).content.decode()
+    assert "1 answer given" in given
+    assert "Who answers for it" in given
+    identity.refresh_from_db()
+    assert identity.owner == owner
+
+
+def test_what_submitting_does_is_said_for_every_answer_that_people_give():
+    only_policies_give = {Answer.QUARANTINE}
+    assert set(DOES) == set(Answer) - only_policies_give
 
 
 def test_a_drafted_row_is_undone_in_its_place(full_inbox, owner, browse):
@@ -355,6 +406,25 @@ def test_the_last_decision_and_the_change_since_are_shown(make, owner, page_of):
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "Olga Brandt" in text
+
+
+def test_a_row_says_why_nothing_is_recommended_although_use_was_seen(make, owner, page_of):
+    identity = make.identity(owner=owner)
+    make.grant(identity)
+    make.window(identity.source, days=1)
+    make.use(identity, "SELECT", "table:ledger/public/payments", count=12)
+    make.campaign(deadline_at=timezone.now() + timedelta(days=9))
+    item = ReviewItem.objects.get()
+    told, doubt = item.recommendation_reasons[:2]
+    text = page_of(owner, "reviews:inbox")
+    assert (item.recommendation, "too short to conclude" in doubt) == ("", True)
+    assert doubt in text
+    assert told not in text
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "shared with 1 other"), (2, "shared with 2 others")])
+def test_one_other_is_not_called_others(count, words):
+    assert reach_of({"shared_with": count})[-1] == words
 
 
 @pytest.mark.parametrize("query", ["by=x&use='&kind=%27&campaign=1", "cols=evil&privileged=maybe"])

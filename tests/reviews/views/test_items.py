@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK
+from governance.people.models import User
 from reviews.decisions import decide
 from reviews.models import Decision, Order
 
@@ -441,3 +442,28 @@ def test_a_decision_by_someone_removed_from_the_page_is_refused_by_the_domain_al
             actor=make.actor(make.person(Role.ADMINISTRATOR)),
             now=timezone.now(),
         )
+
+
+def test_whoever_attests_is_not_told_that_they_decide(make, ask, page_of):
+    owner = make.person(Role.OWNER)
+    attested = ask(make.PRIVILEGED, owner=owner)
+    decided = ask(owner=owner)
+    assert "You attest" in page_of(owner, "reviews:item_detail", attested.pk)
+    assert "You decide." not in page_of(owner, "reviews:item_detail", attested.pk)
+    assert "You decide." in page_of(owner, "reviews:item_detail", decided.pk)
+
+
+def test_an_owner_who_left_is_said_to_have_left(make, ask, page_of):
+    item = ask(owner=make.person(Role.OWNER))
+    reader = make.person(Role.ADMINISTRATOR)
+    assert "Has left" not in page_of(reader, "reviews:item_detail", item.pk)
+    User.objects.filter(pk=item.identity.owner_id).update(left_at=timezone.now(), is_active=False)
+    assert "Has left" in page_of(reader, "reviews:item_detail", item.pk)
+
+
+@pytest.mark.parametrize(("how", "is_offered"), [("approve", True), ("not_mine", False)])
+def test_taking_back_is_offered_behind_an_answer_that_can_be_taken_back(ask, browse, how, is_offered):
+    item = ask()
+    data = {"answer": how, "version": item.version, "reason": "", "until": "", "then": "next"}
+    shown = browse(item.assignee).post(url("item_answer", item), data, follow=True).content.decode()
+    assert (f'<a href="{url("item_detail", item)}">See it, or take it back</a>' in shown) == is_offered

@@ -104,6 +104,21 @@ def test_the_focus_is_always_visible(sixty, visit):
     assert page.evaluate("document.activeElement.matches('.filters select:focus-visible')")
 
 
+@pytest.mark.parametrize(
+    ("key", "answer", "field"), [("r", "revoke", "id_reason"), ("m", "not_mine", "id_named_person")]
+)
+def test_what_is_typed_after_choosing_in_the_list_is_text_and_not_a_row_of_keys(sixty, visit, key, answer, field):
+    page = visit(sixty, "/inbox/", **DESKTOP)
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("j")
+    go(page, key, "/reviews/items/")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)
+    page.keyboard.type("a draft")
+    assert page.input_value(f"#{field}") == "a draft"
+    assert page.is_checked(f"[name=answer][value={answer}]")
+
+
 def test_what_is_typed_saves_itself_and_comes_back(sixty, visit):
     item = ReviewItem.objects.filter(is_privileged=True).order_by("identity_name").first()
     page = visit(sixty, f"/reviews/items/{item.pk}/", **DESKTOP)
@@ -135,6 +150,51 @@ def test_everything_is_reached_without_script(sixty, visit):
     page.click("button:has-text('Submit 2 answers')")
     assert "2 answers given" in page.inner_text("h1")
     assert sorted(Decision.objects.values_list("answer", flat=True)) == ["deactivate", "keep"]
+
+
+def test_the_first_question_stands_on_the_first_screen_of_a_phone(sixty, visit):
+    page = visit(sixty, "/inbox/", width=390, height=844, has_touch=True)
+    row = page.locator("tr[data-row]").first
+    assert row.bounding_box()["y"] < 844 / 2
+    name, words = row.locator(".cell-main"), row.locator(".inbox-access")
+    assert name.bounding_box()["x"] == words.bounding_box()["x"]
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    last = page.locator("#f-recommendation")
+    last.scroll_into_view_if_needed()
+    last.select_option("approve")
+    page.wait_for_url("**recommendation=approve**")
+
+
+def test_all_keys_of_the_page_are_seen_at_once(sixty, visit):
+    page = visit(sixty, "/inbox/", **DESKTOP)
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys[open]")
+    assert page.locator("#keys h3").first.inner_text() == "This page"
+    assert page.evaluate("(keys => keys.scrollHeight <= keys.clientHeight)(document.querySelector('#keys'))")
+
+
+def test_passing_a_question_on_is_not_called_deciding(sixty, visit):
+    item = ReviewItem.objects.filter(is_privileged=True).first()
+    page = visit(sixty, f"/reviews/items/{item.pk}/", **DESKTOP)
+    page.keyboard.press("m")
+    assert page.locator(".answer-send").inner_text() == "Pass it on"
+    page.keyboard.press("a")
+    assert page.locator(".answer-send").inner_text() == "Decide"
+
+
+def test_what_was_just_answered_stays_within_reach_of_the_next_question(sixty, visit):
+    page = visit(sixty, "/inbox/", **DESKTOP)
+    page.keyboard.press("j")
+    go(page, "r", "/reviews/items/")
+    answered = page.url.split("?")[0]
+    page.fill("#id_reason", "A slip of the finger.")
+    go(page, "Control+Enter", "/reviews/items/")
+    assert not page.url.startswith(answered)
+    page.click(".toast >> text=take it back")
+    page.click("button:has-text('Take it back')")
+    page.wait_for_selector(".answer-form")
+    assert page.url.split("?")[0] == answered
+    assert ReviewItem.objects.get(pk=answered.rstrip("/").split("/")[-1]).state == "open"
 
 
 def test_an_owner_on_a_phone_says_not_mine_and_who_in_two_taps(site, make, visit):

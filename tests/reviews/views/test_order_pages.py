@@ -46,6 +46,31 @@ def test_a_second_person_releases_on_the_page_and_whoever_decided_is_told_why_no
     assert browse(second).post(address, {"reason": "Again."}).status_code == 409
 
 
+def test_taking_back_is_offered_where_it_is_possible_and_leads_to_the_question(make, ordered, page_of):
+    order = ordered(state=OrderState.PLANNED)
+    decider, words = order.decision.decided_by, "whoever decided can take the answer back"
+    text = page_of(decider, "reviews:order_detail", order.pk)
+    assert words in text
+    assert f'<dt>Question</dt><dd><a href="{reverse("reviews:item_detail", args=[order.item_id])}">' in text
+    order.item.campaign.state = "closed"
+    order.item.campaign.save(update_fields=["state"])
+    assert words not in page_of(decider, "reviews:order_detail", order.pk)
+    order.item.campaign.state = "open"
+    order.item.campaign.save(update_fields=["state"])
+    Order.objects.filter(pk=order.pk).update(decision=None)  # as a restoration has none
+    assert words not in page_of(make.person(Role.ADMINISTRATOR), "reviews:order_detail", order.pk)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("awaiting_second", "not before it is released"), ("task", "by a person"), ("recalled", "never")],
+)
+def test_an_order_that_is_not_sent_by_time_is_not_called_due(make, ordered, page_of, state, words):
+    ordered(state=state)
+    text = page_of(make.person(Role.ADMINISTRATOR), "reviews:order_list", view="all")
+    assert f'data-label="Sent"><span class="muted">{words}</span>' in text
+
+
 def test_a_refusal_is_shown_with_its_reason(make, ordered, browse, page_of):
     order, second = ordered(), make.person(Role.REVIEWER)
     browse(second).post(reverse("reviews:order_refuse", args=[order.pk]), {"reason": "Payroll needs it."})

@@ -31,6 +31,7 @@ PLAN = Plan(
 def order_in(state, **fields):
     values = {"plan": PLAN.to_json(), "evidence": {}, "outcome": "", "applied_at": None, "attempts": 1}
     values |= {"task_reported_at": None, "execute_after": timezone.now(), "second_by_id": None}
+    values |= {"restores_id": None, "decision": None, "item": None}
     return SimpleNamespace(state=state, **(values | fields))
 
 
@@ -66,6 +67,11 @@ def test_a_blocked_plan_stopped_at_its_first_step_and_a_drifted_one_before():
     blocked = step_lines(order_in("blocked", evidence={"done": 0}))
     assert [line.state for line in blocked] == ["stopped", "waiting", "waiting"]
     assert {line.state for line in step_lines(order_in("drifted", evidence={"done": 0}))} == {"waiting"}
+
+
+def test_a_restoration_waits_for_a_reading_that_shows_the_access():
+    assert "no longer shows the access" in outcome_of(order_in(OrderState.APPLIED)).text
+    assert "shows the access again" in outcome_of(order_in(OrderState.APPLIED, restores_id="1")).text
 
 
 def test_what_was_carried_out_is_done_and_where_it_went_on_is_said():

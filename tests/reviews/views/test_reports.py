@@ -1,6 +1,8 @@
 """Reports as pages, files and API: who may read them, and that they open in every state."""
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.urls import reverse
@@ -56,6 +58,18 @@ def test_an_unknown_clock_is_said_and_the_usual_one_used(running, manager, brows
     assert (wrong.status_code, right.status_code) == (422, 200)
     assert "is not a time zone" in wrong.content.decode()
     assert "(Asia/Tokyo)" in right.content.decode()
+
+
+def test_times_of_a_report_are_those_of_the_clock_it_names(running, manager, page_of):
+    running.deadline_at = datetime(2031, 5, 9, 20, 30, tzinfo=UTC)
+    running.save(update_fields=["deadline_at"])
+    tokyo = ZoneInfo("Asia/Tokyo")
+    before = timezone.localtime(timezone=tokyo)
+    review = page_of(manager, "reviews:campaign_report", running.pk, zone="Asia/Tokyo")
+    programme = page_of(manager, "reviews:programme", zone="Asia/Tokyo")
+    assert "to 10 May 2031, 05:30" in review
+    shown = [re.search(r"as of (\d+ \w+ \d+, \d\d):\d\d", text)[1] for text in (review, programme)]
+    assert set(shown) <= {f"{at:%-d %b %Y, %H}" for at in (before, timezone.localtime(timezone=tokyo))}
 
 
 def test_the_numbers_can_be_taken_away(running, manager, browse):
