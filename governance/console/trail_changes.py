@@ -195,8 +195,7 @@ def _pairs(row: TrailRow) -> Iterator[_Pair]:
     """(field, old, new, whether old is known) from every part of the record that tells of changes."""
     old, new = dict(_flat(row.old)), dict(_flat(row.new))
     for name in dict.fromkeys([*old, *new]):
-        is_told = name in old or bool(old)
-        yield name, old.get(name), new.get(name), is_told
+        yield name, old.get(name), new.get(name), name in old
     yield from _personal_pairs(row)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from governance.audit.actions import Verb
@@ -275,6 +275,29 @@ def test_words_that_were_erased_and_people_who_are_gone_are_said_to_be(boss: Any
     facts: dict[str, FieldChange] = {fact.name: fact for fact in event.facts}
     assert facts["purpose"].new.text == "changed; the words were erased"
     assert facts["sponsor"].new.text == f"{str(row.new['sponsor'])[:8]}… (no longer known here)"
+
+
+def test_a_fact_beside_a_change_is_no_change_from_nothing(seal: Callable[[], None]) -> None:
+    order = Subject("order", str(uuid4()))
+    with transaction.atomic():
+        record(
+            verb=Verb.ORDER_APPLIED,
+            actor=system_actor("executor"),
+            subject=order,
+            now=timezone.now(),
+            old={"state": "executing", "sent_by": None},
+            new={"state": "applied", "sent_by": "executor", "action": "narrow"},
+        )
+    seal()
+
+    (event,) = present(list_events(subject_kind="order", subject_id=order.id).rows)
+
+    told = {fact.name: (fact.old.text if fact.old else None, fact.new.text) for fact in event.facts}
+    assert told == {
+        "state": ("executing", "applied"),
+        "sent_by": ("nothing", "executor"),
+        "action": (None, "narrow"),
+    }
 
 
 def test_a_reading_says_what_it_found_by_kind_and_leaves_out_what_it_did_not(seal: Callable[[], None]) -> None:
