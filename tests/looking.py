@@ -7,6 +7,8 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 
 SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
+# Between and below them nothing but the width is looked at: small laptops, tablets, and a desk at 400 % (WCAG 1.4.10).
+FURTHER_WIDTHS = (1280, 1024, 768, 320)
 SCHEMES = ("light", "dark")
 # Set SHOTS to a folder to look at what the browser saw.
 SHOTS = os.environ.get("SHOTS", "")
@@ -21,6 +23,14 @@ _SHAPE = """() => document.documentElement.outerHTML + [...document.querySelecto
     const box = each.getBoundingClientRect(), style = getComputedStyle(each);
     return [box.x, box.y, box.width, box.height, style.display, style.visibility, style.opacity].join();
 }).join('\\n')"""
+# How wide the window and what is in it are, and what reaches beyond the edge without a box around it that scrolls.
+_WIDTHS = """() => {
+    const contained = (each) => each && each !== document.documentElement
+        && (getComputedStyle(each).overflowX !== 'visible' || contained(each.parentElement));
+    const beyond = [...document.querySelectorAll('body *')].filter((each) => each.checkVisibility()
+        && each.getBoundingClientRect().right > innerWidth + 1 && !contained(each.parentElement));
+    return [innerWidth, document.documentElement.scrollWidth, beyond.slice(0, 3).map((each) => each.outerHTML.slice(0, 160))];
+}"""
 _ALL = '{resultTypes: ["violations"]}'
 # The rules about colours that are among all of them.
 _OF_COLOURS = """{resultTypes: ["violations"], runOnly: {type: "rule", values: axe.getRules(["cat.color"])
@@ -45,9 +55,16 @@ def faults_in_every_look(page: Any, name: str = "", sizes: tuple[Any, ...] = SIZ
             found += [f"{size['width']} {scheme} {each}" for each in violations(page, rules)]
             if SHOTS and name:
                 page.screenshot(path=str(Path(SHOTS) / f"{name}-{size['width']}-{scheme}.png"), full_page=True)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append(f"{size['width']} scrolls sideways")
+        found += _too_wide(page)
+    for width in FURTHER_WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        found += _too_wide(page)
     return found
+
+
+def _too_wide(page: Any) -> list[str]:
+    width, shown, culprits = page.evaluate(_WIDTHS)
+    return [f"{width} scrolls sideways to {shown}: {culprits}"] if shown > width else []
 
 
 def violations(page: Any, rules: str = _ALL) -> list[str]:

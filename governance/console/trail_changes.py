@@ -12,7 +12,7 @@ from django.db.models import Value as Literal
 from django.db.models.functions import Coalesce, NullIf
 
 from governance.audit.selectors import TrailRow
-from governance.people.models import Team, User
+from governance.people.models import ApiToken, Team, User
 from governance.web.templatetags.remit import number
 from identities.models import Source, SyncRun
 from reviews.models import Campaign
@@ -34,9 +34,10 @@ _NAMED: Mapping[type[Model], Expression | F] = {
     Team: F("name"),
     Source: F("name"),
     Campaign: F("name"),
+    ApiToken: F("name"),
 }
 # Subjects that the sealed record calls by their kind alone: a name can change, and a person's must be erasable.
-_NAMED_BY_KIND = frozenset({"person", "team", "campaign"})
+_NAMED_BY_KIND = frozenset({"person", "team", "campaign", "api_token"})
 _NOBODY = frozenset(
     {"owner", "backup_owner", "sponsor", "assignee", "manager", "independent_reviewer", "fallback_reviewer", "members"}
 )

@@ -75,18 +75,22 @@ def test_the_trail_names_people_objects_and_reasons(auditor: Client, story: Any)
     assert f'href="/reviews/items/{story.pk}/"' in page
 
 
-def test_what_an_event_is_about_is_called_by_its_name_while_it_has_one(auditor: Client, story: Any, seal: Any) -> None:
+def test_what_an_event_is_about_is_called_by_its_name_while_it_has_one(
+    auditor: Client, story: Any, seal: Any, make_token: Any
+) -> None:
     person, gone = story.assignee, uuid.uuid4()
     for subject_id in (str(person.pk), str(gone)):
         subject = Subject("person", subject_id, "person")
         record(verb=Verb.MAIL_SENT, actor=system_actor("mailer"), subject=subject, now=timezone.now())
     subject = Subject("campaign", str(story.campaign_id), "campaign")
     record(verb=Verb.CAMPAIGN_OPENED, actor=system_actor("scheduler"), subject=subject, now=timezone.now())
+    token, _ = make_token()  # which is on record too
     seal()
 
-    events = auditor.get("/audit/").context["events"][:3]
+    events = auditor.get("/audit/").context["events"][:4]
 
-    assert {event.subject for event in events} == {person.name, f"Person {str(gone)[:8]}", story.campaign.name}
+    named = {person.name, f"Person {str(gone)[:8]}", story.campaign.name, token.name}
+    assert {event.subject for event in events} == named
     page = auditor.get(f"/audit/of/campaign/{story.campaign_id}/").content.decode()
     assert f"Review {story.campaign.name}" in page
 

@@ -91,8 +91,8 @@ def _is_page(address: str, cookies: dict[str, str]) -> bool:
     piece of a page is no whole document, and what sends the visitor on is looked at where it leads to.
     """
     with httpx.stream("GET", address, cookies=cookies, timeout=60) as answer:
-        assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, address
         is_html = answer.headers.get("content-type", "").startswith("text/html")
+        assert not (is_html and answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR), address
         return is_html and "<html" in answer.read().decode()
 
 
