@@ -17,7 +17,8 @@ UNION SELECT i.id FROM sync_diff d JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = d.old ->> 'identity' WHERE d.action = 'changed'
 UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = s.identity
-      WHERE s.kind = 'usage' OR (s.kind = 'credential' AND s.last_used_at IS NOT NULL)
+      WHERE s.kind = 'usage'
+         OR (s.kind = 'credential' AND s.last_used_at > coalesce(i.last_seen_at, '-infinity'))
 UNION SELECT i.id FROM sync_stage s JOIN identities_identity i
       ON i.source_id = %(source)s AND i.external_id = s.external_id
       WHERE s.kind = 'identity' AND s.last_used_at IS NOT NULL;
