@@ -237,6 +237,18 @@ def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, ow
     assert identity.owner == owner
 
 
+def test_an_answer_given_on_the_page_leaves_no_draft_behind(make, owner, browse):
+    make.identity(name="svc-orphan")
+    deadline_at = timezone.now() + timedelta(days=9)
+    campaign = make.campaign(item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=deadline_at)
+    item, client = ReviewItem.objects.get(campaign=campaign), browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"approve:{item.pk}@{item.version}"})
+    assert Draft.objects.exists()
+    data = {"answer": "retire", "version": item.version, "reason": "Nobody runs it."}
+    assert client.post(reverse("reviews:ownership_item", args=[item.pk]), data).status_code == 302
+    assert not Draft.objects.exists()
+
+
 def test_what_submitting_does_is_said_for_every_answer_that_people_give():
     only_policies_give = {Answer.QUARANTINE}
     assert set(DOES) == set(Answer) - only_policies_give
