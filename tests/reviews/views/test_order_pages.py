@@ -50,6 +50,7 @@ def test_who_may_release_orders_hears_of_them_in_the_inbox(make, ordered, browse
     order, second = ordered(), make.person(Role.REVIEWER)
     told = page_of(second, "reviews:inbox")
     assert "1 order waits for your release." in told
+    assert "Nothing waits for you" not in told
     assert 'href="/orders/?view=second"' in told
     assert "for your release" not in page_of(order.decision.decided_by, "reviews:inbox")
     assert "for your release" not in page_of(make.person(Role.OWNER), "reviews:inbox")
