@@ -81,6 +81,9 @@ STATUSES = {
     "keep": Look("success", "check", "Keep"),
     "rotate": Look("warn", "rotate", "Rotate"),
     "deactivate": Look("danger", "power", "Deactivate"),
+    "mine": Look("success", "user-check", "It is mine"),
+    "retire": Look("danger", "archive", "Retire it"),
+    "quarantine": Look("danger", "lock", "Quarantine"),
     "not_mine": Look("neutral", "arrow-forward-up", "Not mine"),
     "dont_know": Look("neutral", "arrow-forward-up", "Don't know"),
     # orders

@@ -7,6 +7,7 @@ from django import forms
 
 from governance.people.models import User
 from reviews.decisions.remarks import LONGEST
+from reviews.models import ReviewItem
 
 _ROWS = {"rows": 2}
 
@@ -22,13 +23,29 @@ class AskForm(forms.Form):
         error_messages={"required": "Write what you want to know."},
     )
 
-    def __init__(self, data: Any = None, *, people: Sequence[User]) -> None:
+    def __init__(self, data: Any = None, *, item: ReviewItem, people: Sequence[User]) -> None:
         super().__init__(data, prefix="ask")
         self.people = {str(person.pk): person for person in people}
-        self.fields["asked"].choices = [(pk, str(person)) for pk, person in self.people.items()]  # type: ignore[attr-defined]
+        choices = [(pk, f"{person}{_part_of(person, item)}") for pk, person in self.people.items()]
+        self.fields["asked"].choices = choices  # type: ignore[attr-defined]
 
     def clean_asked(self) -> User:
         return self.people[self.cleaned_data["asked"]]
+
+
+def _part_of(person: User, item: ReviewItem) -> str:
+    """Why this person might know: ", owner" and the like; empty for whoever only had a word in it."""
+    identity, campaign = item.identity, item.campaign
+    parts = (
+        (identity.owner_id, "owner"),
+        (identity.backup_owner_id, "backup owner"),
+        (identity.sponsor_id, "sponsor"),
+        (identity.source.owner_id, "owner of the source"),
+        (item.assignee_id, "asked to answer"),
+        (campaign.manager_id, "runs the review"),
+    )
+    # Whoever is several of these is named by the first.
+    return next((f", {part}" for pk, part in parts if pk == person.pk), "")
 
 
 class ReplyForm(forms.Form):

@@ -37,7 +37,7 @@ KEPT = "Kept as it is; nothing changes at the source."
 COMES_OF_IT = {
     ("approve", ItemKind.GRANT): (KEPT, "success"),
     ("approve", ItemKind.CREDENTIAL): (KEPT, "success"),
-    ("approve", ItemKind.OWNERSHIP): ("You answer for it from then on: each becomes yours.", "info"),
+    ("approve", ItemKind.OWNERSHIP): ("You answer for it from then on.", "info"),
     ("revoke", ItemKind.GRANT): ("Its removal is ordered, and can be taken back until it is sent.", "success"),
     ("revoke", ItemKind.CREDENTIAL): (
         "Its deactivation is ordered, and can be taken back until it is sent.",

@@ -8,7 +8,8 @@ from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_safe
 
 from governance.web.access import page
-from governance.web.htmx import render_page
+from governance.web.htmx import is_fragment, render_page
+from reviews.decisions import list_awaiting
 from reviews.decisions.drafts import list_drafts
 from reviews.decisions.remarks import list_asked_of
 from reviews.models import Answer, ItemKind
@@ -20,6 +21,7 @@ from reviews.views.wishes import CHOICES, RECOMMENDATIONS, USES, columns_of, kep
 
 PAGE_SIZE = 50
 MOST_ASKED = 20
+MOST_TOLD = 100
 FILTER_NAMES = ("campaign", "source", "same", *CHOICES)
 KEYS = [
     ("a", "Draft: approve or keep"),
@@ -64,6 +66,7 @@ def inbox(request: PageRequest) -> HttpResponse:
         "kept": kept_query(request.GET),
         "drafts": draft_totals(request),
         "remarks": list(list_asked_of(request.actor)[:MOST_ASKED]) if not cursor else [],
+        "to_release": _to_release(request) if not cursor else "",
         "tabs": review_tabs(request.actor, "inbox"),
         "page_keys": KEYS,
     }
@@ -78,6 +81,16 @@ def inbox_count(request: PageRequest) -> HttpResponse:
     text = "99+" if waiting > 99 else str(waiting) if waiting else ""
     spoken = f'<span class="visually-hidden"> open question{pluralize(waiting)}</span>' if waiting else ""
     return HttpResponse(f"{text}{spoken}")
+
+
+def _to_release(request: PageRequest) -> str:
+    """That orders wait for this person as the second one, in words; nobody looks among the orders unasked."""
+    if is_fragment(request):
+        return ""
+    count = list_awaiting(actor=request.actor)[: MOST_TOLD + 1].count()
+    if count == 1:
+        return "1 order waits for your release."
+    return f"{f'More than {MOST_TOLD}' if count > MOST_TOLD else count} orders wait for your release." if count else ""
 
 
 def draft_totals(request: PageRequest) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from identities.models import Environment, IdentityKind
 from identities.selectors.inventory import access_identity
 from identities.services.identities import assign_owner, require_editor
 from reviews.campaigns.suggesting import last_confirmed, suggestions_for
-from reviews.decisions import decide
+from reviews.decisions import decide, drop_draft
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.forms.answers import ReassignForm
 from reviews.forms.ownership import OwnershipForm
@@ -32,6 +32,19 @@ from reviews.views import workbench
 from reviews.views.following import neighbours
 from reviews.views.requests import PageRequest
 from reviews.views.wishes import wish_of
+
+KEYS = [
+    ("a", "It is mine"),
+    ("m", "Not mine"),
+    ("r", "Retire it"),
+    ("w", "I don’t know"),
+    ("c", "Write a sentence"),
+    ("Ctrl+Enter", "Answer"),
+    ("Esc", "Leave a field"),
+    ("n, j", "Next question"),
+    ("p, k", "Previous question"),
+    ("i", "Back to the inbox"),
+]
 
 
 @page()
@@ -60,6 +73,7 @@ def ownership_item(request: PageRequest, item_id: UUID) -> HttpResponse:
     except DomainError as refusal:
         fresh = access_item(actor=request.actor, item_id=item.pk)
         return _show(request, fresh, given=request.POST, form=form, refusal=refusal)
+    drop_draft(item_id=item.pk, actor=request.actor)
     if data["answer"] in PASSING_ON:
         messages.success(request, "Noted. Somebody else is asked, and you are not asked about it again here.")
         return redirect("reviews:inbox")
@@ -147,6 +161,7 @@ def _show(
         "trace": explain_resolution(item.resolution, RULE_LABELS),
         "reassign_form": ReassignForm(),
         "may_hand_on": workbench.may_hand_on(item, request.actor),
+        "page_keys": KEYS,
         "locks_out": Capability.QUARANTINE in provisioning.capabilities(item.identity.source),
         **workbench.state_of(item, decisions, request.actor, timezone.now()),
         **neighbours(request.actor, item, wish_of(request.GET)),

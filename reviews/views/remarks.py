@@ -26,7 +26,7 @@ from reviews.views.requests import PageRequest
 def remark_ask(request: PageRequest, item_id: UUID) -> HttpResponse:
     """Ask a person about the question. What was typed is kept when it cannot be taken."""
     item = access_item(actor=request.actor, item_id=item_id)
-    form = AskForm(request.POST, people=askable(item, request.actor))
+    form = AskForm(request.POST, item=item, people=askable(item, request.actor))
     if not form.is_valid():
         return _again(request, item, {"ask_form": form}, 422)
     data = form.cleaned_data

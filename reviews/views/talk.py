@@ -16,6 +16,6 @@ def talk_of(item: ReviewItem, actor: Actor) -> dict[str, Any]:
     return {
         "remarks": list(list_remarks(item)),
         "may_talk": is_open,
-        "ask_form": AskForm(people=people) if people else None,
+        "ask_form": AskForm(item=item, people=people) if people else None,
         "reply_form": ReplyForm(),
     }

@@ -196,7 +196,7 @@ def test_the_inbox_is_triaged_by_keyboard(scene, visit):
 def test_people_ask_each_other_on_the_page_of_a_question(scene, visit):
     page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
     page.keyboard.press("q")
-    page.select_option("#id_ask-asked", label="Mira Kallas")
+    page.select_option("#id_ask-asked", label="Mira Kallas, runs the review")
     page.fill("#id_ask-text", "Does the month-end run still write?")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=No reply yet.")

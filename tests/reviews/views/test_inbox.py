@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from governance.kernel.actors import Role
+from governance.web.statuses import look_of
 from reviews.decisions import decide
 from reviews.models import Answer, Decision, Draft, Order, ReviewItem
 from reviews.queue import MOST_COUNTED, Wish, list_waiting, read_page
@@ -235,6 +236,22 @@ def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, ow
     assert "Who answers for it" in given
     identity.refresh_from_db()
     assert identity.owner == owner
+
+
+def test_an_answer_given_on_the_page_leaves_no_draft_behind(make, owner, browse):
+    make.identity(name="svc-orphan")
+    deadline_at = timezone.now() + timedelta(days=9)
+    campaign = make.campaign(item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=deadline_at)
+    item, client = ReviewItem.objects.get(campaign=campaign), browse(owner)
+    client.post(reverse("reviews:items_bulk"), {"quick": f"approve:{item.pk}@{item.version}"})
+    assert Draft.objects.exists()
+    data = {"answer": "retire", "version": item.version, "reason": "Nobody runs it."}
+    assert client.post(reverse("reviews:ownership_item", args=[item.pk]), data).status_code == 302
+    assert not Draft.objects.exists()
+
+
+def test_no_answer_looks_like_something_unknown():
+    assert {answer for answer in Answer if look_of(answer).tone == "unknown"} == set()
 
 
 def test_what_submitting_does_is_said_for_every_answer_that_people_give():

@@ -467,3 +467,11 @@ def test_taking_back_is_offered_behind_an_answer_that_can_be_taken_back(ask, bro
     data = {"answer": how, "version": item.version, "reason": "", "until": "", "then": "next"}
     shown = browse(item.assignee).post(url("item_answer", item), data, follow=True).content.decode()
     assert (f'<a href="{url("item_detail", item)}">See it, or take it back</a>' in shown) == is_offered
+
+
+def test_whom_one_can_ask_is_named_with_their_part_in_it(make, ask, page_of):
+    owner, boss = make.person(Role.OWNER, name="Olga Brandt"), make.person(Role.CAMPAIGN_MANAGER, name="Mira Kallas")
+    item = ask(owner=owner, manager=boss)
+    assert ">Mira Kallas, runs the review</option>" in page_of(owner, "reviews:item_detail", item.pk)
+    # The owner is asked to answer as well; owning it says more.
+    assert ">Olga Brandt, owner</option>" in page_of(boss, "reviews:item_detail", item.pk)

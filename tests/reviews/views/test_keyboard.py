@@ -119,6 +119,25 @@ def test_what_is_typed_after_choosing_in_the_list_is_text_and_not_a_row_of_keys(
     assert page.is_checked(f"[name=answer][value={answer}]")
 
 
+def test_who_answers_for_an_identity_is_answered_by_keyboard(site, make, visit):
+    owner = make.person(Role.OWNER, name="Olga Brandt")
+    make.identity(name="svc-orphan")
+    make.campaign(item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=timezone.now() + timedelta(days=9))
+    page = visit(owner, "/inbox/", **DESKTOP)
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("j")
+    go(page, "r", "/reviews/ownership/")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(200)
+    # Were this pressed instead of typed, it would end as “It is mine”.
+    page.keyboard.type("retired in May, a relic")
+    assert page.is_checked("[name=answer][value=retire]")
+    with page.expect_navigation():
+        page.keyboard.press("Control+Enter")
+    assert Decision.objects.get().answer == "retire"
+    assert Decision.objects.get().reason == "retired in May, a relic"
+
+
 def test_what_is_typed_saves_itself_and_comes_back(sixty, visit):
     item = ReviewItem.objects.filter(is_privileged=True).order_by("identity_name").first()
     page = visit(sixty, f"/reviews/items/{item.pk}/", **DESKTOP)

@@ -46,6 +46,20 @@ def test_a_second_person_releases_on_the_page_and_whoever_decided_is_told_why_no
     assert browse(second).post(address, {"reason": "Again."}).status_code == 409
 
 
+def test_who_may_release_orders_hears_of_them_in_the_inbox(make, ordered, browse, page_of):
+    order, second = ordered(), make.person(Role.REVIEWER)
+    told = page_of(second, "reviews:inbox")
+    assert "1 order waits for your release." in told
+    assert "Nothing waits for you" not in told
+    assert 'href="/orders/?view=second"' in told
+    assert "for your release" not in page_of(order.decision.decided_by, "reviews:inbox")
+    assert "for your release" not in page_of(make.person(Role.OWNER), "reviews:inbox")
+    ordered()
+    assert "2 orders wait for your release." in page_of(second, "reviews:inbox")
+    rows = browse(second).get(reverse("reviews:inbox"), headers={"HX-Request": "true"}).content.decode()
+    assert "for your release" not in rows
+
+
 def test_taking_back_is_offered_where_it_is_possible_and_leads_to_the_question(make, ordered, page_of):
     order = ordered(state=OrderState.PLANNED)
     decider, words = order.decision.decided_by, "whoever decided can take the answer back"

@@ -60,6 +60,15 @@ def test_an_unknown_clock_is_said_and_the_usual_one_used(running, manager, brows
     assert "(Asia/Tokyo)" in right.content.decode()
 
 
+def test_a_report_says_that_its_review_was_closed_before_the_deadline(running, manager, page_of):
+    words = "closed 3 May 2031, 04:05"
+    assert words not in page_of(manager, "reviews:campaign_report", running.pk, zone="UTC")
+    running.state, running.closed_at = "closed", datetime(2031, 5, 3, 4, 5, tzinfo=UTC)
+    running.deadline_at = datetime(2031, 5, 9, 20, 30, tzinfo=UTC)
+    running.save(update_fields=["state", "closed_at", "deadline_at"])
+    assert words in page_of(manager, "reviews:campaign_report", running.pk, zone="UTC")
+
+
 def test_times_of_a_report_are_those_of_the_clock_it_names(running, manager, page_of):
     running.deadline_at = datetime(2031, 5, 9, 20, 30, tzinfo=UTC)
     running.save(update_fields=["deadline_at"])
