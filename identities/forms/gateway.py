@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from governance.kernel.errors import DomainError
+from identities.forms.references import ReferenceInput, ReferencesArea
 from identities.models import CutKind, GatewayServer
 from identities.services.cut_offs import LONGEST_REASON
 from identities.services.gateway_servers import InvalidServer, allowed_commands
@@ -32,7 +33,7 @@ class GatewayServerForm(forms.Form):
         max_length=512,
         required=False,
         help_text="A reference: env:NAME or file:/path. An agent’s own token is never passed on.",
-        widget=forms.TextInput(attrs=_QUIET),
+        widget=ReferenceInput(attrs=_QUIET),
     )
     command = forms.ChoiceField(
         label="Or a command",
@@ -43,7 +44,7 @@ class GatewayServerForm(forms.Form):
         label="Variables for the command",
         required=False,
         help_text="One a line, as references: API_TOKEN=env:NAME.",
-        widget=forms.Textarea(attrs={"rows": 2, **_QUIET}),
+        widget=ReferencesArea(attrs={"rows": 2, **_QUIET}),
     )
 
     def __init__(self, data: Any = None) -> None:

@@ -10,6 +10,7 @@ from identities.connectors.contract import Setting
 from identities.connectors.registry import formats, settings_of
 from identities.connectors.settings import by_name
 from identities.forms.inventory import address_field, person_at
+from identities.forms.references import ReferenceInput
 from identities.models import Environment, Source
 from identities.services.sources import PUSH
 from identities.sync.importing import AUTO, RECORDS
@@ -140,7 +141,7 @@ def field_of(setting: Setting) -> forms.Field:
             return LinesField(**common | {"help_text": help_text}, max_length=10_000, initial=initial)
         case "reference":
             help_text = f"{setting.help} A reference: <code>env:NAME</code> or <code>file:/path</code>.".strip()
-            widget = forms.TextInput(attrs={**_QUIET, "placeholder": "env:NAME"})
+            widget = ReferenceInput(attrs={**_QUIET, "placeholder": "env:NAME"})
             return forms.CharField(**common | {"help_text": help_text}, max_length=500, widget=widget)
         case _:
             widget = forms.TextInput(attrs=_QUIET)

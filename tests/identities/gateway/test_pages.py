@@ -121,6 +121,20 @@ def test_a_server_is_added_by_form_and_a_refusal_keeps_what_was_typed(admin: Cli
     assert "env:API_TOKEN" in text(admin, "/gateway/servers/api/")
 
 
+def test_a_secret_in_the_place_of_its_reference_is_not_shown_again(admin: Client) -> None:
+    given = {
+        "name": "api",
+        "url": "ftp://x",
+        "token": "hunter2-token",
+        "environment": "KEY=hunter2\nOTHER=env:OTHER\nhunter2",
+    }
+    refused = admin.post("/gateway/servers/new/", given)
+
+    assert refused.status_code == 422
+    assert b"hunter2" not in refused.content
+    assert b"KEY=\nOTHER=env:OTHER" in refused.content
+
+
 def test_an_agents_page_shows_its_tools_with_what_they_do_its_token_and_its_switch(
     agents: dict[str, Identity], admin: Client, make_token: Any
 ) -> None:

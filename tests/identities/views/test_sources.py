@@ -109,6 +109,15 @@ def test_a_bad_setting_is_refused_and_what_was_typed_stays(fields: dict[str, str
     assert not Source.objects.exists()
 
 
+def test_a_secret_in_the_place_of_its_reference_is_not_shown_again(db: None, admin: Any) -> None:
+    response = admin.post("/sources/new/?kind=postgresql", SERVER | {"setting_password": "hunter2-hunter2"})
+    kept = admin.post("/sources/new/?kind=postgresql", SERVER | {"setting_host": ""})
+
+    assert response.status_code == kept.status_code == 422
+    assert b"hunter2" not in response.content
+    assert b"env:ERP_PASSWORD" in kept.content
+
+
 def test_a_short_name_is_taken_once(inventory: Any, admin: Any) -> None:
     response = admin.post("/sources/new/?kind=push", SERVER | {"slug": "payments"})
 
