@@ -13,7 +13,7 @@ from uuid import UUID
 from governance.kernel.actors import Actor, ActorKind
 from identities.models import GrantVersion
 from reviews.decisions.independence import Parties, parties_of_items
-from reviews.decisions.items import UNDECIDED, NotAssigned, current_versions, require_assignee
+from reviews.decisions.items import UNDECIDED, NotAssigned, StaleItem, current_versions, require_assignee
 from reviews.decisions.loading import Among, among
 from reviews.decisions.resolution import Desk, desk_of
 from reviews.models import PASSING_ON, Ask, Campaign, Decision, ReviewItem
@@ -67,10 +67,14 @@ class Facts:
         return None
 
     def require_asked(self, actor: Actor) -> UUID:
-        """The person acting, if it is one who is asked. Raises NotAssigned."""
+        """The person acting, if it is one who is asked. Raises NotAssigned, and StaleItem where they have answered."""
         ask = self._ask_of_person(actor)
         if ask is not None and not ask.is_released and self.item.state in UNDECIDED:
             return ask.person_id
+        if self.item.assignee_id != actor.person_id and self._has_answered(actor):
+            raise StaleItem(
+                "You have answered this question already.", version=self.item.version, state=self.item.state
+            )
         return require_assignee(self.item, actor)
 
     def require_heard(self, actor: Actor) -> None:
@@ -84,6 +88,12 @@ class Facts:
         if ask is None or not ask.is_released or ask.round != item.round:
             return False
         return item.state not in UNDECIDED or item.assignee_id != actor.person_id
+
+    def _has_answered(self, actor: Actor) -> bool:
+        """Whether an answer of this person stands in the present round, as after the same form sent twice."""
+        return actor.kind is ActorKind.PERSON and any(
+            (each.decided_by_id, each.round) == (actor.person_id, self.item.round) for each in self.given
+        )
 
     def _ask_of_person(self, actor: Actor) -> Ask | None:
         return self.ask_of(actor.person_id) if actor.kind is ActorKind.PERSON else None

@@ -168,7 +168,7 @@ def test_others_are_waited_for_as_long_as_they_can_change_the_outcome(make, verb
 def test_nobody_answers_twice(make):
     item, owner, backup, _ = staged(make, both("all_must_accept"))
     answer(make, item, by=owner)
-    with pytest.raises(NotAssigned):
+    with pytest.raises(StaleItem, match="already"):
         answer(make, item, by=owner)
     answer(make, item, by=backup)
     for person in (owner, backup):
@@ -516,6 +516,19 @@ def test_taking_a_former_answer_back_leads_back_into_its_stage(make):
     answer(make, item, by=boss)
     with pytest.raises(NotRecallable):
         recall(decision=Decision.objects.filter(decided_by=backup).get(), actor=make.actor(backup), now=make.NOW)
+
+
+def test_whoever_answers_twice_from_an_old_page_is_told_so_and_strangers_are_not(make):
+    boss = make.person(Role.REVIEWER)
+    item, owner, backup, _ = staged(make, {"asks": ["owner"]}, {"asks": ["independent"]}, independent_reviewer=boss)
+    answer(make, item, by=owner)
+
+    with pytest.raises(StaleItem, match="You have answered this question already"):
+        answer(make, item, "revoke", by=owner, version=1)
+    with pytest.raises(NotAssigned):
+        answer(make, item, "revoke", by=backup)
+    assert state(item)[:2] == ("attested", 2)
+    assert Decision.objects.count() == 1
 
 
 # --- the deadline --------------------------------------------------------------------------------------------------
