@@ -170,7 +170,8 @@ def test_an_owner_cannot_decide_after_attesting(make, ask, answer, reviewer):
 
     response = answer(item, "approve", by=owner, reason="Again.")
 
-    assert response.status_code == 403
+    assert response.status_code == 409
+    assert "You have answered this question already" in response.content.decode()
     item.refresh_from_db()
     assert item.state == "attested"
 
