@@ -14,6 +14,7 @@ from reviews.remediation.placing import (
     release_order,
     report_task_done,
     settle_order,
+    way_of,
     write_orders,
 )
 from reviews.remediation.preparing import Prepared, asks_source, may_order, others_of, prepare, prepare_narrowing
@@ -43,5 +44,6 @@ __all__ = [
     "retry_order",
     "settle_order",
     "verify_orders",
+    "way_of",
     "write_orders",
 ]

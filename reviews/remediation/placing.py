@@ -77,9 +77,7 @@ def make_order(
     """The order that the decision asks for, not yet written; nothing where it asks for none."""
     if prepared.action is None:
         return None
-    remedies = remedies_of(item)
-    traits = traits_of(item, prepared.action)
-    waits = remedies.needs_second(**traits)
+    waits, watch_days = way_of(item, prepared.action)
     return Order(
         decision=decision,
         item=item,
@@ -90,7 +88,7 @@ def make_order(
         credential_id=item.credential_id,
         action=prepared.action,
         state=OrderState.AWAITING_SECOND if waits else _state_after_release(prepared.is_task),
-        watch_days=remedies.days_to_watch(**traits),
+        watch_days=watch_days,
         target=decision.target,
         held=item.grant_version.permission if item.grant_version else None,
         plan=prepared.plan.to_json() if prepared.plan else None,
@@ -99,6 +97,18 @@ def make_order(
         execute_after=execute_after,
         state_since=now,
     )
+
+
+def way_of(item: ReviewItem, action: str) -> tuple[bool, int]:
+    """How such an order goes, as settled when the review was drafted: whether a second person releases it before
+    anything is sent, and for how many days it locks out before it removes (0: not at all)."""
+    remedies = Remedies.from_json(item.campaign.policy.get("remedies", {}))
+    traits = {
+        "action": str(action),
+        "is_privileged": item.is_privileged,
+        "environment": str(item.identity.effective_environment),
+    }
+    return remedies.needs_second(**traits), remedies.days_to_watch(**traits)
 
 
 def write_orders(orders: Sequence[Order]) -> None:
@@ -114,20 +124,6 @@ def order_record(order: Order, *, actor: Actor, now: datetime) -> log.Record:
     """The one record of a new order."""
     verb = Verb.ORDER_TASK_OPENED if order.state == OrderState.TASK else Verb.ORDER_PLANNED
     return _record(verb, order, actor, now, old=None)
-
-
-def remedies_of(item: ReviewItem) -> Remedies:
-    """How the orders of this question's review are carried out, as settled when it was drafted."""
-    return Remedies.from_json(item.campaign.policy.get("remedies", {}))
-
-
-def traits_of(item: ReviewItem, action: str) -> dict[str, Any]:
-    """What the review's rules for orders look at."""
-    return {
-        "action": str(action),
-        "is_privileged": item.is_privileged,
-        "environment": str(item.identity.effective_environment),
-    }
 
 
 def _state_after_release(is_task: bool) -> OrderState:

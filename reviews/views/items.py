@@ -22,7 +22,7 @@ from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
 from reviews.models import PASSING_ON, Answer, Decision, Draft, ItemKind, ReviewItem
 from reviews.quality import note_showing
-from reviews.remediation import others_of, prepare
+from reviews.remediation import others_of, prepare, way_of
 from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
 from reviews.views.bench import Bench, chooser_of, native_of
@@ -197,6 +197,8 @@ def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerF
     # An owner who attests sees it too: what they are asked is whether exactly this may happen.
     prepared = prepare(item=item, answer=answer, target=form.target)
     preview |= {"prepared": prepared, "native": native_of(prepared), "others": others_of(prepared, item.grant)}
+    if prepared.action:
+        preview["needs_second"], preview["watch_days"] = way_of(item, prepared.action)
     return preview | ({"attests": True, "decider": workbench.decider_of(item)} if standing.attests else {})
 
 

@@ -348,6 +348,24 @@ def test_a_preview_replays_what_was_seen(make, ask, browse):
     assert "7 of 4\u202f212</strong> calls seen until now would have been refused" in text
 
 
+def test_a_preview_says_that_a_second_person_releases_the_order(ask, browse):
+    careful = {"remedies": {"second_actions": ["revoke"], "second_risk": "any", "second_environment": "any"}}
+    texts = {}
+    for policy in (careful, {}):
+        item = ask(policy=policy)
+        for answer in ("revoke", "approve"):
+            given = {"answer": answer, "version": item.version}
+            page = browse(item.assignee).post(url("item_preview", item), given, headers={"HX-Request": "true"})
+            texts[bool(policy), answer] = "A second person releases it" in page.content.decode()
+
+    assert texts == {
+        (True, "revoke"): True,
+        (True, "approve"): False,
+        (False, "revoke"): False,
+        (False, "approve"): False,
+    }
+
+
 def test_without_script_the_preview_is_the_page_with_the_input_kept(ask, browse):
     item = ask()
     response = browse(item.assignee).post(
