@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,6 +41,21 @@ local  all  all          scram-sha-256
 """
 # Safe against killed processes, not against a power cut. (Without synchronous_commit a kill would lose commits.)
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
+
+
+# The limit of a container, where there is one; the machine says how much it has, not how much we may take.
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def shared_megabytes() -> int:
+    """How much memory the server may share among its sessions: an eighth, from PostgreSQL's own default up to 1 GB.
+
+    It is taken only as far as it is used.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        memory = min(memory, int(MEMORY_LIMIT.read_text()))
+    return max(128, min(memory // 8 // 2**20, 1024))
 
 
 class Server:
@@ -183,8 +199,7 @@ class Server:
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
         }
-        if not self._durable:
-            options |= THROW_AWAY
+        options |= {"shared_buffers": f"{shared_megabytes()}MB"} if self._durable else THROW_AWAY
         command = [str(self._programs / "postgres"), "-D", str(self._data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
