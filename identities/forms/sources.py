@@ -141,8 +141,8 @@ def field_of(setting: Setting) -> forms.Field:
             return LinesField(**common | {"help_text": help_text}, max_length=10_000, initial=initial)
         case "reference":
             help_text = f"{setting.help} A reference: <code>env:NAME</code> or <code>file:/path</code>.".strip()
-            widget = ReferenceInput(attrs={**_QUIET, "placeholder": "env:NAME"})
-            return forms.CharField(**common | {"help_text": help_text}, max_length=500, widget=widget)
+            reference = ReferenceInput(attrs={**_QUIET, "placeholder": "env:NAME"})
+            return forms.CharField(**common | {"help_text": help_text}, max_length=500, widget=reference)
         case _:
             widget = forms.TextInput(attrs=_QUIET)
             return forms.CharField(**common, max_length=1_000, widget=widget, initial=setting.default)

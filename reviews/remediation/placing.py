@@ -103,7 +103,7 @@ def way_of(item: ReviewItem, action: str) -> tuple[bool, int]:
     """How such an order goes, as settled when the review was drafted: whether a second person releases it before
     anything is sent, and for how many days it locks out before it removes (0: not at all)."""
     remedies = Remedies.from_json(item.campaign.policy.get("remedies", {}))
-    traits = {
+    traits: dict[str, Any] = {
         "action": str(action),
         "is_privileged": item.is_privileged,
         "environment": str(item.identity.effective_environment),

@@ -1,8 +1,13 @@
 """How much memory the embedded server shares: more where there is more, never what a container does not have."""
 
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from governance.embedded import postgres
@@ -31,3 +36,25 @@ def test_an_eighth_of_what_there_is_between_128_mb_and_1_gb(
         postgres.MEMORY_LIMIT.write_text(limit)
 
     assert postgres.shared_megabytes() == shared
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every account may pass through, unlike those of pytest."""
+    folder = Path(tempfile.mkdtemp(prefix="remit-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_server_whose_data_is_kept_shares_so_much(place: Path) -> None:
+    server = postgres.Server(place / "postgres", log=place / "log", say=lambda _: None)
+    _, process = server.start()
+    try:
+        with psycopg.connect(server.admin_url()) as connection:
+            pages = connection.execute("SELECT setting::int FROM pg_settings WHERE name = 'shared_buffers'").fetchone()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    assert pages == (postgres.shared_megabytes() * MB // 8192,)
