@@ -220,7 +220,7 @@ def test_an_owner_attests_and_the_independent_reviewer_decides(make, verbs):
     assert first.is_attestation
     assert (item.state, item.assignee) == ("attested", independent)
     assert not Order.objects.exists()
-    with pytest.raises(NotAssigned):
+    with pytest.raises(StaleItem, match="answered this question already"):
         answer(make, item, "revoke", by=owner, reason="x")
 
     second = answer(make, item, "revoke", by=independent, reason="Agreed.")
