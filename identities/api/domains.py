@@ -35,6 +35,11 @@ class DomainOut(serializers.ModelSerializer):
             *("subject_types", "registered_types", "request_properties", "created_at"),
         ]
 
+    def to_representation(self, instance: DecisionDomain) -> dict[str, Any]:
+        """Sources in the order of their names; the database has none of its own."""
+        told = super().to_representation(instance)
+        return {**told, "sources": sorted(told["sources"])}
+
 
 class DomainPatch(serializers.Serializer):
     """Fields to change; what is not sent stays, what is sent is replaced as a whole."""

@@ -27,6 +27,7 @@ def change(client: Client, body: dict[str, Any], etag: str = '"v1"') -> Any:
 
 def test_a_domain_is_written_down_changed_and_read(manager: Client, source: Source) -> None:
     other = Source.objects.create(slug="other", name="Other", kind="push")
+    Source.objects.filter(pk=source.pk).update(name=source.name)  # its row lies behind the other's now
     wish = WISH | {"request_properties": ["resource.ownerID", "subject.*"], "registered_types": ["record", "record"]}
 
     created = post(manager, "/api/v1/domains/", wish)
