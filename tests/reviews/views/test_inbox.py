@@ -221,6 +221,19 @@ def test_the_bar_counts_apart_what_cannot_be_submitted_yet(full_inbox, owner, br
     assert "Submit 1 answer<" in client.get(reverse("reviews:draft_list")).content.decode()
 
 
+def test_no_answer_about_ownership_is_called_no(make, owner, browse):
+    make.item(owner=owner)
+    make.campaign(item_kinds=["ownership"], fallback_reviewer=owner, deadline_at=timezone.now() + timedelta(days=9))
+
+    text = browse(owner).get("/inbox/").content.decode()
+
+    said = {
+        answer: re.search(rf"answer={answer}[^>]*#answer\">.*?</svg>([^<]*)</a>", text)[1]
+        for answer in ("approve", "revoke", "mine", "retire")
+    }
+    assert said == {"approve": "Yes", "revoke": "No", "mine": "Mine", "retire": "Retire"}
+
+
 def test_an_answer_about_ownership_is_drafted_looked_over_and_submitted(make, owner, browse):
     identity = make.identity(name="svc-orphan")
     campaign = make.campaign(
