@@ -12,8 +12,8 @@ from django.db.models import Value as Literal
 from django.db.models.functions import Coalesce, NullIf
 
 from governance.audit.selectors import TrailRow
+from governance.kernel.numbers import grouped
 from governance.people.models import ApiToken, Team, User
-from governance.web.templatetags.remit import number
 from identities.models import Source, SyncRun
 from reviews.models import Campaign
 
@@ -251,7 +251,7 @@ def _word(value: Any, names: Names, *, is_gone: bool = False) -> str:
 def _counted(counts: _Side) -> Iterator[FieldChange]:
     """What a reading found, one line for each kind of object; kinds that the source does not have are left out."""
     for kind, numbers in counts.items():
-        said = ", ".join(f"{number(count)} {what}" for what, count in numbers.items() if count)
+        said = ", ".join(f"{grouped(count)} {what}" for what, count in numbers.items() if count)
         if said:
             yield FieldChange(f"{COUNTS}.{kind}", label_of(kind), None, Value(said))
 

@@ -41,8 +41,6 @@ local  all  all          scram-sha-256
 """
 # Safe against killed processes, not against a power cut. (Without synchronous_commit a kill would lose commits.)
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
-
-
 # The limit of a container, where there is one; the machine says how much it has, not how much we may take.
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

@@ -16,6 +16,7 @@ from reviews.decisions.independence import Parties, parties_of_items
 from reviews.decisions.items import UNDECIDED, NotAssigned, StaleItem, current_versions, require_assignee
 from reviews.decisions.loading import Among, among
 from reviews.decisions.resolution import Desk, desk_of
+from reviews.decisions.witnesses import answers_by_item, witnesses_among
 from reviews.models import PASSING_ON, Ask, Campaign, Decision, ReviewItem
 
 
@@ -42,11 +43,7 @@ class Facts:
     @property
     def witnesses(self) -> frozenset[UUID]:
         """Everybody whose answer was not the question's end: they attested or passed it on, and are not asked again."""
-        return frozenset(
-            each.decided_by_id
-            for each in self.given
-            if each.decided_by_id and (each.is_attestation or each.answer in PASSING_ON)
-        )
+        return frozenset(witnesses_among(self.given))
 
     @property
     def votes(self) -> list[Decision]:
@@ -102,7 +99,7 @@ class Facts:
 def gather(items: Sequence[ReviewItem]) -> dict[UUID, Facts]:
     """The facts of each item, by its id. Whoever means to write has locked the items before."""
     ids, current = among([item.pk for item in items]), current_versions(items)
-    asks, given, find_desk = _asks(ids), _given(ids), cache(desk_of)
+    asks, given, find_desk = _asks(ids), answers_by_item(ids), cache(desk_of)
     return {
         item.pk: Facts(
             item=item,
@@ -133,19 +130,4 @@ def _asks(item_ids: Among) -> dict[UUID, list[Ask]]:
     found: dict[UUID, list[Ask]] = defaultdict(list)
     for ask in Ask.objects.filter(item__in=item_ids).order_by("created_at", "pk"):
         found[ask.item_id].append(ask)
-    return found
-
-
-def _given(item_ids: Among) -> dict[UUID, list[Decision]]:
-    """Answers of people that stand, by question.
-
-    What was recalled is sorted out here: asked for what is not recalled, a database that has not counted its rows
-    lately walks through every decision there ever was.
-    """
-    found: dict[UUID, list[Decision]] = defaultdict(list)
-    made = list(Decision.objects.filter(item__in=item_ids).order_by("decided_at", "pk"))
-    recalled = {decision.recalls_id for decision in made}
-    for decision in made:
-        if decision.decided_by_id is not None and decision.recalls_id is None and decision.pk not in recalled:
-            found[decision.item_id].append(decision)
     return found

@@ -3,11 +3,9 @@
 import errno
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +18,6 @@ from governance.embedded.binaries import StartError
 from governance.embedded.postgres import Server, substitute_home
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL under another account")
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every account may pass through, unlike those of pytest."""
-    folder = Path(tempfile.mkdtemp(prefix="remit-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(substitute_home(folder / "postgres"), ignore_errors=True)
-    shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """How much memory the embedded server shares: more where there is more, never what a container does not have."""
 
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +33,6 @@ def test_an_eighth_of_what_there_is_between_128_mb_and_1_gb(
         postgres.MEMORY_LIMIT.write_text(limit)
 
     assert postgres.shared_megabytes() == shared
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every account may pass through, unlike those of pytest."""
-    folder = Path(tempfile.mkdtemp(prefix="remit-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def test_a_server_whose_data_is_kept_shares_so_much(place: Path) -> None:
