@@ -41,7 +41,7 @@ class AskForm(forms.Form):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.fields["dialect"].choices = [(name, name) for name in dialects.DIALECTS]  # type: ignore[attr-defined]
+        self.fields["dialect"].choices = [(name, each.title) for name, each in dialects.DIALECTS.items()]  # type: ignore[attr-defined]
 
     def permission(self) -> Permission:
         """Raises InvalidPermission."""

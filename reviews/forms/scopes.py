@@ -43,7 +43,6 @@ class ScopeForm(FilterForm):
         for name in ("q", "access", "tag"):
             self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
         self.kept = [(name, value) for name in KEPT if (value := getattr(filters, name))]
-        self.words = [label_of_filter(name, value) for name in NAMES if (value := getattr(filters, name))]
 
     @property
     def basics(self) -> list[Any]:
@@ -75,6 +74,20 @@ def with_scope(data: QueryDict) -> QueryDict:
     settled = data.copy()
     settled["scope"] = scope_of(data)
     return settled
+
+
+def posted(data: QueryDict) -> QueryDict | None:
+    """The same, None where nothing was posted: a form that is shown for the first time is not bound."""
+    return with_scope(data) if data else None
+
+
+def spoken_scope(text: str) -> str:
+    """A scope in words: "Privileged, Source ledger". What cannot be read comes back as it stands."""
+    try:
+        filters = InventoryFilter.parse(text)
+    except InvalidFilter:
+        return text
+    return ", ".join(label_of_filter(name, value) for name in NAMES if (value := getattr(filters, name))) or text
 
 
 def _canonical(text: str) -> str:

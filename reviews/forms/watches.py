@@ -21,12 +21,7 @@ class WatchForm(AskedForm):
     quiet_days = _number(
         "quiet_days", "Dormant after days", "For a dormant identity: days in which a log would have shown use."
     )
-    scope = forms.CharField(
-        required=False,
-        max_length=1000,
-        help_text="The filter of the identity list, e.g. environment=production. Empty means everywhere.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
-    )
+    scope = forms.CharField(required=False, max_length=1000)
     is_enabled = forms.BooleanField(label="Switched on", required=False)
     days_to_answer = _number("days_to_answer", "Days to answer")
     deadline_policy = forms.ChoiceField(label="Undecided at the deadline", choices=DeadlinePolicy.choices)

@@ -47,7 +47,7 @@ from reviews.selectors import (
 )
 from reviews.states import CAMPAIGN_MOVES, ENDED_CAMPAIGNS, CampaignState, ItemState
 from reviews.views.deadlines import deadline_rows
-from reviews.views.requests import PageRequest
+from reviews.views.requests import PageRequest, passes
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 from reviews.views.trigger import opened_by
 from reviews.views.workbench import plain_of
@@ -186,7 +186,7 @@ def _show(
     rows = rows_of([place["pk"] for place in found.rows])
     answers = {each.item_id: each for each in standing_answers(rows)}
     moves = CAMPAIGN_MOVES[CampaignState(campaign.state)]
-    manages = _manages(campaign, request)
+    manages = passes(require_campaign_manager, campaign, request.actor)
     context: dict[str, Any] = {
         "campaign": campaign,
         "page": found,
@@ -288,11 +288,3 @@ def _chosen(request: PageRequest) -> dict[str, Any]:
         "assignee": person,
         "only_escalated": request.GET.get("escalated") == "yes",
     }
-
-
-def _manages(campaign: Campaign, request: PageRequest) -> bool:
-    try:
-        require_campaign_manager(campaign, request.actor)
-    except DomainError:
-        return False
-    return True

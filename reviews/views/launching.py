@@ -27,12 +27,13 @@ from identities.services.request_keys import AlreadyDone, Once
 from reviews.campaigns.launching import launch_campaign, preview_launch
 from reviews.campaigns.plans import CampaignPlan
 from reviews.campaigns.previewed import Preview
+from reviews.campaigns.schedules import require_schedule_manager
 from reviews.forms.fields import show_refusal
 from reviews.forms.launching import LaunchForm, launch_initial
 from reviews.forms.scopes import ScopeForm, scope_of, with_scope
 from reviews.models import Campaign, ItemKind
 from reviews.selectors import access_schedule
-from reviews.views.requests import PageRequest
+from reviews.views.requests import PageRequest, passes
 from reviews.views.tabs import MANAGERS
 
 SHOWN_PEOPLE = 15
@@ -71,8 +72,9 @@ def scope_builder(request: PageRequest) -> HttpResponse:
     """The scope as fields and as text, after one of the two was edited. Changes nothing."""
     builder = builder_of(request, scope_of(request.POST))
     context: dict[str, Any] = {"builder": builder}
-    if "preset" not in request.POST:
+    if "count" in request.GET:
         # A page that plans says it beside the dates.
+        context["says_count"] = True
         context["population"] = _counted(builder, request.POST.getlist("item_kinds"))
     return render_page(request, "reviews/scope_builder.html", context, fragment="reviews/_scope_builder.html")
 
@@ -82,7 +84,10 @@ def scope_builder(request: PageRequest) -> HttpResponse:
 def schedule_simulate(request: PageRequest, schedule_id: UUID) -> HttpResponse:
     """What a schedule would ask and take away if it fell due now. Changes nothing."""
     schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
-    context: dict[str, Any] = {"schedule": schedule}
+    context: dict[str, Any] = {
+        "schedule": schedule,
+        "may_run": passes(require_schedule_manager, schedule, request.actor),
+    }
     status = 200
     try:
         chosen = {name: getattr(schedule, name) for name in PLAN} | {"policy": schedule.policy}

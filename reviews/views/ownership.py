@@ -30,7 +30,7 @@ from reviews.quality import note_showing
 from reviews.selectors import access_item, explain_resolution, list_decisions
 from reviews.views import workbench
 from reviews.views.following import neighbours
-from reviews.views.requests import PageRequest
+from reviews.views.requests import PageRequest, passes
 from reviews.views.wishes import wish_of
 
 KEYS = [
@@ -128,11 +128,7 @@ def owners_accept(request: PageRequest, identity_id: UUID) -> HttpResponse:
 
 
 def _may_accept(request: PageRequest, identity: Any) -> bool:
-    try:
-        require_editor(identity, request.actor)
-    except DomainError:
-        return False
-    return identity.retired_at is None
+    return identity.retired_at is None and passes(require_editor, identity, request.actor)
 
 
 def _show(

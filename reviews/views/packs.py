@@ -30,7 +30,7 @@ from reviews.models import Campaign, EvidencePack, PackState
 from reviews.policies.signing import Signing
 from reviews.selectors import access_campaign
 from reviews.states import ENDED_CAMPAIGNS, OVER_CAMPAIGNS
-from reviews.views.requests import PageRequest
+from reviews.views.requests import PageRequest, passes
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
 MOST_SHOWN = 20
@@ -129,18 +129,10 @@ def _acknowledgement(request: PageRequest, campaign: Campaign, form: Acknowledge
         "is_over": True,
         "signed": signed,
         "is_current": signed is not None and is_current(signed, numbers),
-        "may_sign": _manages(request, campaign),
+        "may_sign": passes(require_campaign_manager, campaign, request.actor),
         "has_reviewed": _is_ruled_out(request, campaign),
         "acknowledge_form": form or AcknowledgeForm(initial=initial),
     }
-
-
-def _manages(request: PageRequest, campaign: Campaign) -> bool:
-    try:
-        require_campaign_manager(campaign, request.actor)
-    except DomainError:
-        return False
-    return True
 
 
 def _is_ruled_out(request: PageRequest, campaign: Campaign) -> bool:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
 
 from governance.kernel.actors import Actor
 from identities.models import Environment
@@ -34,12 +36,16 @@ NOT_KNOWN = {"state": "not_observable", "text": "Use cannot be observed."}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question as the list prints it, or many identical ones (`fold`). beside: with whom it is asked, if any."""
+    """One question as the list prints it, or many identical ones (`fold`).
+
+    used_at: the last use seen. beside: with whom it is asked, if any.
+    """
 
     item: ReviewItem
     sentences: list[str]
     more: int
     use: dict[str, Any]
+    used_at: datetime | None
     reason: str
     change: str
     reach: list[str]
@@ -130,11 +136,13 @@ def _row(
     actor: Actor | None = None,
 ) -> Row:
     sentences = plain_of(item) if item.kind == ItemKind.GRANT else []
+    use = item.seen.get("use") or NOT_KNOWN
     return Row(
         item=item,
         sentences=sentences[:MOST_SENTENCES],
         more=max(0, len(sentences) - MOST_SENTENCES),
-        use=item.seen.get("use") or NOT_KNOWN,
+        use=use,
+        used_at=parse_datetime(use["at"]) if use.get("at") else None,
         reason=_main_reason(item),
         change=str(Change(item.change).label) if item.change == Change.CHANGED else "",
         reach=reach_of(item.seen),
@@ -178,10 +186,12 @@ def reach_of(seen: Mapping[str, Any]) -> list[str]:
 
 def _main_reason(item: ReviewItem) -> str:
     """The first reason. The second where access shall shrink (what was never used), or where use was seen and still
-    nothing is recommended (why not)."""
+    nothing is recommended (why not). None where use cannot be observed: that stands beside it already."""
     reasons = item.recommendation_reasons
-    use = (item.seen.get("use") or NOT_KNOWN)["state"]
-    is_in_doubt = item.kind == ItemKind.GRANT and not item.recommendation and use != "not_observable"
+    is_unknown = (item.seen.get("use") or NOT_KNOWN)["state"] == "not_observable"
+    if is_unknown and not item.recommendation:
+        return ""
+    is_in_doubt = item.kind == ItemKind.GRANT and not item.recommendation
     if len(reasons) > 1 and (item.recommendation == Answer.SCOPE_DOWN or is_in_doubt):
         return str(reasons[1])
     return str(reasons[0]) if reasons else ""

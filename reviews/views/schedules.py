@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -27,7 +27,7 @@ from reviews.campaigns.schedules import (
 )
 from reviews.forms.fields import show_refusal
 from reviews.forms.schedules import ScheduleForm, on_the_clock, schedule_initial
-from reviews.forms.scopes import with_scope
+from reviews.forms.scopes import posted, with_scope
 from reviews.forms.stages import stage_lines, strategy_tables
 from reviews.models import ItemKind, ReviewerRule, ReviewSchedule
 from reviews.policies.calendar import dates_after
@@ -36,7 +36,7 @@ from reviews.policies.stages import Stages
 from reviews.selectors import access_schedule, list_campaigns, list_schedules, reasoning_of
 from reviews.views.deadlines import deadline_rows
 from reviews.views.launching import builder_of, count_of
-from reviews.views.requests import PageRequest
+from reviews.views.requests import PageRequest, passes
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
 SHOWN_DATES = 5
@@ -66,7 +66,7 @@ def schedule_detail(request: PageRequest, schedule_id: UUID) -> HttpResponse:
 @page(roles=MANAGERS)
 def schedule_create(request: PageRequest) -> HttpResponse:
     """Plan a recurring review."""
-    form = ScheduleForm(_posted(request), initial=schedule_initial(None) | _asked_scope(request))
+    form = ScheduleForm(posted(request.POST), initial=schedule_initial(None) | _asked_scope(request))
     if request.method == "POST" and form.is_valid():
         try:
             schedule = create_schedule(actor=request.actor, now=timezone.now(), **form.draft())
@@ -84,7 +84,7 @@ def schedule_edit(request: PageRequest, schedule_id: UUID) -> HttpResponse:
     """Change a schedule; campaigns that exist stay as they are."""
     schedule = access_schedule(actor=request.actor, schedule_id=schedule_id)
     require_schedule_manager(schedule, request.actor)
-    form = ScheduleForm(_posted(request), initial=schedule_initial(schedule))
+    form = ScheduleForm(posted(request.POST), initial=schedule_initial(schedule))
     if request.method == "POST" and form.is_valid():
         try:
             change_schedule(
@@ -144,10 +144,6 @@ def schedule_run(request: PageRequest, schedule_id: UUID) -> HttpResponse:
     return redirect("reviews:campaign_detail", campaign_id=campaign.pk)
 
 
-def _posted(request: PageRequest) -> QueryDict | None:
-    return with_scope(request.POST) if request.POST else None
-
-
 @require_POST
 @page(roles=MANAGERS)
 def schedule_approve(request: PageRequest, schedule_id: UUID) -> HttpResponse:
@@ -201,7 +197,7 @@ def _show(request: PageRequest, schedule: ReviewSchedule, *, refusal: DomainErro
         "stages": stage_lines(Stages.of(schedule.policy)),
         "tables": strategy_tables(),
         "campaigns": list(list_campaigns(actor=request.actor).filter(schedule=schedule)[:10]),
-        "may_manage": _manages(schedule, request),
+        "may_manage": passes(require_schedule_manager, schedule, request.actor),
         "refusal": refusal,
     }
     status = refusal.status if refusal else 200
@@ -250,11 +246,3 @@ def _asks_now(schedule: ReviewSchedule, population: Mapping[str, Any]) -> str:
         f"{plural(population[kind] or 0, 'question,questions')} about {about[ItemKind(kind)]}"
         for kind in schedule.item_kinds
     )
-
-
-def _manages(schedule: ReviewSchedule, request: PageRequest) -> bool:
-    try:
-        require_schedule_manager(schedule, request.actor)
-    except DomainError:
-        return False
-    return True

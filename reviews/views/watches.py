@@ -14,10 +14,12 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from reviews.continuous import change_watch, create_watch, require_watch_manager
 from reviews.forms.fields import show_refusal
+from reviews.forms.scopes import posted
 from reviews.forms.watches import WatchForm, watch_initial
 from reviews.models import ReviewerRule, ReviewWatch, Trigger
 from reviews.selectors import access_watch, list_watches, watch_counts
-from reviews.views.requests import PageRequest
+from reviews.views.launching import builder_of
+from reviews.views.requests import PageRequest, passes
 from reviews.views.tabs import MANAGERS, READERS, review_tabs
 
 MEANINGS = {
@@ -43,7 +45,7 @@ def watch_list(request: PageRequest) -> HttpResponse:
 def watch_create(request: PageRequest) -> HttpResponse:
     """Write a rule."""
     asked = request.GET.get("trigger", "")
-    form = WatchForm(request.POST or None, initial=watch_initial(None) | ({"trigger": asked} if asked else {}))
+    form = WatchForm(posted(request.POST), initial=watch_initial(None) | ({"trigger": asked} if asked else {}))
     if request.method == "POST" and form.is_valid():
         try:
             watch = create_watch(actor=request.actor, now=timezone.now(), **form.draft())
@@ -61,7 +63,7 @@ def watch_edit(request: PageRequest, watch_id: UUID) -> HttpResponse:
     """Change a rule; reviews that are open stay as they are."""
     watch = access_watch(actor=request.actor, watch_id=watch_id)
     require_watch_manager(watch, request.actor)
-    form = WatchForm(request.POST or None, initial=watch_initial(watch), watch=watch)
+    form = WatchForm(posted(request.POST), initial=watch_initial(watch), watch=watch)
     if request.method == "POST" and form.is_valid():
         try:
             change_watch(
@@ -106,7 +108,13 @@ def _list(request: PageRequest, *, refusal: DomainError | None = None) -> HttpRe
     unwatched = [trigger for trigger in Trigger if trigger not in {watch.trigger for watch in watches}]
     context = {
         "rows": [
-            (watch, MEANINGS[Trigger(watch.trigger)], counts[watch.pk], _asked(watch), _manages(watch, request))
+            (
+                watch,
+                MEANINGS[Trigger(watch.trigger)],
+                counts[watch.pk],
+                _asked(watch),
+                passes(require_watch_manager, watch, request.actor),
+            )
             for watch in watches
         ],
         "unwatched": [(trigger.value, trigger.label, MEANINGS[trigger]) for trigger in unwatched],
@@ -126,13 +134,10 @@ def _asked(watch: ReviewWatch) -> str:
 def _form_page(request: PageRequest, form: WatchForm, watch: ReviewWatch | None, status: int = 200) -> HttpResponse:
     if form.errors and status == 200:
         status = 422
-    context: dict[str, Any] = {"form": form, "watch": watch, "meanings": [(t.label, MEANINGS[t]) for t in Trigger]}
+    context: dict[str, Any] = {
+        "form": form,
+        "builder": builder_of(request, str(form["scope"].value() or "")),
+        "watch": watch,
+        "meanings": [(t.label, MEANINGS[t]) for t in Trigger],
+    }
     return render_page(request, "reviews/watch_form.html", context, status=status)
-
-
-def _manages(watch: ReviewWatch, request: PageRequest) -> bool:
-    try:
-        require_watch_manager(watch, request.actor)
-    except DomainError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from identities.selectors.filters import InventoryFilter
 from reviews.decisions import decide_many
 from reviews.forms.scopes import ScopeForm, scope_of
 from reviews.models import Campaign, ReviewSchedule
+from reviews.templatetags.scopes import in_words
 from tests.identities.lists.test_filter_text import filters
 
 SHOTS = os.environ.get("SHOTS", "")
@@ -168,10 +169,16 @@ def test_the_builder_answers_with_the_other_form_and_how_much_it_is(make, browse
     make.grant(make.identity(make.source(slug="ledger")), make.PRIVILEGED)
     make.grant()
     data = shown("") | {"privileged": "yes", "item_kinds": "grant"}
-    page = browse(manager).post(reverse("reviews:scope_builder"), data, headers={"HX-Request": "true"})
-    fields = Browser(page.content.decode()).fields
-    assert (fields["scope"], fields["scope_was"]) == ("privileged=yes", "privileged=yes")
-    assert "1 grant" in page.content.decode()
+    counting, silent = (
+        browse(manager).post(reverse("reviews:scope_builder") + query, data, headers={"HX-Request": "true"})
+        for query in ("?count=yes", "")
+    )
+    for page in (counting, silent):
+        fields = Browser(page.content.decode()).fields
+        assert (fields["scope"], fields["scope_was"]) == ("privileged=yes", "privileged=yes")
+    assert "1 grant" in counting.content.decode()
+    assert "scope/?count=yes" in counting.content.decode(), "the next edit counts as well"
+    assert "1 grant" not in silent.content.decode()
 
 
 def test_a_schedule_keeps_what_its_fields_say(make, browse, manager, plan):
@@ -186,8 +193,25 @@ def test_a_schedule_can_be_simulated(make, page_of, manager):
     owner = make.person(Role.OWNER, name="Ada Ownsworth")
     make.grant(make.identity(owner=owner))
     schedule = make.schedule(created_by=manager)
-    assert "Ada Ownsworth" in page_of(manager, "reviews:schedule_simulate", schedule.pk)
+    page = page_of(manager, "reviews:schedule_simulate", schedule.pk)
+    assert "Ada Ownsworth" in page
+    assert reverse("reviews:schedule_run", args=[schedule.pk]) in page
     assert not Campaign.objects.exists()
+
+
+def test_who_may_not_run_a_schedule_is_not_offered_to(make, page_of, manager):
+    make.grant()
+    schedule = make.schedule(created_by=manager)
+    page = page_of(make.person(Role.CAMPAIGN_MANAGER), "reviews:schedule_simulate", schedule.pk)
+    assert reverse("reviews:schedule_run", args=[schedule.pk]) not in page
+
+
+def test_a_scope_is_shown_in_words_with_its_text_beside(make, page_of, manager):
+    schedule = make.schedule(created_by=manager, scope="kind=ai_agent,bot&privileged=yes&source=ledger")
+    page = page_of(manager, "reviews:schedule_list")
+    assert f'title="{schedule.scope.replace("&", "&amp;")}">Source ledger, Privileged, AI agent or Bot<' in page
+    assert in_words("no=<b>") == '<span title="no=&lt;b&gt;">no=&lt;b&gt;</span>'
+    assert (in_words(""), in_words("", "Everywhere")) == ("Everything", "Everywhere")
 
 
 def test_a_page_without_the_builder_sends_its_text():

@@ -46,6 +46,12 @@ def test_a_rule_that_is_there_already_is_refused_by_its_scope(make, browse, boss
     assert "There is a rule for this trigger" in response.content.decode()
 
 
+def test_where_a_rule_counts_can_be_said_by_fields(browse, boss):
+    sent = form(boss) | {"scope": "", "scope_was": "", "environment": "production", "privileged": "yes"}
+    browse(boss).post("/reviews/watches/new/", sent)
+    assert ReviewWatch.objects.get().scope == "environment=production&privileged=yes"
+
+
 def test_a_rule_is_changed_and_switched_off(make, browse, boss):
     watch = make.watch(created_by=boss)
     client = browse(boss)
