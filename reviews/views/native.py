@@ -17,7 +17,11 @@ CONTEXT_LINES = 3
 MOST_LINES = 400
 # How many of its members a document must share with the one that it replaces.
 LIKENESS = 0.5
-_NOT_A_PLACE = frozenset({"before", "after", "note", "aside", "index"})
+_NOT_A_PLACE = frozenset({"before", "after", "note", "aside", "index", "acting"})
+# From the outside in; a stored plan does not keep the order of its words. Others follow.
+_PLACES = ("kind", "object_kind", "namespace", "database", "schema", "name")
+# Rights by name, each with whether it may be passed on.
+_RIGHTS = frozenset({"privileges", "columns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def _told(image: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def _title(change: Mapping[str, Any]) -> str:
     """Where it is, from whatever short words stand beside `before` and `after`."""
-    named = [value for key, value in change.items() if key not in _NOT_A_PLACE]
+    places = [*(key for key in _PLACES if key in change), *(key for key in change if key not in _PLACES)]
+    named = [change[key] for key in places if key not in _NOT_A_PLACE]
     words = [text for each in named for text in (each if isinstance(each, list | tuple) else [each])]
     return " ".join(text for text in words if isinstance(text, str) and text) or "What stands there"
 
@@ -153,4 +158,17 @@ def _lines(value: Any) -> list[str]:
     """As JSON; members sorted, because a stored plan does not keep their order, and it means nothing."""
     if value is None or value == {}:
         return []
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+    return json.dumps(_readable(value), indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+
+
+def _readable(value: Any, *, is_rights: bool = False) -> Any:
+    """Rights as a list of what is held: `"DELETE": false` would read as if it were not."""
+    if not isinstance(value, Mapping):
+        return value
+    if is_rights and value and all(isinstance(each, bool) for each in value.values()):
+        return [f"{name} WITH GRANT OPTION" if passes_on else name for name, passes_on in sorted(value.items())]
+    return {
+        name: _readable(each, is_rights=is_rights or name in _RIGHTS)
+        for name, each in value.items()
+        if each or name not in _RIGHTS
+    }

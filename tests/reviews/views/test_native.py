@@ -101,3 +101,23 @@ def test_the_note_of_a_step_of_several_lines_stands_above_it():
 
 def test_a_pre_image_of_another_make_is_no_error():
     assert native_change(plan({"state": None, "after": "x"}, Step("x"))).documents == []
+
+
+def test_rights_are_listed_as_held_and_where_they_are_comes_from_the_outside_in():
+    before = {"columns": {}, "privileges": {"SELECT": True, "DELETE": False, "INSERT": False}}
+    after = {"columns": {"iban": {"UPDATE": False}}, "privileges": {"SELECT": False, "INSERT": False}}
+    facet = {"name": "refunds", "schema": "public", "kind": "acl", "acting": "owner", "before": before, "after": after}
+    [found] = native_change(plan({"facets": [facet]}, Step("REVOKE"))).documents
+    assert found.title == "acl public refunds"
+    assert [text for change, text in changed(found) if change == "removed"] == [
+        '"DELETE",',
+        '"SELECT WITH GRANT OPTION"',
+    ]
+    assert '"UPDATE"' in [text for change, text in changed(found) if change == "added"]
+    assert not any("false" in text for _, text in found.lines)
+
+
+def test_settings_that_are_off_are_not_taken_for_rights():
+    facet = {"kind": "role", "before": {"login": True}, "after": {"login": False}}
+    [found] = native_change(plan({"facets": [facet]}, Step("ALTER ROLE"))).documents
+    assert changed(found) == [("removed", '"login": true'), ("added", '"login": false')]
