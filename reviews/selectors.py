@@ -320,7 +320,7 @@ def list_orders(*, actor: Actor) -> QuerySet[Order]:
     """Orders, newest first: all for administrators, auditors and reviewers, else those that concern the actor."""
     orders = Order.objects.select_related(
         *("source", "identity", "grant", "credential", "decision__decided_by", "item__campaign"),
-        *("urgency__first_by", "urgency__second_by"),
+        *("urgency__first_by", "urgency__second_by", "hold"),
     ).order_by("-created_at", "-pk")
     if reads_all_reviews(actor, "orders:read") or actor.has_role(Role.REVIEWER):
         return orders

@@ -46,9 +46,10 @@ class OrderOut(serializers.ModelSerializer[Order]):
         return hold.until if hold else None
 
     def get_held_because(self, order: Order) -> list[str]:
-        """What holds the order; empty where nothing does."""
+        """What holds the order, a brake, a window or a freeze; empty where nothing does."""
         hold = self._hold_of(order)
-        return list(hold.reasons) if hold else []
+        brake = [order.outcome] if order.is_braked else []
+        return [*brake, *(hold.reasons if hold else ())]
 
     def _hold_of(self, order: Order) -> Hold | None:
         # One calendar for all rows of an answer.

@@ -123,3 +123,9 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} at {self.source_id}: {self.state}"
+
+    @property
+    def is_braked(self) -> bool:
+        """Whether a brake holds it; `outcome` says which, and what ends that."""
+        hold = getattr(self, "hold", None)
+        return self.state == OrderState.PLANNED and hold is not None and hold.released_at is None

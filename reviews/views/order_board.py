@@ -77,16 +77,22 @@ def board_of(orders: QuerySet[Order], calendar: Calendar) -> Board:
 
 def why_of(order: Order, hold: Hold | None) -> str:
     """In one line why the order stands where it stands; empty where its state says it all."""
-    if order.state == OrderState.PLANNED and hold is not None:
-        return hold.sentence
-    if order.state == OrderState.PLANNED and order.attempts:
-        return f"Next attempt {order.execute_after:%-d %b, %H:%M} UTC. {order.outcome}"
-    if order.state == OrderState.WATCHING:
-        return order.outcome
-    if order.state in LOOK:
+    if order.state == OrderState.PLANNED:
+        return _why_planned(order, hold)
+    if order.state == OrderState.WATCHING or order.state in LOOK:
         return order.outcome
     if order.state == OrderState.RECALLED and order.second_by_id:
         return f"Refused: {order.second_reason}"
+    return ""
+
+
+def _why_planned(order: Order, hold: Hold | None) -> str:
+    if order.is_braked:
+        return order.outcome
+    if hold is not None:
+        return hold.sentence
+    if order.attempts:
+        return f"Next attempt {order.execute_after:%-d %b, %H:%M} UTC. {order.outcome}"
     return ""
 
 

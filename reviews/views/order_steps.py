@@ -71,6 +71,8 @@ def _carried_out(order: Order, changed_at: Any, *, done_by_hand: bool) -> Step:
         return {"label": f"Step {steps_done(order)} of {len(order.plan['steps'])}", "state": "failed", "at": changed_at}
     if order.state in LOOK and not changed_at:
         return _failed(order)
+    if order.is_braked:
+        return {"label": label, "state": "todo", "note": "held by a brake"}
     if order.state == OrderState.PLANNED and not changed_at and order.execute_after > timezone.now():
         return {"label": label, "state": "todo", "note": "will be sent", "at": order.execute_after}
     return {"label": label, "state": "done" if changed_at else "now", "at": changed_at}

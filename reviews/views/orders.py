@@ -353,7 +353,8 @@ def _pace(order: Order, hold: Hold | None, now: datetime) -> str:
     """How often the page looks at the order again; empty where it has ended."""
     if order.state in SETTLED_ORDERS:
         return ""
-    is_due_soon = order.state == OrderState.PLANNED and hold is None and order.execute_after - now < SOON
+    is_held = hold is not None or order.is_braked
+    is_due_soon = order.state == OrderState.PLANNED and not is_held and order.execute_after - now < SOON
     is_moving = is_due_soon or order.state in {OrderState.EXECUTING, OrderState.APPLIED}
     return MOVING_PACE if is_moving else CALM_PACE
 

@@ -69,6 +69,7 @@ def step_lines(order: Order) -> list[StepLine]:
 
 _STOPPED = frozenset({OrderState.PARTIAL, OrderState.BLOCKED})
 _NOTHING_TO_DO = ("Nothing for you to do.",)
+_TAKE_BACK = ("Until it is sent, whoever decided can take the answer back.",)
 _AGAIN = "Choose “Plan again and send”: it is planned against the source as it is now."
 _REST = "Or let it rest with a reason, if that is acceptable."
 
@@ -95,6 +96,8 @@ def _watching(order: Order) -> Outcome:
 
 
 def _planned(order: Order) -> Outcome:
+    if order.is_braked:
+        return Outcome("warn", "Held.", order.outcome, _TAKE_BACK if _can_be_taken_back(order) else ())
     if order.attempts:
         when = f"Next attempt: {order.execute_after:%-d %B %Y, %H:%M:%S} UTC."
         return Outcome("warn", "It will be tried again.", f"{order.outcome} {when}", _NOTHING_TO_DO)
@@ -102,9 +105,7 @@ def _planned(order: Order) -> Outcome:
         "neutral",
         "Not sent yet.",
         order.outcome or "Nothing has changed at the source.",
-        ("Until it is sent, whoever decided can take the answer back.",)
-        if _can_be_taken_back(order)
-        else ("Nothing for you to do: it is sent by itself.",),
+        _TAKE_BACK if _can_be_taken_back(order) else ("Nothing for you to do: it is sent by itself.",),
     )
 
 

@@ -77,9 +77,27 @@ def test_calling_off_on_the_page_recalls(make, hold, browse):
 @DB
 def test_a_held_order_says_so_and_leads_to_its_brake(make, hold, page_of):
     brake = hold(1)
-    text = page_of(make.person(Role.ADMINISTRATOR), "reviews:order_detail", Order.objects.get().pk)
+    person = make.person(Role.ADMINISTRATOR)
+    text = page_of(person, "reviews:order_detail", Order.objects.get().pk)
     assert reverse("reviews:brake_detail", args=[brake.pk]) in text
     assert "Keep it after all" in text
+    assert "held by a brake" in text
+    assert "will be sent" not in text
+    row = page_of(person, "reviews:order_list").split("<tbody>")[1]
+    assert "Held by the brake." in row
+    assert "not before it is released" in row
+    assert "Planned" not in row
+
+
+@DB
+def test_programs_read_which_brake_holds_an_order_until_it_is_released(make, hold, client, make_token):
+    hold(1)
+    order = Order.objects.get()
+    headers = {"authorization": f"Bearer {make_token({'orders:read'})[1]}"}
+    path = f"/api/v1/orders/{order.pk}/"
+    assert client.get(path, headers=headers).json()["held_because"] == ["Held by the brake."]
+    OrderHold.objects.update(released_at=make.NOW)
+    assert client.get(path, headers=headers).json()["held_because"] == []
 
 
 @DB

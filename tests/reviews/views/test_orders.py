@@ -31,7 +31,7 @@ PLAN = Plan(
 def order_in(state, **fields):
     values = {"plan": PLAN.to_json(), "evidence": {}, "outcome": "", "applied_at": None, "attempts": 1}
     values |= {"task_reported_at": None, "execute_after": timezone.now(), "second_by_id": None}
-    values |= {"restores_id": None, "decision": None, "item": None}
+    values |= {"restores_id": None, "decision": None, "item": None, "is_braked": False}
     return SimpleNamespace(state=state, **(values | fields))
 
 
