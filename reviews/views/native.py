@@ -156,9 +156,10 @@ def _changes(old: list[str], new: list[str]) -> Iterator[tuple[str, str]]:
 
 def _lines(value: Any) -> list[str]:
     """As JSON; members sorted, because a stored plan does not keep their order, and it means nothing."""
-    if value is None or value == {}:
+    told = _readable(value)
+    if told is None or told == {}:
         return []
-    return json.dumps(_readable(value), indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+    return json.dumps(told, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
 
 
 def _readable(value: Any, *, is_rights: bool = False) -> Any:

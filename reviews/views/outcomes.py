@@ -97,7 +97,12 @@ def _watching(order: Order) -> Outcome:
 
 def _planned(order: Order) -> Outcome:
     if order.is_braked:
-        return Outcome("warn", "Held.", order.outcome, _TAKE_BACK if _can_be_taken_back(order) else ())
+        return Outcome(
+            "warn",
+            "Held.",
+            "Nothing is sent until two people release it.",
+            _TAKE_BACK if _can_be_taken_back(order) else (),
+        )
     if order.attempts:
         when = f"Next attempt: {order.execute_after:%-d %B %Y, %H:%M:%S} UTC."
         return Outcome("warn", "It will be tried again.", f"{order.outcome} {when}", _NOTHING_TO_DO)

@@ -117,6 +117,14 @@ def test_rights_are_listed_as_held_and_where_they_are_comes_from_the_outside_in(
     assert not any("false" in text for _, text in found.lines)
 
 
+def test_what_ends_with_no_right_at_all_is_removed_and_nothing_is_added():
+    facet = {"kind": "acl", "before": {"columns": {}, "privileges": {"SELECT": False}}}
+    [found] = native_change(
+        plan({"facets": [facet | {"after": {"columns": {}, "privileges": {}}}]}, Step("x"))
+    ).documents
+    assert {change for change, _ in found.lines} == {"removed"}
+
+
 def test_settings_that_are_off_are_not_taken_for_rights():
     facet = {"kind": "role", "before": {"login": True}, "after": {"login": False}}
     [found] = native_change(plan({"facets": [facet]}, Step("ALTER ROLE"))).documents
