@@ -1,6 +1,5 @@
 """The gateway as pages: servers and their tools, who is connected, what waits for a person, and what is cut off."""
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from identities.services.cut_offs import why_not_restore
 from identities.services.gateway_servers import accept_tools, change_server, register_server
 from identities.views.gateway_calls import NEWEST_CALLS, call_rows
 from identities.views.grant_lines import CLASS_WORDS
+from identities.views.native_lines import lines_between
 from identities.views.requests import PageRequest
 
 MOST_SHOWN = 50
@@ -288,14 +288,12 @@ def _tool_row(tool: GatewayTool, is_cut: bool) -> ToolRow:
 
 
 def _difference(tool: GatewayTool) -> list[tuple[str, str]]:
-    """What changed in the definition, line by line, with a little of what stayed around it."""
+    """What changed in the definition."""
     before, after = (
         [*str(told.get("description", "")).splitlines(), *str(told.get("input_schema", "")).splitlines()]
         for told in (tool.accepted, tool.seen)
     )
-    words = {"-": "removed", "+": "added", " ": "kept"}
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-    return [(words[line[0]], line[1:]) for line in lines if line[:1] in words][:200]
+    return lines_between(before, after)[:200]
 
 
 def _version(request: PageRequest) -> int:

@@ -34,7 +34,7 @@ def native_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Li
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             lines.append(("kept", f"{name.replace('_', ' ')}:"))
-            lines += _difference(_lines(old.get(name)), _lines(new.get(name)))
+            lines += lines_between(_lines(old.get(name)), _lines(new.get(name)))
     if len(lines) > MOST_LINES:
         return [*lines[:MOST_LINES], ("kept", f"… and {len(lines) - MOST_LINES} more lines")]
     return lines
@@ -50,7 +50,8 @@ def _lines(value: Any) -> list[str]:
     return [json.dumps(value, ensure_ascii=False)]
 
 
-def _difference(before: list[str], after: list[str]) -> list[Line]:
+def lines_between(before: list[str], after: list[str]) -> list[Line]:
+    """What differs between two texts, line by line, with a little of what stayed around it."""
     signs = {"-": "removed", "+": "added", " ": "kept"}
     found = list(difflib.unified_diff(before, after, lineterm="", n=AROUND))[2:]
     return [(signs[line[0]], line[1:][:LONGEST_LINE]) for line in found if line[0] in signs]
