@@ -21,6 +21,7 @@ from reviews.models import (
     HitOutcome,
     IntervalReasoning,
     Order,
+    OrderAction,
     Remark,
     ReviewItem,
     ReviewSchedule,
@@ -184,8 +185,8 @@ def opening_progress(campaign: Campaign) -> dict[str, int]:
 
 
 def order_progress(campaign: Campaign) -> dict[str, int]:
-    """The campaign's orders by state, with `total`; one query."""
-    orders = Order.objects.filter(item__campaign=campaign)
+    """The campaign's orders by state, with `total`; one query. What was given back counts once."""
+    orders = Order.objects.filter(item__campaign=campaign).exclude(action=OrderAction.RESTORE)
     counts = {state.value: Count("pk", filter=Q(state=state)) for state in OrderState}
     found: dict[str, int] = orders.aggregate(**counts, total=Count("pk"))
     return found

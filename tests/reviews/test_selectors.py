@@ -152,3 +152,16 @@ def test_the_trace_is_told_in_sentences_with_names(make):
         "Owner of the identity: Grace. Has left or cannot sign in.",
         "Fallback reviewer: Ada is asked.",
     ]
+
+
+def test_what_was_given_back_counts_once(make):
+    item = make.item()
+    decide(
+        item=item, version=item.version, answer="revoke", reason="gone", actor=make.actor(item.assignee), now=make.NOW
+    )
+    order = Order.objects.get()
+    Order.objects.filter(pk=order.pk).update(state="restored")
+    same = {"source": order.source, "identity": order.identity, "grant": order.grant, "item": order.item}
+    Order.objects.create(**same, action="restore", state="verified", restores=order, execute_after=make.NOW)
+    counts = selectors.order_progress(item.campaign)
+    assert {state: count for state, count in counts.items() if count} == {"restored": 1, "total": 1}
