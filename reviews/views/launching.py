@@ -176,4 +176,4 @@ def _form_page(
     context: dict[str, Any] = {"form": form, "builder": builder, "note": note, "population": _counted(builder, kinds)}
     if preview is not None:
         context |= told(preview) | {"seen": form.digest()}
-    return render_page(request, "reviews/campaign_form.html", context, status=status)
+    return render_page(request, "reviews/campaign_form.html", context, fragment="reviews/_launch.html", status=status)

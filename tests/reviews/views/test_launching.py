@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import expect
 
 from governance.kernel.actors import Role
 from identities.selectors.filters import InventoryFilter
@@ -279,3 +280,22 @@ def test_what_is_carried_over_is_accessible_and_fits(site, visit, make, width, d
     found = Axe().run(page).response["violations"]
     assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.browser
+def test_a_preview_comes_in_place_so_that_going_back_later_sends_nothing(site, visit, make):
+    manager = make.person(Role.CAMPAIGN_MANAGER)
+    make.grant(make.identity(owner=make.person(Role.OWNER)))
+    page = visit(manager, reverse("reviews:campaign_create"), width=1440, height=900)
+    page.fill("[name=name]", "After the incident")
+    page.select_option("[name=fallback_reviewer]", str(manager.pk))
+    page.click("button[value=preview]")
+    expect(page.locator("#preview-title")).to_be_focused()
+    page.click("button[value=start]")
+    page.wait_for_url(re.compile(r"/reviews/[0-9a-f-]{36}/$"))
+    sent = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Start a review now")
+    assert "POST" not in sent
+    assert Campaign.objects.count() == 1
