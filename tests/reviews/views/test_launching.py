@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import expect
 
 from governance.kernel.actors import Role
 from identities.selectors.filters import InventoryFilter
@@ -18,6 +19,7 @@ from reviews.decisions import decide_many
 from reviews.forms.scopes import ScopeForm, scope_of
 from reviews.models import Campaign, ReviewSchedule
 from tests.identities.lists.test_filter_text import filters
+from tests.looking import settled
 
 SHOTS = os.environ.get("SHOTS", "")
 SOURCES = [("ledger", "Ledger"), ("aws", "AWS")]
@@ -248,10 +250,25 @@ def test_what_is_carried_over_is_accessible_and_fits(site, visit, make, width, d
     schedule = carrying_schedule(make, manager)
     path = reverse("reviews:schedule_simulate", args=[schedule.pk])
     page = visit(manager, path, width=width, height=900, dark=dark)
-    page.wait_for_load_state("networkidle")
-    assert page.is_visible("text=Unchanged since a person approved")
+    settled(page)
+    expect(page.get_by_text("Unchanged since a person approved").first).to_be_visible()
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/carried-{width}.png", full_page=True)
     found = Axe().run(page).response["violations"]
     assert [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]] == []
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.browser
+def test_what_is_typed_while_the_builder_still_asks_is_kept(site, visit, make, answers_held):
+    make.source(slug="ledger", name="Ledger")
+    page = visit(make.person(Role.CAMPAIGN_MANAGER), reverse("reviews:schedule_create"))
+    page.click("#scope-builder summary")
+    with page.expect_response("**/reviews/scope/"), answers_held(page, "**/reviews/scope/"):
+        page.select_option("#scope-builder [name=source]", "ledger")
+        page.focus("#scope-builder [name=q]")
+        page.keyboard.type("pay")
+    page.keyboard.type("roll")
+    page.keyboard.press("Tab")
+    expect(page.locator("#id_scope")).to_have_value("q=payroll&source=ledger")
+    expect(page.locator("#scope-builder [name=q]")).to_have_value("payroll")
