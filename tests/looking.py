@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
 # Between and below them nothing but the width is looked at: small laptops, tablets, and a desk at 400 % (WCAG 1.4.10).
@@ -31,6 +32,8 @@ _WIDTHS = """() => {
         && each.getBoundingClientRect().right > innerWidth + 1 && !contained(each.parentElement));
     return [innerWidth, document.documentElement.scrollWidth, beyond.slice(0, 3).map((each) => each.outerHTML.slice(0, 160))];
 }"""
+# What htmx has asked for and not yet shown, and the place of a panel that has not come yet.
+_UNDER_WAY = ".htmx-request, .htmx-swapping, .htmx-settling, .panel-slot > .loading"
 _ALL = '{resultTypes: ["violations"]}'
 # The rules about colours that are among all of them.
 _OF_COLOURS = """{resultTypes: ["violations"], runOnly: {type: "rule", values: axe.getRules(["cat.color"])
@@ -43,6 +46,7 @@ def faults_in_every_look(page: Any, name: str = "", sizes: tuple[Any, ...] = SIZ
     Where only colours differ between light and dark, in the second of them only the rules about colours are asked.
     `name` is what its pictures are called, where they are wanted.
     """
+    settled(page)
     found = []
     for size in sizes:
         page.set_viewport_size(size)
@@ -60,6 +64,12 @@ def faults_in_every_look(page: Any, name: str = "", sizes: tuple[Any, ...] = SIZ
         page.set_viewport_size({"width": width, "height": 900})
         found += _too_wide(page)
     return found
+
+
+def settled(page: Any) -> None:
+    """Wait until the page shows everything that it fetches by itself, however long its parts travel."""
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(_UNDER_WAY)).to_have_count(0)
 
 
 def _too_wide(page: Any) -> list[str]:

@@ -7,6 +7,8 @@ const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
 const THEMES = ["system", "light", "dark"];
 
+// One after the other, so that the last choice is what stays, and even when the page is left meanwhile.
+let themeSent = Promise.resolve();
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-theme-form]")) return;
@@ -14,7 +16,8 @@ document.addEventListener("submit", (event) => {
   const button = $("button", form);
   const theme = button.value;
   const following = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-  fetch(form.action, { method: "POST", body: new FormData(form, button), redirect: "manual" });
+  const body = new FormData(form, button);
+  themeSent = themeSent.then(() => fetch(form.action, { method: "POST", body, redirect: "manual", keepalive: true })).catch(() => {});
   document.documentElement.dataset.theme = theme;
   for (const each of $$("[data-theme-form] button")) {
     each.value = following;
@@ -92,6 +95,8 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
 
 /* --- confirmation ------------------------------------------------------------------------------------------------ */
 
+let questioned = null;  // what the open question is about
+
 function confirmFirst(source, question, proceed) {
   const dialog = $("#confirm");
   if (!dialog) { proceed(); return; }
@@ -101,7 +106,8 @@ function confirmFirst(source, question, proceed) {
   yes.textContent = source.dataset.confirmButton ?? "Continue";
   yes.className = `button ${source.dataset.confirmTone === "danger" ? "button-danger-solid" : "button-primary"}`;
   dialog.returnValue = "";
-  dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") proceed(); }, { once: true });
+  questioned = source;
+  dialog.addEventListener("close", () => { questioned = null; if (dialog.returnValue === "yes") proceed(); }, { once: true });
   dialog.showModal();
 }
 
@@ -184,10 +190,14 @@ function moveRow(step) {
   const at = rows.findIndex((row) => row.classList.contains("is-current"));
   const next = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
   rows[at]?.classList.remove("is-current");
-  next.classList.add("is-current");
-  next.tabIndex = -1;
-  next.focus({ preventScroll: true });
+  standAt(next);
   next.scrollIntoView({ block: "nearest" });
+}
+
+function standAt(row) {
+  row.classList.add("is-current");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
 }
 
 const KEYS = {
@@ -247,6 +257,37 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   await navigator.clipboard.writeText($("code", button.closest(".code")).textContent);
   showToast("Copied");
+});
+
+/* --- nothing is taken out of anybody's hands ---------------------------------------------------------------------- */
+
+let pressed = null;
+addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
+// The click follows at once; only then it is over.
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = null; }), true);
+
+const renewsItself = (element) => element.getAttribute("hx-trigger")?.startsWith("every");
+
+/* A part that asks for itself every few seconds asks again soon. What is typed asks again when it is done. */
+function isInUse(target, request) {
+  if (renewsItself(request.elt) && (target.contains(pressed) || target.contains(questioned))) return true;
+  const field = document.activeElement;
+  return target.contains(field) && isTyping(field) && field.value !== request.formData?.get(field.name);
+}
+
+// What a place on the page is called, so that it is found again in what took its place.
+const nameOf = (place) => [place.tagName, place.name, place.value, place.form?.getAttribute("action"), ($("a", place) ?? place).getAttribute("href")].join();
+
+let standing = null;
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, requestConfig } = event.detail;
+  if (isInUse(target, requestConfig)) { event.detail.shouldSwap = false; return; }
+  standing = renewsItself(requestConfig.elt) && target.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+});
+document.body.addEventListener("htmx:afterSwap", (event) => {
+  if (standing === null || document.activeElement !== document.body) return;
+  const place = $$("a, button, summary, [data-row]", event.target).find((each) => nameOf(each) === standing);
+  if (place?.matches("[data-row]")) standAt(place); else place?.focus({ preventScroll: true });
 });
 
 /* --- what somebody has opened stays open ------------------------------------------------------------------------- */

@@ -17,18 +17,38 @@ function makeCurrent(row) {
   row.scrollIntoView({ block: "nearest" });
 }
 
-// Drafting replaces the row; whoever drafts goes on with the next one, whoever undoes stays.
+// Whoever drafts goes on with the next row at once, so that keys pressed while the answer travels are for that one;
+// whoever undoes stays.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-row] [name=quick][hx-post]");
+  if (!button) return;
+  const row = button.closest("[data-row]"), rows = $$("[data-row]");
+  makeCurrent(button.value.startsWith("undo:") ? row : rows[rows.indexOf(row) + 1] ?? row);
+});
+// The row comes back anew. Whoever is still at it stays at it; nobody is fetched back to it.
 document.body.addEventListener("htmx:afterSettle", (event) => {
-  const row = event.detail.elt?.closest?.("[data-row]") ?? event.detail.elt;
-  if (!row?.matches?.("tr[data-row]")) return;
-  const rows = $$("[data-row]");
-  const next = rows[rows.indexOf(row) + 1];
-  makeCurrent(row.classList.contains("has-draft") && next ? next : row);
+  if (event.target.matches("tr[data-row]") && !$("[data-row].is-current")) makeCurrent(event.target);
 });
 
-// Back from a question, the list stands where it was left.
+// Drafts travel one after the other. Whoever goes on from here leaves when all of them have arrived.
+const isDrafting = () => $("[name=quick].htmx-request") !== null;
+let leaving = null;
+document.addEventListener("click", (event) => {
+  const way = event.target.closest("a[href], button[type=submit]:not([hx-post])");
+  if (!way || !isDrafting()) return;
+  event.preventDefault();
+  leaving = way;
+}, true);
+document.body.addEventListener("htmx:afterRequest", () => setTimeout(() => {
+  const way = leaving;
+  if (way === null || isDrafting()) return;
+  leaving = null;
+  way.click();
+}));
+
+// Back from a question, the list stands where it was left: at the row whose question opened, or where the keys were.
 addEventListener("pagehide", () => {
-  const row = $("[data-row].is-current[id]");
+  const row = $("[data-row][id]:has(.htmx-request)") ?? $("[data-row].is-current[id]");
   if (row) sessionStorage.setItem(PLACE, row.id);
 });
 const left = sessionStorage.getItem(PLACE);

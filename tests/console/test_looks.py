@@ -57,8 +57,8 @@ def test_a_form_without_its_token_and_a_fault_are_answered_calmly(
     page.fill("input[name=login]", "ada@example.org")
     page.fill("input[name=password]", "whatever-it-is")
     page.context.clear_cookies()
-    page.click("main button[type=submit]")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.click("main button[type=submit]")
     assert faults_in_every_look(page, "csrf") == []
 
     monkeypatch.setattr("governance.console.views.known_problems", fault)

@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,8 @@ class Person:
 
     def choose(self, answer: str) -> None:
         """Tick an answer and wait until its consequences are shown."""
-        with self.page.expect_response(re.compile("/preview/")):
+        with self._another_preview():
             self.page.locator(f'label[data-answer="{answer}"]').click()
-        # The answer has come; the page shows it a moment later.
         self.page.locator("#preview > *").first.wait_for(state="attached")
 
     def keep_only(self, *words: str) -> None:
@@ -104,8 +104,15 @@ class Person:
             box = piece.locator("input")
             wanted = text.startswith(words)
             if box.is_checked() != wanted:
-                with self.page.expect_response(re.compile("/preview/")):
+                with self._another_preview():
                     box.set_checked(wanted)
+
+    @contextmanager
+    def _another_preview(self) -> Iterator[None]:
+        """Until the page shows another preview in the place of this one: that comes after the server's answer."""
+        before = self.page.locator("#preview").element_handle()
+        yield
+        self.page.wait_for_function("(before) => !before.isConnected", arg=before)
 
     def submit(self, reason: str) -> None:
         self.page.locator("#id_reason").fill(reason)

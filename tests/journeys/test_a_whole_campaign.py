@@ -53,12 +53,14 @@ def _prepare(page: Any, base: str) -> None:
     page.goto(f"{base}/settings/people/?q=ines")
     page.get_by_role("link", name="Ines Albrecht").first.click()
     page.get_by_label("Campaign manager").check()
-    page.get_by_role("button", name="Save roles").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save roles").click()
     page.goto(f"{base}/orders/brakes/")
     page.locator("form[action*=budget] [name=source]").select_option("ledger")
     page.locator("[name=per_hour]").fill("1")
     page.locator("form[action*='budget'] [name=reason]").fill("Two changes at the books within an hour are looked at.")
-    page.locator("form[action*='budget'] button").click()
+    with page.expect_navigation():
+        page.locator("form[action*='budget'] button").click()
 
 
 def _plan_and_preview(page: Any, base: str) -> int:
@@ -87,7 +89,7 @@ def _plan_and_preview(page: Any, base: str) -> int:
     preview = page.locator("#campaign-preview")
     preview.wait_for()
     shown = preview.locator("tr", has_text="Sofia Marin").locator("td")
-    assert shown.nth(1).inner_text() == "18"
+    expect(shown.nth(1)).to_have_text("18")
     page.go_back()
     shown_today = page.locator("dl.facts dd", has_text="grants").first.inner_text()
     return int(shown_today.split()[0])
@@ -108,13 +110,12 @@ def _launch(page: Any, admin: psycopg.Connection[Any], wait_for: Callable[..., A
 def _answer_by_keyboard(page: Any, base: str, admin: psycopg.Connection[Any], campaign: str) -> None:
     """Two privileged ones on their own pages, then drafts in the list, looked over and submitted. No mouse."""
     page.goto(f"{base}/inbox/?campaign={campaign}")
-    page.wait_for_load_state("networkidle")
     page.keyboard.press("j")
     for key, words in (("a", "The invoice tool corrects them daily."), ("r", "The rates come by API since May.")):
         with page.expect_navigation(url=re.compile("/reviews/items/")):
             page.keyboard.press("Enter")
         page.locator(".answer-form").wait_for()
-        assert page.locator(".answer-send").inner_text() == "Attest"
+        expect(page.locator(".answer-send")).to_have_text("Attest")
         page.keyboard.press(key)
         page.keyboard.press("c")
         page.keyboard.type(words)
@@ -131,7 +132,7 @@ def _answer_by_keyboard(page: Any, base: str, admin: psycopg.Connection[Any], ca
     for part in ("/inbox/drafts/", "/inbox/drafts/submit/"):
         with page.expect_navigation(url=re.compile(part)):
             page.keyboard.press("S")
-    assert "2 answers given" in page.locator("h1").inner_text()
+    expect(page.locator("h1")).to_contain_text("2 answers given")
 
 
 def _walk_to(page: Any, item: str) -> None:
@@ -164,7 +165,7 @@ def _decide_independently(reviewer: Any, admin: psycopg.Connection[Any], campaig
     for identity, answer in (("finance_ops", "approve"), ("fx_rates_loader", "revoke")):
         page.goto(f"{base}/reviews/items/{_item(admin, campaign, identity, '', privileged=True)}/")
         page.locator(".answer-form").wait_for()
-        assert page.locator(".answer-send").inner_text() == "Decide"
+        expect(page.locator(".answer-send")).to_have_text("Decide")
         reviewer.choose(answer)
         reviewer.submit("As its owner says.")
     reviewer.open_order()
@@ -229,12 +230,12 @@ def _release_the_brake(
     assert expected > 0
     wait_for(lambda: _one(admin, held, campaign) == expected, 60)
     brake = _one(admin, "SELECT id FROM reviews_brake WHERE state = 'held' ORDER BY tripped_at DESC LIMIT 1")
-    for page, button in zip(pages, ("Agree as the first", "Agree and send"), strict=True):
-        page.wait_for_load_state("networkidle")
+    words = {"Agree as the first": "Noted. A second person has to agree", "Agree and send": "The orders are being sent"}
+    for page, (button, said) in zip(pages, words.items(), strict=True):
         page.goto(f"{base}/orders/brakes/{brake}/")
         page.locator("form[action*='/release/'] textarea").fill("Each of them was looked at with finance.")
         page.get_by_role("button", name=button).click()
-        page.locator(".toast, .messages, [role=status]").first.wait_for()
+        page.get_by_text(said).wait_for()
     assert _one(admin, held, campaign) == 0
 
 

@@ -77,8 +77,8 @@ def _look_at(places: list[str], page: Any, base: str) -> list[str]:
         page.goto(base + place)
         _look(page, place, found)
         if place in FIRST_OF and page.locator(FIRST_OF[place]).count():
-            page.locator(FIRST_OF[place]).first.click()
-            page.wait_for_load_state("load")
+            with page.expect_navigation():
+                page.locator(FIRST_OF[place]).first.click()
             _look(page, f"first of {place}", found)
     assert found == {}
     return pages
@@ -97,7 +97,6 @@ def _is_page(address: str, cookies: dict[str, str]) -> bool:
 
 
 def _look(page: Any, place: str, found: dict[str, Any]) -> None:
-    page.wait_for_load_state("networkidle")
     faults = faults_in_every_look(page)
     page.set_viewport_size(SIZES[0])
     if faults:

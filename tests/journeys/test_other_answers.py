@@ -1,11 +1,13 @@
 """The other answers, each on the running product and the governed server."""
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OWNER = "tomas.rey@example.org"
@@ -19,7 +21,7 @@ def test_approving_changes_nothing_at_the_source(ledger: Any, person: Callable[.
 
     reviewer.open_question("sandbox_tester", "table accounts")
     reviewer.choose("approve")
-    assert "Nothing changes at the source" in reviewer.page.locator("#preview").inner_text()
+    expect(reviewer.page.locator("#preview")).to_contain_text("Nothing changes at the source")
     reviewer.submit("Load tests run again next week.")
 
     assert reviewer.page.locator(".answered a[href*='/orders/']").count() == 0
@@ -58,7 +60,7 @@ def test_revoking_says_which_path_remains(ledger: Any, person: Callable[..., Any
     reviewer.page.reload()
     reviewer.wait_for_state("Still effective")
 
-    assert "payments_writer" in reviewer.page.locator("#order-life").inner_text()
+    expect(reviewer.page.locator("#order-life")).to_contain_text("payments_writer")
     assert not ledger.may("bi_reporting", "TRUNCATE public.payments")
     assert ledger.may("bi_reporting", "SELECT count(*) FROM public.payments")
 
@@ -68,9 +70,8 @@ def test_deactivating_ends_the_credential(remit_tree: Any, ledger: Any, person: 
     manager.page.goto(f"{remit_tree.base_url}/reviews/schedules/")
     manager.page.get_by_role("link", name="Credentials of production").click()
     manager.page.get_by_role("button", name="Run now").click()
-    confirm = manager.page.locator("#confirm-yes")
-    if confirm.is_visible():
-        confirm.click()
+    manager.page.locator("#confirm-yes").click()
+    manager.page.wait_for_url(re.compile(r"/reviews/[0-9a-f-]{36}/$"))
     assert ledger.may_sign_in("legacy_export_2019")
     steward = person().sign_in(STEWARD)
 
@@ -95,10 +96,10 @@ def test_an_owner_attests_from_the_mail_on_a_phone_and_cannot_decide(
     owner.open_question("ledger_api", "table payments")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     owner.choose("approve")
-    assert "decides with what you say" in page.locator("#preview").inner_text()
+    expect(page.locator("#preview")).to_contain_text("decides with what you say")
     owner.submit("The payments API needs all of it.")
 
-    assert "Attested" in page.locator("#item-state").inner_text()
+    expect(page.locator("#item-state")).to_contain_text("Attested")
     state, answers, orders = _standing(remit_tree, page.url)
     assert state == "attested"
     assert answers == [("approve", True)]

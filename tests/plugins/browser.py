@@ -1,4 +1,9 @@
-"""A real Chromium, driven by Playwright, that notices what a person with open developer tools would notice."""
+"""A real Chromium, driven by Playwright, that notices what a person with open developer tools would notice.
+
+`REMIT_BROWSER_SLOWNESS=8` makes its processor eight times slower, lets each answer of the server travel for a third of a
+second, and shows what htmx fetched as much later again. Every browser test passes that way too: whichever does not
+depends on how fast something is.
+"""
 
 import os
 import shutil
@@ -19,7 +24,17 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+SLOWNESS = int(os.environ.get("REMIT_BROWSER_SLOWNESS", "1"))
+TRAVEL_MILLISECONDS = 300
+TIMEOUT_MILLISECONDS = 15_000 * SLOWNESS
+# Modules run before this event, and so does htmx.
+_SHOW_LATE = """addEventListener("DOMContentLoaded", () => {
+    if (window.htmx) htmx.config.defaultSwapDelay = %d;
+});"""
 OWN_HOSTS = {"127.0.0.1", "localhost"}
+# A page that is left, or that asks once more, gives up what is still on its way: htmx says so twice, as an error. What
+# else it says by the first of these words it says by another one too.
+GIVEN_UP = ("htmx:afterRequest", "htmx:sendAbort")
 EXPECTED_REFUSALS = ("status of 403", "status of 404", "status of 409", "status of 422", "status of 429")
 
 
@@ -43,8 +58,9 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def browser(chromium_path: str) -> Iterator[Any]:
     """One Chromium per xdist worker; pages get a context of their own."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=TIMEOUT_MILLISECONDS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield chromium
@@ -74,7 +90,9 @@ def new_page(browser: Any, browser_problems: list[str]) -> Iterator[Callable[...
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        if SLOWNESS > 1:
+            _slow_down(page)
         _watch(page, browser_problems)
         return page
 
@@ -89,9 +107,56 @@ def page(new_page: Callable[..., Any]) -> Any:
     return new_page()
 
 
+class Held:
+    """What the browser asked of a server that is slow to answer."""
+
+    def __init__(self, page: Any, path: str) -> None:
+        self._page, self._path = page, path
+        self._routes: list[Any] | None = []
+
+    def __enter__(self) -> "Held":
+        self._page.route(self._path, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        routes, self._routes = self._routes, None
+        for route in routes or ():
+            route.continue_()
+
+    def wait_for(self, number: int) -> None:
+        """Until so many requests are on their way."""
+        for _ in range(TIMEOUT_MILLISECONDS // 20):
+            if len(self._routes or ()) >= number:
+                return
+            self._page.wait_for_timeout(20)
+        pytest.fail(f"the browser did not ask {number} times")
+
+    def _take(self, route: Any) -> None:
+        if self._routes is None:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+
+@pytest.fixture
+def answers_held() -> type[Held]:
+    """`with answers_held(page, "**/preview/") as held:`: what is asked there is answered when the block ends."""
+    return Held
+
+
+def _slow_down(page: Any) -> None:
+    tools = page.context.new_cdp_session(page)
+    tools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWNESS})
+    tools.send("Network.enable")
+    unlimited = {"downloadThroughput": -1, "uploadThroughput": -1}
+    tools.send("Network.emulateNetworkConditions", {"offline": False, "latency": TRAVEL_MILLISECONDS} | unlimited)
+    page.add_init_script(_SHOW_LATE % TRAVEL_MILLISECONDS)
+
+
 def _watch(page: Any, problems: list[str]) -> None:
     def on_console(message: Any) -> None:
-        if message.type == "error" and not any(refusal in message.text for refusal in EXPECTED_REFUSALS):
+        is_expected = any(words in message.text for words in (*EXPECTED_REFUSALS, *GIVEN_UP))
+        if message.type == "error" and not is_expected:
             problems.append(f"console: {message.text}")
 
     def on_request(request: Any) -> None:

@@ -1,9 +1,11 @@
 """All components in a real browser: accessible in both modes and widths, quiet, usable by keyboard."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from governance.kernel.actors import Role
 from tests.looking import faults_in_every_look, violations
@@ -43,17 +45,19 @@ def test_the_console_can_be_used_by_keyboard(signed_in_page: Callable[..., Any])
     page = signed_in_page("/styleguide/", **DESKTOP)
 
     page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "sample-q"
+    expect(page.locator("#sample-q")).to_be_focused()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("x")
-    assert page.inner_text("[data-selected-count]") == "1"
-    assert page.is_checked("[data-row]:nth-child(2) [data-select]")
+    expect(page.locator("[data-selected-count]")).to_have_text("1")
+    expect(page.locator("[data-row]:nth-child(2) [data-select]")).to_be_checked()
     page.keyboard.press("?")
-    assert page.is_visible("#keys")
+    expect(page.locator("#keys")).to_be_visible()
     assert violations(page) == []
     page.keyboard.press("Escape")
+    page.clock.install()  # how long "g" is remembered is for people: here time stands still until "e" comes
+    page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     page.keyboard.press("g")
     page.keyboard.press("e")
     page.wait_for_url("**/settings/")
@@ -66,10 +70,14 @@ def test_a_dangerous_button_asks_first_and_escape_means_no(signed_in_page: Calla
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
 
     page.click("[data-bulk-bar] button:has-text('Revoke')")
-    assert page.inner_text("#confirm-question") == "Revoke the selected grants?"
+    expect(page.locator("#confirm-question")).to_have_text("Revoke the selected grants?")
+    # Whoever listens to the dialog hears that it was closed a moment after it is gone.
+    page.evaluate("""() => { window.closed = new Promise((done) =>
+        document.querySelector("#confirm").addEventListener("close", () => setTimeout(done))); }""")
     page.keyboard.press("Escape")
+    page.evaluate("window.closed")
 
-    assert not page.is_visible("#confirm")
+    expect(page.locator("#confirm")).to_be_hidden()
     assert sent == []
 
 
@@ -82,7 +90,7 @@ def test_the_theme_follows_the_button_and_survives_a_reload(signed_in_page: Call
         page.click(".theme-button")
     page.reload()
 
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
 
 
@@ -97,4 +105,4 @@ def test_menus_forms_and_lists_work_without_script(
     page.click(".rail-sheet a:has-text('Settings')")
     page.wait_for_url("**/settings/")
     page.click(".theme-button")
-    assert page.get_attribute("html", "data-theme") == "light"
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")

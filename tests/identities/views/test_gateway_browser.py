@@ -56,7 +56,6 @@ def open_at(shown: Any, new_page: Callable[..., Any]) -> Callable[..., Any]:
         page = new_page(**options)
         page.context.add_cookies(shown.cookies)
         page.goto(shown.site + path)
-        page.wait_for_load_state("networkidle")
         return page
 
     return go
@@ -70,7 +69,6 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
     paths = ["/gateway/", *servers, f"/gateway/calls/?agent={behind.agent.pk}", f"/identities/{behind.agent.pk}/"]
     for path in paths:
         page.goto(shown.site + path)
-        page.wait_for_load_state("networkidle")
         assert faults_in_every_look(page) == [], path
     assert browser_problems == []
 
@@ -81,7 +79,6 @@ def test_an_agent_is_cut_off_by_hand_after_a_question(open_at: Callable[..., Any
     page.get_by_label("Why").fill("It went wild.")
     page.get_by_role("button", name="Cut off now").click()
     page.get_by_role("dialog").get_by_role("button", name="Cut off").click()
-    page.wait_for_load_state("networkidle")
 
     page.get_by_text("It went wild.", exact=True).wait_for()
     assert CutOff.objects.get(identity=behind.agent).restored_at is None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.looking import faults_in_every_look
 
@@ -27,7 +28,6 @@ def test_every_page_of_the_past_is_accessible_and_never_scrolls_sideways(
         f"/identities/{etl}/as-of/?at=2020-01-01",
     ):
         page.goto(shown.site + path)
-        page.wait_for_load_state("networkidle")
         assert faults_in_every_look(page) == [], path
     assert browser_problems == []
 
@@ -41,4 +41,4 @@ def test_the_panel_of_an_identity_loads_by_itself(shown: Any, new_page: Callable
     page.click("#history-title ~ a")
 
     page.wait_for_url("**/history/")
-    assert page.is_visible("text=Grant added: ALL on payments")
+    expect(page.get_by_text("Grant added: ALL on payments").first).to_be_visible()

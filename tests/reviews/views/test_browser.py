@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from governance.kernel.actors import Role
 from governance.people.access import MAIL_LINK
@@ -75,7 +76,6 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(scene, visit):
             page.check("[name=answer][value=scope_down]", force=True)
         if waits_for:
             page.wait_for_selector(waits_for)
-        page.wait_for_load_state("networkidle")
         # What is closed at first must be as good as what is open.
         page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
         found += [f"{path} {each}" for each in faults_in_every_look(page)]
@@ -106,7 +106,7 @@ def test_scoping_down_by_keyboard_with_a_live_proof(scene, visit):
     page.click("text=Decide")
     page.wait_for_selector(".answered")
 
-    assert "Scope down" in page.inner_text(".answered")
+    expect(page.locator(".answered")).to_contain_text("Scope down")
     assert Decision.objects.filter(item=scene.plain).get().target == scene.NARROWER
     page.click("text=Take it back")
     page.wait_for_selector("[name=answer]", state="attached")
@@ -135,7 +135,7 @@ def test_a_narrowing_is_tried_and_asked_for_by_keyboard(scene, visit):
     page.click("text=Ask whether to do this")
     page.wait_for_selector(".proposal")
 
-    assert "Only read." in page.inner_text(".proposal")
+    expect(page.locator(".proposal")).to_contain_text("Only read.")
     assert ReviewItem.objects.filter(grant=grant, campaign__frozen__has_key="asked").count() == 1
 
 
@@ -150,8 +150,20 @@ def test_another_suggestion_comes_without_losing_the_page(scene, visit):
     page.click(".suggestions .chip >> nth=0")
     page.wait_for_selector("text=Proved:")
 
-    assert page.is_checked(".piece >> nth=0 >> input")
-    assert page.input_value("#id_reason") == "Typed before."
+    expect(page.locator(".piece >> nth=0 >> input")).to_be_checked()
+    expect(page.locator("#id_reason")).to_have_value("Typed before.")
+
+
+def test_the_preview_is_of_what_is_chosen_now_however_it_was_asked_for(scene, visit, answers_held):
+    page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
+    page.keyboard.press("s")
+    page.wait_for_selector("text=Proved:")
+    with answers_held(page, "**/preview/") as held:
+        page.click("button:has-text('Preview')")
+        page.uncheck(".piece >> nth=0 >> input")
+        held.wait_for(2)
+
+    page.wait_for_selector("text=Nothing would remain")
 
 
 def test_a_narrowing_is_tried_without_script(scene, visit):
@@ -183,8 +195,9 @@ def test_the_inbox_is_triaged_by_keyboard(scene, visit):
 
     _walk_to(page, "etl_nightly", "table payments")
     page.keyboard.press("x")
-    assert page.inner_text("[data-selected-count]") == "1"
-    page.keyboard.press("A")
+    expect(page.locator("[data-selected-count]")).to_have_text("1")
+    with page.expect_navigation():  # keys work once the page has come as a whole
+        page.keyboard.press("A")
     page.wait_for_selector("text=Nothing has been applied yet.")
     assert violations(page) == []
     page.keyboard.press("c")
@@ -208,10 +221,10 @@ def test_people_ask_each_other_on_the_page_of_a_question(scene, visit):
     other.click("button:has-text('Reply')")
     other.wait_for_selector(".talk-reply:has-text('It only reads.')")
     # Whoever has replied is done: no form for a question of their own opens by itself.
-    other.wait_for_timeout(200)
+    other.wait_for_load_state("load")
     assert not other.locator("#ask-somebody[open]").count()
     other.goto(other.url.split("/reviews/")[0] + "/inbox/")
-    assert "about etl_nightly" not in other.inner_text("main")
+    expect(other.locator("main")).not_to_contain_text("about etl_nightly")
 
 
 def test_an_owner_on_a_phone_answers_in_two_taps_and_a_sentence(scene, visit):
@@ -231,7 +244,7 @@ def test_an_owner_on_a_phone_answers_in_two_taps_and_a_sentence(scene, visit):
 def test_the_help_lists_the_keys_of_the_page(scene, visit):
     page = visit(scene.owner, f"/reviews/items/{scene.plain.pk}/", **DESKTOP)
     page.keyboard.press("?")
-    assert "Scope down" in page.inner_text("#keys")
+    expect(page.locator("#keys")).to_contain_text("Scope down")
     page.keyboard.press("Escape")
     page.keyboard.press("p")
     page.wait_for_url(lambda url: str(scene.plain.pk) not in url)

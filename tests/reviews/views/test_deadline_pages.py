@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from governance.kernel.actors import Role, system_actor
 from reviews.campaigns.closing import close_due_campaigns
@@ -90,15 +91,14 @@ def test_a_schedule_with_a_table_is_written_as_the_api_would_write_it(make, mana
 def test_the_grid_is_accessible_and_fits(site, visit, manager):
     page = visit(manager, "/reviews/schedules/new/", **SIZES[0])
     page.wait_for_selector("#schedule-preview ol")
-    assert not page.is_visible(".deadline-grid")
+    expect(page.locator(".deadline-grid").first).to_be_hidden()
     page.select_option("[name=deadline_policy]", "table")
     for size in SIZES:
         page.set_viewport_size(size)
-        assert page.is_visible(".deadline-grid")
-        assert page.is_visible("[name=deadline-standard_unused_production_days]")
-        assert not page.is_visible("[name=deadline-standard_used_production_days]")
+        expect(page.locator(".deadline-grid").first).to_be_visible()
+        expect(page.locator("[name=deadline-standard_unused_production_days]")).to_be_visible()
+        expect(page.locator("[name=deadline-standard_used_production_days]")).to_be_hidden()
     page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
-    page.wait_for_load_state("networkidle")
     assert faults_in_every_look(page, "form") == []
 
 
@@ -113,9 +113,8 @@ def test_the_page_of_a_round_is_accessible_and_fits(site, visit, make, manager):
     open_campaign(campaign_id=second.pk, actor=system_actor("scheduler"), now=make.NOW)
     close_due_campaigns(now=second.deadline_at)
     page = visit(manager, f"/reviews/{second.pk}/", **SIZES[0])
-    page.wait_for_load_state("networkidle")
     for size in SIZES:
         page.set_viewport_size(size)
-        assert page.is_visible("text=Ask 3 again")
+        expect(page.get_by_text("Ask 3 again").first).to_be_visible()
     page.evaluate("document.querySelectorAll('main details').forEach((each) => { each.open = true; })")
     assert faults_in_every_look(page, "round") == []

@@ -20,6 +20,7 @@ from reviews.forms.scopes import ScopeForm, scope_of
 from reviews.models import Campaign, ReviewSchedule
 from reviews.templatetags.scopes import in_words
 from tests.identities.lists.test_filter_text import filters
+from tests.looking import settled
 
 SHOTS = os.environ.get("SHOTS", "")
 SOURCES = [("ledger", "Ledger"), ("aws", "AWS")]
@@ -273,8 +274,8 @@ def test_what_is_carried_over_is_accessible_and_fits(site, visit, make, width, d
     schedule = carrying_schedule(make, manager)
     path = reverse("reviews:schedule_simulate", args=[schedule.pk])
     page = visit(manager, path, width=width, height=900, dark=dark)
-    page.wait_for_load_state("networkidle")
-    assert page.is_visible("text=Unchanged since a person approved")
+    settled(page)
+    expect(page.get_by_text("Unchanged since a person approved").first).to_be_visible()
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/carried-{width}.png", full_page=True)
     found = Axe().run(page).response["violations"]
@@ -299,3 +300,18 @@ def test_a_preview_comes_in_place_so_that_going_back_later_sends_nothing(site, v
     expect(page.locator("h1")).to_have_text("Start a review now")
     assert "POST" not in sent
     assert Campaign.objects.count() == 1
+
+
+@pytest.mark.browser
+def test_what_is_typed_while_the_builder_still_asks_is_kept(site, visit, make, answers_held):
+    make.source(slug="ledger", name="Ledger")
+    page = visit(make.person(Role.CAMPAIGN_MANAGER), reverse("reviews:schedule_create"))
+    page.click("#scope-builder summary")
+    with page.expect_response("**/reviews/scope/"), answers_held(page, "**/reviews/scope/"):
+        page.select_option("#scope-builder [name=source]", "ledger")
+        page.focus("#scope-builder [name=q]")
+        page.keyboard.type("pay")
+    page.keyboard.type("roll")
+    page.keyboard.press("Tab")
+    expect(page.locator("#id_scope")).to_have_value("q=payroll&source=ledger")
+    expect(page.locator("#scope-builder [name=q]")).to_have_value("payroll")
