@@ -34,6 +34,11 @@ FIRST_OF = {
     "/audit/": "main tbody a",
 }
 PLACES = [place for place in (*ADDRESSES, *FURTHER_PLACES) if place not in LEFT_OUT]
+# A screen further on, and everything that comes into sight there is drawn.
+_ON = """() => new Promise((done) => {
+    scrollBy(0, 400);
+    requestAnimationFrame(() => requestIdleCallback(() => requestAnimationFrame(() => done())));
+})"""
 # Everything at once would be one test of several minutes.
 PARTS = 4
 
@@ -61,9 +66,7 @@ def test_the_api_reference_shows_the_document(remit_tree: Any, page: Any) -> Non
     for _ in range(160):
         if wanted.is_visible():
             break
-        page.mouse.move(400, 400)
-        page.mouse.wheel(0, 400)
-        page.wait_for_timeout(150)
+        page.evaluate(_ON)
     wanted.wait_for()
 
 

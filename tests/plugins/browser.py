@@ -1,7 +1,7 @@
 """A real Chromium, driven by Playwright, that notices what a person with open developer tools would notice.
 
 `REMIT_BROWSER_SLOWNESS=8` makes its processor eight times slower, lets each answer of the server travel for a third of a
-second, and shows what htmx fetched as much later again. Every browser test passes that way too: whichever does not
+second, and what htmx asked for as much longer again. Every browser test passes that way too: whichever does not
 depends on how fast something is.
 """
 
@@ -27,10 +27,22 @@ ARGUMENTS = [
 SLOWNESS = int(os.environ.get("REMIT_BROWSER_SLOWNESS", "1"))
 TRAVEL_MILLISECONDS = 300
 TIMEOUT_MILLISECONDS = 15_000 * SLOWNESS
-# Modules run before this event, and so does htmx.
-_SHOW_LATE = """addEventListener("DOMContentLoaded", () => {
-    if (window.htmx) htmx.config.defaultSwapDelay = %d;
-});"""
+# To htmx an answer that has come is still on its way for a while, and can be given up until then.
+_HEAR_LATE = """{
+    const heard = Object.getOwnPropertyDescriptor(XMLHttpRequestEventTarget.prototype, "onload");
+    const giveUp = XMLHttpRequest.prototype.abort;
+    Object.defineProperty(XMLHttpRequest.prototype, "onload", { set(hear) {
+        heard.set.call(this, (event) => {
+            this.late = setTimeout(() => { this.late = 0; hear.call(this, event); }, %d);
+        });
+    } });
+    XMLHttpRequest.prototype.abort = function () {
+        if (!this.late) { giveUp.call(this); return; }
+        clearTimeout(this.late);
+        this.late = 0;
+        this.onabort?.(new ProgressEvent("abort"));
+    };
+}"""
 OWN_HOSTS = {"127.0.0.1", "localhost"}
 # A page that is left, or that asks once more, gives up what is still on its way: htmx says so twice, as an error. What
 # else it says by the first of these words it says by another one too.
@@ -150,7 +162,7 @@ def _slow_down(page: Any) -> None:
     tools.send("Network.enable")
     unlimited = {"downloadThroughput": -1, "uploadThroughput": -1}
     tools.send("Network.emulateNetworkConditions", {"offline": False, "latency": TRAVEL_MILLISECONDS} | unlimited)
-    page.add_init_script(_SHOW_LATE % TRAVEL_MILLISECONDS)
+    page.add_init_script(_HEAR_LATE % TRAVEL_MILLISECONDS)
 
 
 def _watch(page: Any, problems: list[str]) -> None:
