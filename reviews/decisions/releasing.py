@@ -79,6 +79,7 @@ def list_awaiting(*, actor: Actor) -> QuerySet[Order]:
     held = Credential.objects.filter(identity_id=OuterRef("identity_id"), holder=person, retired_at=None)
     own = Q(identity__owner=person) | Q(identity__backup_owner=person) | Q(identity__sponsor=person)
     asked = Q(decision__decided_by=person) | Q(grant__created_by=person)
+    asked |= Q(grant__access_request__asked_by=person)
     asked |= Q(item__resolution__contains=[{"by": str(person)}])
     answered = Decision.objects.filter(item_id=OuterRef("item_id"), decided_by=person)
     waiting = list_orders(actor=actor).filter(state=OrderState.AWAITING_SECOND).exclude(own | asked)

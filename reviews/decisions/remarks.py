@@ -14,6 +14,7 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.models import User
 from reviews.decisions.independence import Parties, list_active_people, parties_of_item
 from reviews.decisions.items import item_context, item_subject, lock_item, require_open
+from reviews.decisions.nudges import nudge_about_remark
 from reviews.models import Remark, ReviewItem
 from reviews.states import CampaignState
 
@@ -92,6 +93,7 @@ def ask_remark(*, item: ReviewItem, asked: User, text: str, actor: Actor, now: d
         remark = Remark.objects.create(
             item=locked, author_id=author, asked=asked, text=text, item_version=locked.version, made_at=now
         )
+        nudge_about_remark(remark, asked.pk, now)
         _record(Verb.REMARK_ASKED, locked, remark, actor, now, asked=str(asked.pk))
     return remark
 
@@ -117,6 +119,7 @@ def reply_to_remark(*, remark: Remark, text: str, actor: Actor, now: datetime) -
                 )
         except IntegrityError as error:
             raise AlreadyReplied("You replied to this already.") from error
+        nudge_about_remark(reply, remark.author_id, now)
         _record(Verb.REMARK_ANSWERED, locked, reply, actor, now, replies_to=str(remark.pk))
     return reply
 

@@ -17,6 +17,7 @@ from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import StaleItem, decide, drop_draft, list_drafts, reassign_item, recall
 from reviews.decisions.drafts import why_stale
+from reviews.decisions.nudges import note_seen
 from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
@@ -47,6 +48,7 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
         return redirect(reverse("reviews:ownership_item", args=[item.pk]) + (f"?{query}" if query else ""))
     note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
+    note_seen(item_id=item.pk, actor=request.actor, now=timezone.now())
     return show_item(request, item)
 
 

@@ -22,6 +22,7 @@ from identities.selectors.inventory import access_identity
 from identities.services.identities import assign_owner, require_editor
 from reviews.campaigns.suggesting import last_confirmed, suggestions_for
 from reviews.decisions import decide, drop_draft
+from reviews.decisions.nudges import note_seen
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.forms.answers import ReassignForm
 from reviews.forms.ownership import OwnershipForm
@@ -55,6 +56,7 @@ def ownership_item(request: PageRequest, item_id: UUID) -> HttpResponse:
         return redirect("reviews:item_detail", item_id=item.pk)
     if request.method != "POST":
         note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
+        note_seen(item_id=item.pk, actor=request.actor, now=timezone.now())
         return _show(request, item, given={"answer": request.GET.get("answer", "")[:20]})
     form = OwnershipForm(request.POST)
     if not form.is_valid():
