@@ -86,6 +86,11 @@ def actor_in_full(user: User) -> Actor:
     return actor_for_user(user, auth_method="+".join((PASSWORD, *sorted(SECOND_FACTORS))))
 
 
+def get_active(email: str) -> User | None:
+    """Whoever has this address and has not left, or None."""
+    return User.objects.filter(email=email.strip()[:254].lower().replace("\x00", ""), is_active=True).first()
+
+
 def actor_for_token(token: ApiToken, request_id: str = "") -> Actor:
     """The program behind an API token: it has scopes and never roles."""
     return Actor(

@@ -22,7 +22,6 @@ from reviews.decisions.items import UNDECIDED
 from reviews.models import Nudge, NudgeKind, Order, Remark, ReviewItem, ReviewMail
 from reviews.remediation.releasing import count_held, list_half_released
 from reviews.remediation.urgency import list_hurried
-from reviews.remediation.windows import Calendar
 from reviews.selectors import is_asked, visible_items
 from reviews.states import CampaignState
 
@@ -104,7 +103,7 @@ def _urgent(nudges: Sequence[Nudge], actor: Actor, now: datetime) -> list[News]:
             why,
             reverse("reviews:order_detail", args=[order.pk]),
         )
-        for order in list_hurried(actor=actor, calendar=Calendar(now))
+        for order in list_hurried(actor=actor, now=now)
         if order.urgency.told_in in rounds
     ]
     return [*brakes, *orders]

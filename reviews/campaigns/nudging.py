@@ -26,7 +26,6 @@ from reviews.decisions.loading import among
 from reviews.models import Brake, BrakeState, MailKind, Nudge, NudgeKind, Order, ReviewMail, UrgentRelease
 from reviews.remediation.releasing import list_half_released
 from reviews.remediation.urgency import list_hurried
-from reviews.remediation.windows import Calendar
 from reviews.states import OrderState
 
 PAUSE = timedelta(minutes=10)
@@ -52,11 +51,10 @@ def _announce(now: datetime) -> None:
     urgent = _mark(UrgentRelease.objects.filter(second_by=None), in_round)
     if not (orders or brakes or urgent):
         return
-    calendar = Calendar(now)
     Nudge.objects.bulk_create(
         Nudge(person=person, kind=kind, about=in_round, made_at=now)
         for person in _releasers()
-        for kind in _kinds_for(actor_in_full(person), in_round, calendar, orders=orders, urgent=brakes or urgent)
+        for kind in _kinds_for(actor_in_full(person), in_round, now, orders=orders, urgent=brakes or urgent)
     )
 
 
@@ -72,18 +70,18 @@ def _releasers() -> QuerySet[User]:
     return User.objects.filter(holds, is_active=True, left_at=None).order_by("pk")
 
 
-def _kinds_for(actor: Actor, in_round: UUID, calendar: Calendar, *, orders: bool, urgent: bool) -> Iterator[NudgeKind]:
+def _kinds_for(actor: Actor, in_round: UUID, now: datetime, *, orders: bool, urgent: bool) -> Iterator[NudgeKind]:
     """What of the round this person may release: asked of the same functions that the pages ask."""
     if orders and list_awaiting(actor=actor).filter(told_in=in_round).exists():
         yield NudgeKind.RELEASE
-    if urgent and _has_urgent(actor, in_round, calendar):
+    if urgent and _has_urgent(actor, in_round, now):
         yield NudgeKind.URGENT
 
 
-def _has_urgent(actor: Actor, in_round: UUID, calendar: Calendar) -> bool:
+def _has_urgent(actor: Actor, in_round: UUID, now: datetime) -> bool:
     if list_half_released(actor=actor).filter(told_in=in_round).exists():
         return True
-    return any(order.urgency.told_in == in_round for order in list_hurried(actor=actor, calendar=calendar))
+    return any(order.urgency.told_in == in_round for order in list_hurried(actor=actor, now=now))
 
 
 def _tell_by_invitations(now: datetime) -> None:

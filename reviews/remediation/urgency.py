@@ -114,7 +114,7 @@ def may_release_urgently(order: Order, actor: Actor, now: datetime) -> bool:
     return True
 
 
-def list_hurried(*, actor: Actor, calendar: Calendar) -> list[Order]:
+def list_hurried(*, actor: Actor, now: datetime) -> list[Order]:
     """The held orders that one person let past their window and that this one may let past as the second.
 
     A fixed number of queries; at most MOST_HURRIED are looked at, the latest first.
@@ -124,12 +124,11 @@ def list_hurried(*, actor: Actor, calendar: Calendar) -> list[Order]:
         return []
     own = Q(identity__owner=person) | Q(identity__backup_owner=person) | Q(identity__sponsor=person)
     held = Credential.objects.filter(identity_id=OuterRef("identity_id"), holder=person)
-    signed = list_orders(actor=actor).filter(
-        state=OrderState.PLANNED, urgency__second_by=None, execute_after__lte=calendar.now
-    )
+    signed = list_orders(actor=actor).filter(state=OrderState.PLANNED, urgency__second_by=None, execute_after__lte=now)
     signed = signed.exclude(own | Q(decision__decided_by=person) | Q(urgency__first_by=person)).exclude(Exists(held))
-    hurried = signed.filter(urgency__isnull=False)[:MOST_HURRIED]
-    return [order for order in hurried if urgency_of(order) is not None and hold_of(order, calendar) is not None]
+    found = [order for order in signed.filter(urgency__isnull=False)[:MOST_HURRIED] if urgency_of(order) is not None]
+    calendar = Calendar(now) if found else None
+    return [order for order in found if calendar is not None and hold_of(order, calendar) is not None]
 
 
 def plan_of(order: Order) -> str:

@@ -137,6 +137,22 @@ def test_what_is_released_or_refused_before_the_mail_goes_out_is_in_none(make, o
 
 
 @DB
+def test_what_was_told_before_is_no_reason_for_another_mail(make, order):
+    second, owner = make.person(Role.REVIEWER), make.person(Role.REVIEWER)
+    assert {second.email, owner.email} <= set(sent(make.NOW))
+    identity = make.identity(owner=owner)
+    facts = {"identity": identity, "source": identity.source, "action": OrderAction.REVOKE, "execute_after": make.NOW}
+    Order.objects.create(state=OrderState.AWAITING_SECOND, **facts)
+    mails = sent(make.NOW + 20 * MINUTES)
+    assert owner.email not in mails, "the new one is not theirs to release, and the old one was told"
+    assert mails[second.email].subject.startswith("1 order waits"), "of the new one alone"
+    new = Order.objects.create(state=OrderState.AWAITING_SECOND, **facts)
+    plan_news(now=make.NOW + 40 * MINUTES)
+    release(order=new, reason="Fine.", actor=make.actor(second), now=make.NOW)
+    assert second.email not in sent(make.NOW + 40 * MINUTES), "the new one is settled, and the others were told"
+
+
+@DB
 def test_a_role_that_was_taken_away_meanwhile_gets_no_mail(make, order):
     second = make.person(Role.REVIEWER)
     plan_news(now=make.NOW)
@@ -321,6 +337,16 @@ def test_ten_questions_in_a_row_are_two_mails(talk):
     assert message.body.count("- Ravi asks you about") == 10
     assert "There is 1 more" in message.body
     assert sent(talk.NOW + 30 * MINUTES) == {}
+
+
+@DB
+def test_a_mail_that_was_not_sent_holds_up_none(talk):
+    first = talk.ask()
+    plan_news(now=talk.NOW)
+    talk.reply(first)
+    sent(talk.NOW)
+    talk.ask("And who else?")
+    assert set(sent(talk.NOW + MINUTES)) == {talk.owner.email}
 
 
 @DB
