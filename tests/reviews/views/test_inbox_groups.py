@@ -14,8 +14,9 @@ from reviews.models import Brake, Freeze, Order, OrderAction, OrderHold
 from reviews.remediation.releasing import release_brake
 from reviews.remediation.urgency import release_urgently
 from reviews.states import OrderState
+from tests.looking import faults_in_every_look
 
-pytestmark = pytest.mark.django_db
+ROWS = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def count_for(browse, person):
     return browse(person).get(reverse("reviews:inbox_count")).content.decode()
 
 
+@ROWS
 def test_a_reply_stands_in_the_inbox_of_whoever_asked_until_they_open_its_question(talk, reviewer, browse, page_of):
     item = talk()
     assert "reply" not in count_for(browse, talk.owner)
@@ -78,6 +80,7 @@ def test_a_reply_stands_in_the_inbox_of_whoever_asked_until_they_open_its_questi
     assert "1 reply to you" in count_for(browse, reviewer), "a further one is news again"
 
 
+@ROWS
 def test_the_part_of_the_page_that_looks_by_itself_does_not_count_as_a_look(talk, reviewer, browse):
     item = talk()
     headers = {"HX-Request": "true", "HX-Target": "item-state"}
@@ -85,6 +88,7 @@ def test_the_part_of_the_page_that_looks_by_itself_does_not_count_as_a_look(talk
     assert "1 reply to you" in count_for(browse, reviewer)
 
 
+@ROWS
 def test_a_reply_to_a_question_that_one_may_not_see_any_more_is_in_no_group(talk, reviewer, make, browse):
     item = talk()
     item.assignee = make.person(Role.REVIEWER)
@@ -92,6 +96,7 @@ def test_a_reply_to_a_question_that_one_may_not_see_any_more_is_in_no_group(talk
     assert "reply" not in count_for(browse, reviewer)
 
 
+@ROWS
 def test_a_review_that_is_over_takes_its_replies_along(talk, reviewer, browse):
     campaign = talk().campaign
     campaign.state = "closing"
@@ -99,6 +104,7 @@ def test_a_review_that_is_over_takes_its_replies_along(talk, reviewer, browse):
     assert count_for(browse, reviewer) == ""
 
 
+@ROWS
 def test_what_one_is_asked_counts_and_has_a_list_of_its_own(talk, browse, page_of):
     for number in range(22):
         talk(f"Question {number}?", reply="")
@@ -127,6 +133,7 @@ def everything(make, waiting):
     return {"brake": brake, "hurried": hurried, "first": first}
 
 
+@ROWS
 def test_everything_that_waits_for_a_second_person_is_one_group(everything, make, browse, page_of):
     second = make.person(Role.ADMINISTRATOR)
     assert "4 for your release" in count_for(browse, second)
@@ -139,6 +146,7 @@ def test_everything_that_waits_for_a_second_person_is_one_group(everything, make
     assert text.count("svc-queue") == 2
 
 
+@ROWS
 def test_nobody_sees_what_they_may_not_release(everything, make, browse, page_of):
     assert "2 for your release" in count_for(browse, everything["first"]), "not what they released already"
     assert "3 for your release" in count_for(browse, make.person(Role.REVIEWER)), "reviewers release no brake"
@@ -148,6 +156,7 @@ def test_nobody_sees_what_they_may_not_release(everything, make, browse, page_of
         assert "Nothing waits for your release" in page_of(person, "reviews:inbox", show="releases")
 
 
+@ROWS
 def test_many_orders_come_in_pages_and_are_counted_up_to_a_hundred(waiting, make, browse, page_of):
     second = make.person(Role.REVIEWER)
     waiting(120)
@@ -162,6 +171,7 @@ def test_many_orders_come_in_pages_and_are_counted_up_to_a_hundred(waiting, make
     assert bad.status_code == 400
 
 
+@ROWS
 @pytest.mark.parametrize("address", [{}, {"show": "replies"}, {"show": "releases"}, {"show": "asked"}], ids=str)
 def test_more_of_it_costs_no_further_queries(talk, waiting, everything, make, browse, address):
     administrator = make.person(Role.ADMINISTRATOR)
@@ -182,3 +192,31 @@ def test_more_of_it_costs_no_further_queries(talk, waiting, everything, make, br
     few = asked(1)
     assert asked(12) == few
     assert few <= 17
+
+
+@pytest.mark.browser
+def test_the_groups_are_accessible_in_every_look_and_reached_by_their_numbers(site, talk, everything, make, visit):
+    me = make.person(Role.ADMINISTRATOR, Role.REVIEWER, name="Ada Lund")
+    talk.item.assignee = me
+    talk.item.save()
+    now = timezone.now()
+    for number in range(7):
+        remark = ask_remark(
+            item=talk.item, asked=talk.owner, text=f"What is run {number} for?", actor=make.actor(me), now=now
+        )
+        reply_to_remark(remark=remark, text="The month-end of payroll.", actor=make.actor(talk.owner), now=now)
+    page = visit(me, "/inbox/")
+    page.locator(".inbox-count:not(:empty)").wait_for()
+    assert page.locator(".inbox-count").inner_text().startswith("12")
+    assert faults_in_every_look(page, "inbox-groups") == []
+    page.get_by_role("link", name="Replies to you 7").click()
+    page.get_by_role("heading", name="Replies to you").wait_for()
+    assert faults_in_every_look(page, "inbox-replies") == []
+    page.get_by_role("link", name="Waiting for your release 4").click()
+    page.get_by_role("heading", name="Waiting for your release").wait_for()
+    assert faults_in_every_look(page, "inbox-releases") == []
+    page.goto(site + f"/reviews/items/{talk.item.pk}/")
+    page.goto(site + "/inbox/")
+    page.locator(".inbox-count:not(:empty)").wait_for()
+    assert page.locator(".inbox-count").inner_text().startswith("5")
+    assert page.get_by_role("link", name="Replies to you").count() == 0
