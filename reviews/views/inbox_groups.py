@@ -15,7 +15,8 @@ from reviews.models import Remark
 
 MOST_COUNTED = 100
 MOST_ASKED = 20
-MOST_REPLIES = 5
+# Two: the first question stands on the first screen of a phone.
+MOST_REPLIES = 2
 LABELS = {"asked": "Asked of you", "replies": "Replies to you", "releases": "Waiting for your release"}
 OLDEST_FIRST = (SortKey("made_at"), SortKey("pk"))
 NEWEST_FIRST = (SortKey("made_at", descending=True), SortKey("pk", descending=True))
