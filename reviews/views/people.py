@@ -53,7 +53,8 @@ def suggesting(item: ReviewItem | None = None) -> dict[str, str]:
         "hx-get": reverse("reviews:people_suggest") + about,
         "hx-trigger": "input changed delay:250ms, focus once",
         "hx-swap": "innerHTML",
-        "hx-sync": "this:replace",
+        # A request that is cut off is an error in the browser's log; the last one waits for the one before.
+        "hx-sync": "this:queue last",
     }
 
 
