@@ -51,21 +51,20 @@ def news_letter(mail: ReviewMail, now: datetime) -> Letter | None:
     if not news:
         return None
     # Releasing asks for a sign-in of its own; a question is answered by a link, also by people without a password.
-    start = "" if releases else make_link(person, now=now)
+    start = make_link(person, now=now) if said else ""
+    links = [Link(each.words, _url(start if each in said else "", each.path)) for each in news]
     if len(news) == 1:
-        [one] = news
-        url = _url(start, one.path)
-        return Letter(one.words, (f"{one.words}.", one.more), "Look at it", url, is_personal=not releases)
-    listed = tuple(Link(each.words, _url(start, each.path)) for each in news[:MOST_LISTED])
-    left = len(news) - len(listed)
+        [one], [link] = news, links
+        return Letter(one.words, (f"{one.words}.", one.more), "Look at it", link.url, is_personal=bool(said))
+    left = len(links[MOST_LISTED:])
     more = (f"There {'is' if left == 1 else 'are'} {left} more; everything stands in your inbox.",) if left else ()
     return Letter(
         subject=f"{news[0].words}, and {len(news) - 1} more",
         paragraphs=("Since the last mail this came to you, or waits for you:", *more),
         button="Open my inbox",
-        url=_url(start, reverse("reviews:inbox")),
-        links=listed,
-        is_personal=not releases,
+        url=_url("" if releases else start, reverse("reviews:inbox")),
+        links=tuple(links[:MOST_LISTED]),
+        is_personal=bool(said),
     )
 
 

@@ -22,8 +22,12 @@ def handed_on(item: ReviewItem, person: UUID, now: datetime) -> Nudge:
     return Nudge(person_id=person, kind=NudgeKind.HANDED_ON, about=item.pk, item_id=item.pk, made_at=now)
 
 
-def keep_nudges(nudges: Sequence[Nudge]) -> None:
-    """Write rows about different things, with one statement; what came to a person once before is told anew."""
+def keep_nudges(nudges: Sequence[Nudge], actor: Actor) -> None:
+    """Write rows about different things, with one statement; what came to a person once before is told anew.
+
+    Nobody is told what they did themself: who manages a review may hand questions over to themself.
+    """
+    nudges = [nudge for nudge in nudges if nudge.person_id != actor.person_id]
     if nudges:
         Nudge.objects.bulk_create(
             nudges,

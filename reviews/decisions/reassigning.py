@@ -173,7 +173,7 @@ def _move(
         records.append(_apply(row.item, to, giver, reason, actor, now))
         changed.append(row.item)
         results.append(Reassigned(pk, True))
-    keep_nudges([handed_on(item, to.pk, now) for item in changed])
+    keep_nudges([handed_on(item, to.pk, now) for item in changed], actor)
     ReviewItem.objects.bulk_update(changed, ["assignee", "resolution", "version"], batch_size=500)
     log.record_many(records)
     return results

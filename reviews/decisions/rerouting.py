@@ -74,7 +74,7 @@ def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, acto
             witnesses=witnesses_of(locked),
         )
         old = _seat(locked, giver, to)
-        keep_nudges([handed_on(locked, to.pk, now)])
+        keep_nudges([handed_on(locked, to.pk, now)], actor)
         record(
             verb=Verb.ITEM_DELEGATED,
             actor=actor,

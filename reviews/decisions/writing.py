@@ -108,7 +108,7 @@ class Writing:
         for until, ending in self._ending.items():
             end_review_by(grant_ids=ending, until=until)
         write_orders(self._orders)
-        keep_nudges(self._nudges)
+        keep_nudges(self._nudges, self.actor)
         log.record_many(self.records)
 
 

@@ -326,6 +326,22 @@ def test_whoever_may_not_see_the_question_any_more_gets_no_mail_of_the_reply(tal
 
 
 @DB
+def test_in_one_mail_questions_are_answered_by_the_link_and_orders_released_after_a_sign_in(talk, make):
+    talk.ask()
+    asked = make.person(Role.REVIEWER)
+    talk.about.identity.backup_owner = asked
+    talk.about.identity.save()
+    ask_remark(item=talk.about, asked=asked, text="You?", actor=talk.actor(talk.reviewer), now=talk.NOW)
+    identity = make.identity()
+    facts = {"identity": identity, "source": identity.source, "action": OrderAction.REVOKE, "execute_after": make.NOW}
+    order = Order.objects.create(state=OrderState.AWAITING_SECOND, **facts)
+    body = sent(talk.NOW)[asked.email].body
+    assert f"{HOME}/orders/{order.pk}/\n" in body
+    assert re.search(rf"{HOME}/m/\S+\?to=/reviews/items/{talk.about.pk}/", body)
+    assert f"Open my inbox:\n{HOME}/inbox/\n" in body
+
+
+@DB
 def test_ten_questions_in_a_row_are_two_mails(talk):
     talk.ask()
     assert len(sent(talk.NOW)) == 1
@@ -405,6 +421,15 @@ def test_a_question_that_went_back_and_forth_is_told_anew_and_one_that_was_opene
     reassign_item(item=item, version=3, to=other, actor=make.actor(owner), **hand)
     note_seen(item_id=item.pk, actor=make.actor(other), now=make.NOW)
     assert sent(make.NOW + 20 * MINUTES) == {}
+
+
+@DB
+def test_nobody_is_told_what_they_did_themself(make):
+    owner, manager = make.person(Role.OWNER), make.person(Role.CAMPAIGN_MANAGER)
+    grant = make.grant(make.identity(owner=owner))
+    item = make.get_item(make.campaign(manager=manager), grant)
+    reassign_item(item=item, version=1, to=manager, reason="Mine.", actor=make.actor(manager), now=make.NOW)
+    assert not Nudge.objects.exists()
 
 
 @DB
