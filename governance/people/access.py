@@ -81,6 +81,16 @@ def actor_for_user(user: User, *, auth_method: str, request_id: str = "") -> Act
     )
 
 
+def actor_in_full(user: User) -> Actor:
+    """The person with every role they hold, however they will sign in: to ask what waits for them, never to act."""
+    return actor_for_user(user, auth_method="+".join((PASSWORD, *sorted(SECOND_FACTORS))))
+
+
+def get_active(email: str) -> User | None:
+    """Whoever has this address and has not left, or None."""
+    return User.objects.filter(email=email.strip()[:254].lower().replace("\x00", ""), is_active=True).first()
+
+
 def actor_for_token(token: ApiToken, request_id: str = "") -> Actor:
     """The program behind an API token: it has scopes and never roles."""
     return Actor(

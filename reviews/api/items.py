@@ -12,13 +12,15 @@ from rest_framework.views import APIView
 
 from governance.kernel.errors import DomainError
 from governance.kernel.permissions import Permission
+from governance.people.access import actor_in_full, get_active
 from governance.people.models import User
 from governance.web.etag import etag_for, require_match
 from governance.web.pagination import SortKey
 from governance.web.parameters import checked
 from reviews.api.requests import actor_of, choice, identifier, page_of
 from reviews.decisions import decide
-from reviews.models import Answer, Decision, ItemKind, ReviewItem
+from reviews.decisions.remarks import list_replies_to
+from reviews.models import Answer, Decision, ItemKind, Remark, ReviewItem
 from reviews.selectors import access_item, list_decisions, visible_items
 from reviews.states import ItemState
 
@@ -84,7 +86,7 @@ class ItemList(APIView):
 
     required_scope = "reviews:read"
     keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
-    filters = ("campaign", "assignee", "state", "kind")
+    filters = ("campaign", "assignee", "state", "kind", "replied_to")
 
     @extend_schema(
         operation_id="items_list",
@@ -94,6 +96,11 @@ class ItemList(APIView):
             OpenApiParameter("assignee", str, description="Only questions asked of this person (e-mail address)."),
             OpenApiParameter("state", str, enum=STATES, description="Only questions in this state."),
             OpenApiParameter("kind", str, enum=ItemKind.values, description="Access or credentials only."),
+            OpenApiParameter(
+                "replied_to",
+                str,
+                description="Only questions with a reply to this person that they have not looked at (e-mail address).",
+            ),
         ],
     )
     def get(self, request: Request) -> Response:
@@ -107,6 +114,10 @@ class ItemList(APIView):
             items = items.filter(state=state)
         if kind := choice(request, "kind", list(ItemKind.values)):
             items = items.filter(kind=kind)
+        if email := request.query_params.get("replied_to", ""):
+            person = get_active(email)
+            replies = list_replies_to(actor_in_full(person)) if person else Remark.objects.none()
+            items = items.filter(pk__in=replies.order_by().values("item_id"))
         return page_of(self, request, items, ItemOut)
 
 

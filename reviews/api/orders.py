@@ -11,9 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from governance.people.access import actor_in_full, get_active
 from governance.web.etag import etag_for
 from governance.web.pagination import SortKey
 from reviews.api.requests import actor_of, choice, identifier, page_of
+from reviews.decisions import list_awaiting
 from reviews.models import Order, OrderAction
 from reviews.remediation.urgency import hold_of
 from reviews.remediation.windows import Calendar, Hold
@@ -64,7 +66,7 @@ class OrderList(APIView):
 
     required_scope = "orders:read"
     keyset = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
-    filters = ("state", "action", "source", "campaign", "brake")
+    filters = ("state", "action", "source", "campaign", "brake", "releasable_by")
 
     @extend_schema(
         operation_id="orders_list",
@@ -75,6 +77,11 @@ class OrderList(APIView):
             OpenApiParameter("source", str, description="Only orders at this source (slug)."),
             OpenApiParameter("campaign", str, description="Only orders of this review (id)."),
             OpenApiParameter("brake", str, description="Only orders that this brake holds or held (id)."),
+            OpenApiParameter(
+                "releasable_by",
+                str,
+                description="Only orders that wait for a second person and that this one may release (e-mail).",
+            ),
         ],
     )
     def get(self, request: Request) -> Response:
@@ -90,6 +97,10 @@ class OrderList(APIView):
             orders = orders.filter(item__campaign=campaign)
         if brake := identifier(request, "brake"):
             orders = orders.filter(hold__brake=brake)
+        if email := request.query_params.get("releasable_by", ""):
+            person = get_active(email)
+            waiting = list_awaiting(actor=actor_in_full(person)) if person else Order.objects.none()
+            orders = orders.filter(pk__in=waiting.order_by().values("pk"))
         return page_of(self, request, orders, OrderOut)
 
 

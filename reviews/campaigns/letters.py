@@ -97,14 +97,23 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One of several things in a mail, and where it is."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail. is_personal: whether the link signs one person in, for answering alone."""
+    """One mail. is_personal: whether its links sign one person in, for answering alone."""
 
     subject: str
     paragraphs: tuple[str, ...]
     button: str
     url: str
     lines: tuple[Line, ...] = ()
+    links: tuple[Link, ...] = ()
     is_personal: bool = True
 
 

@@ -1,4 +1,5 @@
-"""Mail of reviews: one per person when questions wait, one digest of all reviews before deadlines, news for managers.
+"""Mail of reviews: one per person when questions wait, one digest of all reviews before deadlines, news for managers,
+and one about what else a person is to learn of (`nudging`).
 
 The row is written first, the mail is sent outside every transaction, and the row is marked after. So a mail is sent
 once; only a worker that dies between sending and marking can send it again, under the same Message-ID. Nobody gets a
@@ -23,6 +24,8 @@ from governance.audit import log
 from governance.audit.actions import Verb
 from governance.kernel.actors import system_actor
 from reviews.campaigns.letters import Letter, letter_for
+from reviews.campaigns.news import news_letter
+from reviews.campaigns.nudging import plan_news
 from reviews.decisions.items import UNDECIDED
 from reviews.models import Ask, Campaign, MailKind, ReviewItem, ReviewMail
 from reviews.policies.reminders import Reminders
@@ -38,6 +41,7 @@ MOST_ATTEMPTS = 10
 def send_due_mail(*, now: datetime) -> int:
     """Write down which mails are due, then send every one that has not gone out. Returns how many were sent."""
     plan_mail(now=now)
+    plan_news(now=now)
     sent = 0
     while (mail := _claim(now)) is not None:
         sent += _deliver(mail, now)
@@ -126,7 +130,7 @@ def _claim(now: datetime) -> ReviewMail | None:
 
 def _deliver(mail: ReviewMail, now: datetime) -> bool:
     with transaction.atomic(durable=True):
-        letter = letter_for(mail, now)
+        letter = news_letter(mail, now) if mail.kind == MailKind.NEWS else letter_for(mail, now)
         if letter is None:
             ReviewMail.objects.filter(pk=mail.pk).update(is_dropped=True)
             return False

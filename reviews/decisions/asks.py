@@ -139,8 +139,8 @@ def _reroute(item_id: UUID, person: User, now: datetime) -> bool:
     return True
 
 
-def replace_ask(item: ReviewItem, ask: Ask, *, named: dict[str, Any] | None = None) -> None:
-    """Somebody else takes this row over; without anybody it goes, as long as others are asked."""
+def replace_ask(item: ReviewItem, ask: Ask, *, named: dict[str, Any] | None = None) -> UUID | None:
+    """Somebody else takes this row over; without anybody it goes, as long as others are asked. Returns who took it."""
     heard = frozenset(witnesses_of(item) | {ask.person_id, *others_waiting(item, None)})
     found = resolve_stage(
         item.campaign, item.stage, parties_of_item(item), desk_of(item.campaign), not_again=heard, named=named
@@ -151,6 +151,7 @@ def replace_ask(item: ReviewItem, ask: Ask, *, named: dict[str, Any] | None = No
     item.resolution = [*item.resolution, *found.trace]
     item.version += 1
     item.save(update_fields=["resolution", "version"])
+    return None if found.is_nobody else found.assignee
 
 
 def record_seat(verb: Verb, item: ReviewItem, actor: Actor, now: datetime, *, old: UUID, why: str) -> None:

@@ -257,7 +257,9 @@ def _pass_on(writing: Writing, facts: Facts, standing: Standing) -> dict[str, st
     named = _named_step(facts, standing)
     ask = facts.ask_of(standing.person) if item.assignee_id != standing.person else None
     if ask is not None:
-        replace_ask(item, ask, named=named)
+        taken_by = replace_ask(item, ask, named=named)
+        if taken_by is not None:
+            writing.hand_on(item, taken_by)
         return old
     resolution = resolve_stage(
         item.campaign,
@@ -267,6 +269,7 @@ def _pass_on(writing: Writing, facts: Facts, standing: Standing) -> dict[str, st
         not_again=facts.witnesses | {standing.person, *facts.waiting(but=standing.person)},
         named=named,
     )
+    writing.hand_on(item, resolution.assignee)
     return writing.change(item, **_assignment(item, resolution, standing.reply.now))
 
 

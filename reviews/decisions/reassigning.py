@@ -19,6 +19,7 @@ from identities.services.request_keys import Once, remember, require_new
 from reviews.decisions.asks import people_beside
 from reviews.decisions.independence import Parties, parties_of_items
 from reviews.decisions.items import UNDECIDED, item_context, item_subject
+from reviews.decisions.nudges import handed_on, keep_nudges
 from reviews.decisions.rerouting import (
     NotEligible,
     answered_in_stages,
@@ -172,6 +173,7 @@ def _move(
         records.append(_apply(row.item, to, giver, reason, actor, now))
         changed.append(row.item)
         results.append(Reassigned(pk, True))
+    keep_nudges([handed_on(item, to.pk, now) for item in changed], actor)
     ReviewItem.objects.bulk_update(changed, ["assignee", "resolution", "version"], batch_size=500)
     log.record_many(records)
     return results

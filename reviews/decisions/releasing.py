@@ -4,6 +4,7 @@ Whoever releases is independent in the same sense as whoever decides, and strict
 identity's side releases, privileged or not. They are not the person who decided, nor anybody who was asked before.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -20,8 +21,10 @@ from reviews.decisions.independence import SelfReview, parties_of_item
 from reviews.decisions.items import lock_item
 from reviews.decisions.recalling import ask_again, forget_approval, write_recall
 from reviews.decisions.recording import record_answer
-from reviews.models import Decision, Order, ReviewItem
+from reviews.models import Brake, Decision, Order, ReviewItem
 from reviews.remediation import refuse_order, release_order
+from reviews.remediation.releasing import list_half_released
+from reviews.remediation.urgency import list_hurried
 from reviews.selectors import list_orders
 from reviews.states import CampaignState, ItemState, OrderState
 
@@ -79,10 +82,32 @@ def list_awaiting(*, actor: Actor) -> QuerySet[Order]:
     held = Credential.objects.filter(identity_id=OuterRef("identity_id"), holder=person, retired_at=None)
     own = Q(identity__owner=person) | Q(identity__backup_owner=person) | Q(identity__sponsor=person)
     asked = Q(decision__decided_by=person) | Q(grant__created_by=person)
+    asked |= Q(grant__access_request__asked_by=person)
     asked |= Q(item__resolution__contains=[{"by": str(person)}])
     answered = Decision.objects.filter(item_id=OuterRef("item_id"), decided_by=person)
     waiting = list_orders(actor=actor).filter(state=OrderState.AWAITING_SECOND).exclude(own | asked)
     return waiting.exclude(Exists(team) | Exists(held) | Exists(answered))
+
+
+@dataclass(frozen=True, slots=True)
+class ForRelease:
+    """What waits for one person as the second one: orders, brakes that one released, orders to be let past a window."""
+
+    orders: QuerySet[Order]
+    brakes: list[Brake]
+    hurried: list[Order]
+
+    def count(self, most: int) -> int:
+        """How many these are, the orders counted up to `most`; one query."""
+        return self.orders[:most].count() + len(self.brakes) + len(self.hurried)
+
+
+def find_for_release(*, actor: Actor, now: datetime) -> ForRelease:
+    """What this person may release as the second one; no query where their role releases nothing."""
+    waiting = list_awaiting(actor=actor)
+    if actor.kind is not ActorKind.PERSON or not actor.has_role(*RELEASERS):
+        return ForRelease(waiting, [], [])
+    return ForRelease(waiting, list(list_half_released(actor=actor)), list_hurried(actor=actor, now=now))
 
 
 def why_not(order: Order, actor: Actor) -> str:

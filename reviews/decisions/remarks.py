@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from governance.audit import log
 from governance.audit.actions import Verb
@@ -14,7 +14,9 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden, NotFound
 from governance.people.models import User
 from reviews.decisions.independence import Parties, list_active_people, parties_of_item
 from reviews.decisions.items import item_context, item_subject, lock_item, require_open
-from reviews.models import Remark, ReviewItem
+from reviews.decisions.nudges import nudge_about_remark
+from reviews.models import Nudge, NudgeKind, Remark, ReviewItem
+from reviews.selectors import visible_items
 from reviews.states import CampaignState
 
 LONGEST = 2000
@@ -52,6 +54,20 @@ def list_asked_of(actor: Actor) -> QuerySet[Remark]:
         return Remark.objects.none()
     waiting = Remark.objects.filter(asked=person, reply=None, item__campaign__state=CampaignState.OPEN)
     return waiting.select_related("author", "item__identity", "item__grant", "item__credential").order_by("made_at")
+
+
+def list_replies_to(actor: Actor) -> QuerySet[Remark]:
+    """The replies to the person's own questions that they have not looked at, in reviews that are still open.
+
+    Opening the item ends that (`nudges.note_seen`). What they may not look at any more is left out.
+    """
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    if person is None:
+        return Remark.objects.none()
+    unseen = Nudge.objects.filter(person=person, kind=NudgeKind.REPLY, seen_at=None, item__isnull=False)
+    replies = Remark.objects.filter(pk__in=unseen.values("about"), item__campaign__state=CampaignState.OPEN)
+    replies = replies.filter(Exists(visible_items(actor).filter(pk=OuterRef("item_id"))))
+    return replies.select_related("author", "replies_to", "item__identity").order_by("-made_at", "-pk")
 
 
 def access_remark(*, actor: Actor, remark_id: UUID) -> Remark:
@@ -92,6 +108,7 @@ def ask_remark(*, item: ReviewItem, asked: User, text: str, actor: Actor, now: d
         remark = Remark.objects.create(
             item=locked, author_id=author, asked=asked, text=text, item_version=locked.version, made_at=now
         )
+        nudge_about_remark(remark, asked.pk, now)
         _record(Verb.REMARK_ASKED, locked, remark, actor, now, asked=str(asked.pk))
     return remark
 
@@ -117,6 +134,7 @@ def reply_to_remark(*, remark: Remark, text: str, actor: Actor, now: datetime) -
                 )
         except IntegrityError as error:
             raise AlreadyReplied("You replied to this already.") from error
+        nudge_about_remark(reply, remark.author_id, now)
         _record(Verb.REMARK_ANSWERED, locked, reply, actor, now, replies_to=str(remark.pk))
     return reply
 

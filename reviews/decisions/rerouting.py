@@ -32,6 +32,7 @@ from reviews.decisions.items import (
     require_undecided,
     require_version,
 )
+from reviews.decisions.nudges import handed_on, keep_nudges
 from reviews.decisions.recording import save_item
 from reviews.decisions.resolution import Resolution, Step, desk_of
 from reviews.decisions.stages import may_owners_answer, others_waiting, resolve_stage, standing_votes
@@ -73,6 +74,7 @@ def reassign_item(*, item: ReviewItem, version: int, to: User, reason: str, acto
             witnesses=witnesses_of(locked),
         )
         old = _seat(locked, giver, to)
+        keep_nudges([handed_on(locked, to.pk, now)], actor)
         record(
             verb=Verb.ITEM_DELEGATED,
             actor=actor,

@@ -19,10 +19,11 @@ from identities.services.ownership import lock_identities
 from identities.services.review_facts import end_review_by, note_review
 from reviews.decisions.copying import copy_rows
 from reviews.decisions.items import write_all
+from reviews.decisions.nudges import handed_on, keep_nudges
 from reviews.decisions.ownership import settle_owner
 from reviews.decisions.recording import before_of
 from reviews.decisions.stages import Final, stages_of
-from reviews.models import KEEPING, Answer, Decision, Order, ReviewItem
+from reviews.models import KEEPING, Answer, Decision, Nudge, Order, ReviewItem
 from reviews.remediation import Prepared, make_order, order_record, write_orders
 from reviews.states import ITEM_MOVES, ItemState, require_transition
 
@@ -39,6 +40,7 @@ class Writing:
         self._approved: dict[datetime | None, dict[UUID, bytes]] = defaultdict(dict)
         self._ending: dict[datetime, list[UUID]] = defaultdict(list)
         self._owners: list[tuple[ReviewItem, Decision]] = []
+        self._nudges: list[Nudge] = []
 
     def keep(self, decision: Decision) -> Decision:
         """A new answer, or what several amount to."""
@@ -53,6 +55,10 @@ class Writing:
             setattr(item, name, value)
         self._changed[tuple(fields)].append(item)
         return old
+
+    def hand_on(self, item: ReviewItem, person: UUID) -> None:
+        """Somebody passed the question on, and this person learns that it came to them."""
+        self._nudges.append(handed_on(item, person, self.now))
 
     def move(self, item: ReviewItem, state: ItemState, **fields: Any) -> dict[str, str]:
         """The same along the table of states."""
@@ -102,6 +108,7 @@ class Writing:
         for until, ending in self._ending.items():
             end_review_by(grant_ids=ending, until=until)
         write_orders(self._orders)
+        keep_nudges(self._nudges, self.actor)
         log.record_many(self.records)
 
 

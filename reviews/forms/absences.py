@@ -23,13 +23,11 @@ class AbsenceForm(forms.Form):
         required=False,
         max_length=254,
         help_text="Empty means you. For somebody else, say why.",
-        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     delegate = PersonField(
         label="Who answers?",
         max_length=254,
-        help_text="Their e-mail address.",
-        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+        help_text="Their name or e-mail address.",
     )
     starts_at = forms.DateField(label="From", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
     ends_at = MomentField(

@@ -62,5 +62,5 @@ class BulkForm(forms.Form):
 class ReassignForm(forms.Form):
     """Hand the question on to somebody else."""
 
-    to = PersonField(label="Who shall answer?", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    to = PersonField(label="Who shall answer?", max_length=254)
     why = forms.CharField(label="Why", max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))

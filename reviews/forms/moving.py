@@ -15,7 +15,7 @@ class MoveForm(forms.Form):
     """Whose questions, to whom, and why."""
 
     person = forms.ModelChoiceField(label="Everything of", queryset=User.objects.none(), empty_label="Choose a person")
-    to = PersonField(label="To", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    to = PersonField(label="To", max_length=254)
     reason = forms.CharField(label="Why", max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
 
     def __init__(self, data: Any = None, *, campaign: Campaign, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ from reviews.models.evidence import Acknowledgement, EvidencePack, PackedOrder, 
 from reviews.models.item import KEEPING, PASSING_ON, Answer, Change, Decision, ItemKind, ReviewItem
 from reviews.models.mail import MailKind, ReviewMail
 from reviews.models.measure import CampaignFigures, EstateMeasure
+from reviews.models.nudge import Nudge, NudgeKind
 from reviews.models.order import Order, OrderAction, OrderStage
 from reviews.models.reasoning import IntervalReasoning
 from reviews.models.remark import Remark
@@ -49,6 +50,8 @@ __all__ = [
     "IntervalReasoning",
     "ItemKind",
     "MailKind",
+    "Nudge",
+    "NudgeKind",
     "Order",
     "OrderAction",
     "OrderHold",

@@ -44,6 +44,8 @@ class Brake(models.Model):
     )
     first_at = models.DateTimeField(null=True, blank=True)
     first_reason = models.TextField(blank=True, default="")
+    # The round (see Nudge) in which people learnt that a second of them is waited for; empty until they did.
+    told_in = models.UUIDField(null=True, blank=True)
     ended_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
     )

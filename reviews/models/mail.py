@@ -14,13 +14,14 @@ class MailKind(models.TextChoices):
     DIGEST = "digest", "What waits in all reviews"
     BRAKE = "brake", "Orders are held"
     ACCESS = "access", "Access is asked for, or was answered"
+    NEWS = "news", "What a person is to learn of"
 
 
 class ReviewMail(models.Model):
     """One mail of one kind to one person about one campaign: the row is written before the mail is sent.
 
     What is about no single campaign (a digest, a brake, a request for access) has none, and is told apart by its
-    `occasion`: the day, or the id of what it is about.
+    `occasion`: the day, or the id of what it is about. NEWS is about the nudges that name it as their mail.
 
     `claimed_at` is when a worker took it; a worker that died lets go after a while. `sent_at` is when the mail server
     accepted it; `is_dropped` says that by then there was nothing left to ask, so nothing was sent.

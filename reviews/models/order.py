@@ -74,6 +74,8 @@ class Order(models.Model):
     )
     second_at = models.DateTimeField(null=True, blank=True)
     second_reason = models.TextField(blank=True, default="")
+    # The round (see Nudge) in which people learnt that it waits for a second one; empty until they did.
+    told_in = models.UUIDField(null=True, blank=True)
     watch_days = models.PositiveSmallIntegerField(default=0)
     stage = models.CharField(max_length=10, choices=OrderStage.choices, blank=True, default="")
     lock_plan = models.JSONField(null=True, blank=True)

@@ -22,6 +22,8 @@ class UrgentRelease(models.Model):
     first_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
     first_at = models.DateTimeField()
     first_reason = models.TextField()
+    # The round (see Nudge) in which people learnt that a second of them is waited for; empty until they did.
+    told_in = models.UUIDField(null=True, blank=True)
     second_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
     )

@@ -4,23 +4,25 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from governance import dispatch
 from governance.audit import log
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.access import require_role
 from identities.models import Source
 from reviews.models import Brake, BrakeState, Order, OrderHold, ReviewItem, SourceBudget
 from reviews.remediation.brake import brake_subject, lock_budgets
 from reviews.remediation.placing import move_order, require_disinterested
+from reviews.selectors import list_brakes
 from reviews.states import OrderState
 
 RELEASERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER)
 LONGEST_REASON = 4000
 MOST_PER_HOUR = 1_000_000
+_HOLDS = Q(released_at=None, order__state=OrderState.PLANNED)
 
 
 class BrakeEnded(Conflict):
@@ -131,6 +133,21 @@ def call_off_order(*, order: Order, reason: str, actor: Actor, now: datetime) ->
     return order
 
 
+def list_half_released(*, actor: Actor) -> QuerySet[Brake]:
+    """The brakes that one person released and that this one may release as the second."""
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    if person is None or not actor.has_role(*RELEASERS):
+        return Brake.objects.none()
+    held = OrderHold.objects.filter(_HOLDS, brake=OuterRef("pk"))
+    signed = list_brakes(actor=actor).filter(Exists(held), state=BrakeState.HELD, first_by__isnull=False)
+    return signed.exclude(first_by=person).exclude(Exists(held.filter(order__decision__decided_by=person)))
+
+
+def count_held(brake: Brake) -> int:
+    """How many orders it holds now."""
+    return _held_by(brake).count()
+
+
 def may_be_called_off(order: Order, actor: Actor) -> bool:
     """Whether this order waits because nobody answered, and this person could keep the access after all."""
     return _is_of_silence(order) and actor.has_role(*RELEASERS) and _answers_for_review(order, actor)
@@ -198,13 +215,13 @@ def _lock(brake: Brake) -> Brake:
 
 def _held_by(brake: Brake) -> QuerySet[OrderHold]:
     """What it still holds; orders that were recalled meanwhile are none of its business."""
-    return OrderHold.objects.filter(brake=brake, released_at=None, order__state=OrderState.PLANNED)
+    return OrderHold.objects.filter(_HOLDS, brake=brake)
 
 
 def _sign_first(brake: Brake, person: UUID, reason: str, now: datetime) -> None:
-    brake.first_by_id, brake.first_at, brake.first_reason = person, now, reason
+    brake.first_by_id, brake.first_at, brake.first_reason, brake.told_in = person, now, reason, None
     brake.version += 1
-    brake.save(update_fields=["first_by", "first_at", "first_reason", "version"])
+    brake.save(update_fields=["first_by", "first_at", "first_reason", "told_in", "version"])
 
 
 def _end(brake: Brake, state: BrakeState, person: UUID, reason: str, now: datetime) -> None:

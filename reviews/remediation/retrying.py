@@ -60,6 +60,7 @@ def retry_order(*, order: Order, actor: Actor, now: datetime) -> Order:
             outcome="Waiting to be sent again.",
             **_plans_of_retry(order, is_kept=is_kept),
             held=version.permission if version else order.held,
+            told_in=None,
             attempts=0,
             execute_after=now,
             applied_at=None,

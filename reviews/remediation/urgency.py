@@ -8,20 +8,23 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from governance import dispatch
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor, ActorKind, Role
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.access import require_role
+from identities.models import Credential
 from reviews.models import Order, OrderAction, UrgentRelease
 from reviews.remediation.placing import require_disinterested, write_order_audit
 from reviews.remediation.windows import Calendar, Hold
+from reviews.selectors import list_orders
 from reviews.states import OrderState
 
 RELEASERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
 LONGEST_REASON = 1_000
+MOST_HURRIED = 100
 
 
 class NotHeld(Conflict):
@@ -111,6 +114,23 @@ def may_release_urgently(order: Order, actor: Actor, now: datetime) -> bool:
     return True
 
 
+def list_hurried(*, actor: Actor, now: datetime) -> list[Order]:
+    """The held orders that one person let past their window and that this one may let past as the second.
+
+    A fixed number of queries; at most MOST_HURRIED are looked at, the latest first.
+    """
+    person = actor.person_id if actor.kind is ActorKind.PERSON else None
+    if person is None or not actor.has_role(*RELEASERS):
+        return []
+    own = Q(identity__owner=person) | Q(identity__backup_owner=person) | Q(identity__sponsor=person)
+    held = Credential.objects.filter(identity_id=OuterRef("identity_id"), holder=person)
+    signed = list_orders(actor=actor).filter(state=OrderState.PLANNED, urgency__second_by=None, execute_after__lte=now)
+    signed = signed.exclude(own | Q(decision__decided_by=person) | Q(urgency__first_by=person)).exclude(Exists(held))
+    found = [order for order in signed.filter(urgency__isnull=False)[:MOST_HURRIED] if urgency_of(order) is not None]
+    calendar = Calendar(now) if found else None
+    return [order for order in found if calendar is not None and hold_of(order, calendar) is not None]
+
+
 def plan_of(order: Order) -> str:
     """What names the plan that people looked at; empty while there is none."""
     return str(order.plan.get("pre_hash") or "") if order.plan else ""
@@ -133,7 +153,7 @@ def _require_held(order: Order, now: datetime) -> None:
 
 def _sign_first(order: Order, person: UUID, reason: str, now: datetime) -> UrgentRelease:
     said = {"plan": plan_of(order), "first_by_id": person, "first_at": now, "first_reason": reason}
-    nobody_yet = {"second_by_id": None, "second_at": None, "second_reason": ""}
+    nobody_yet = {"second_by_id": None, "second_at": None, "second_reason": "", "told_in": None}
     urgency, _ = UrgentRelease.objects.update_or_create(order=order, defaults=said | nobody_yet)
     return urgency
 

@@ -22,6 +22,7 @@ from reviews.forms.absences import AbsenceForm
 from reviews.forms.fields import show_refusal
 from reviews.models import Campaign, Delegation
 from reviews.selectors import access_delegation, list_delegations
+from reviews.views.people import offer_people
 from reviews.views.requests import PageRequest
 
 LATEST = (SortKey("ends_at", descending=True), SortKey("pk", descending=True))
@@ -35,6 +36,7 @@ def absence(request: PageRequest) -> HttpResponse:
     may_name = request.actor.auth_method != MAIL_LINK
     acts_for_others = request.actor.has_role(Role.ADMINISTRATOR)
     form = AbsenceForm(request.POST or None, me=request.user, acts_for_others=acts_for_others, today=now)
+    offer_people(form, request)
     refusal: DomainError | None = None
     if request.method == "POST" and form.is_valid():
         try:

@@ -22,6 +22,7 @@ from reviews.selectors import access_item
 from reviews.views.bench import Bench
 from reviews.views.following import after_answer
 from reviews.views.items import refused
+from reviews.views.people import offer_people
 from reviews.views.requests import PageRequest
 from reviews.views.wishes import uuid_of
 
@@ -96,7 +97,7 @@ def item_draft(request: PageRequest, item_id: UUID) -> HttpResponse:
     """Keep the form as it is, complete or not. `then=stay` answers without a page, for saving while somebody types."""
     item = access_item(actor=request.actor, item_id=item_id)
     bench = Bench.of_item(item, timezone.now(), request.POST.get("style", ""))
-    form = AnswerForm(request.POST, item=item, held=bench.held, pieces=bench.pieces)
+    form = offer_people(AnswerForm(request.POST, item=item, held=bench.held, pieces=bench.pieces), request, item)
     is_whole, data = form.is_valid(), form.cleaned_data
     stays = request.POST.get("then") == "stay"
     try:

@@ -1,27 +1,42 @@
-"""The inbox: what a person has to answer now, in four orders, and what others asked them."""
+"""The inbox: what a person has to answer now, in four orders, and what stands beside that (`inbox_groups`)."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpResponse
-from django.template.defaultfilters import pluralize
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
-from reviews.decisions import list_awaiting
 from reviews.decisions.drafts import list_drafts
-from reviews.decisions.remarks import list_asked_of
 from reviews.models import Answer, ItemKind
-from reviews.queue import ORDERS, count_waiting, list_waiting, read_folds, read_page
+from reviews.queue import ORDERS, Waiting, count_waiting, list_waiting, read_folds, read_page
+from reviews.views.inbox_groups import (
+    LABELS,
+    MOST_ASKED,
+    MOST_REPLIES,
+    groups_of,
+    links_of,
+    page_of_group,
+    release_words,
+    said,
+)
 from reviews.views.requests import PageRequest
 from reviews.views.rows import folded_rows, rows_of, sections_of
 from reviews.views.tabs import review_tabs
 from reviews.views.wishes import CHOICES, RECOMMENDATIONS, USES, columns_of, kept_query, wish_of
 
 PAGE_SIZE = 50
-MOST_ASKED = 20
-MOST_TOLD = 100
+MOST_QUESTIONS = 1000
+_COUNTED = {
+    "questions": ("open question", "open questions"),
+    "asked": ("asked of you", "asked of you"),
+    "replies": ("reply to you", "replies to you"),
+    "releases": ("for your release", "for your release"),
+}
 FILTER_NAMES = ("campaign", "source", "same", *CHOICES)
 KEYS = [
     ("a", "Draft: approve or keep"),
@@ -44,6 +59,8 @@ KEYS = [
 @page()
 def inbox(request: PageRequest) -> HttpResponse:
     """Open questions by campaign, the privileged ones first; the order, filters and columns stand in the address."""
+    if request.GET.get("show") in LABELS:
+        return _group(request, request.GET["show"])
     wish, columns = wish_of(request.GET), columns_of(request.GET)
     waiting = list_waiting(request.actor)
     cursor = request.GET.get("cursor", "")
@@ -65,32 +82,56 @@ def inbox(request: PageRequest) -> HttpResponse:
         "views": _views(request, wish.order.name),
         "kept": kept_query(request.GET),
         "drafts": draft_totals(request),
-        "remarks": list(list_asked_of(request.actor)[:MOST_ASKED]) if not cursor else [],
-        "to_release": _to_release(request) if not cursor else "",
         "tabs": review_tabs(request.actor, "inbox"),
         "page_keys": KEYS,
+        **(_beside(request, waiting) if not cursor and not is_fragment(request) else {}),
     }
     return render_page(request, "reviews/inbox.html", context, fragment="reviews/_inbox_rows.html")
+
+
+def _beside(request: PageRequest, waiting: Sequence[Waiting]) -> dict[str, Any]:
+    """What stands beside the questions; nobody looks for it where only rows are asked for."""
+    groups = groups_of(request.actor, timezone.now())
+    only_orders = not groups.releases.brakes and not groups.releases.hurried
+    return {
+        "remarks": groups.asked[:MOST_ASKED],
+        "replies": groups.replies[:MOST_REPLIES],
+        "to_release": release_words(groups),
+        "release_url": f"{reverse('reviews:order_list')}?view=second" if only_orders else "?show=releases",
+        "groups": links_of(groups.counts, "", _questions_in(waiting)),
+        "counts": groups.counts,
+    }
+
+
+def _group(request: PageRequest, name: str) -> HttpResponse:
+    """The list of one group, in pages."""
+    groups = groups_of(request.actor, timezone.now())
+    context = {
+        "group": name,
+        "title": LABELS[name],
+        **page_of_group(request.actor, groups, name, request.GET.get("cursor", "")),
+        "groups": links_of(groups.counts, name, _questions_in(list_waiting(request.actor))),
+        "tabs": review_tabs(request.actor, "inbox"),
+    }
+    return render_page(request, "reviews/inbox_group.html", context, fragment="reviews/_inbox_group.html")
+
+
+def _questions_in(waiting: Sequence[Waiting]) -> str:
+    total = sum(each.counted for each in waiting)
+    return f"{MOST_QUESTIONS}+" if total > MOST_QUESTIONS or any(each.is_more for each in waiting) else str(total)
 
 
 @require_safe
 @page()
 def inbox_count(request: PageRequest) -> HttpResponse:
-    """The number beside the inbox in the top bar; nothing when nothing waits."""
-    waiting = count_waiting(request.actor, 100)
-    text = "99+" if waiting > 99 else str(waiting) if waiting else ""
-    spoken = f'<span class="visually-hidden"> open question{pluralize(waiting)}</span>' if waiting else ""
+    """The number beside the inbox in the top bar; nothing when nothing waits. It says aloud what it counts."""
+    questions = count_waiting(request.actor, 100)
+    counts = {"questions": questions, **groups_of(request.actor, timezone.now()).counts}
+    total = sum(counts.values())
+    text = "99+" if total > 99 else str(total) if total else ""
+    parts = [f"{said(count)} {_COUNTED[name][count != 1]}" for name, count in counts.items() if count]
+    spoken = f'<span class="visually-hidden"> waiting: {", ".join(parts)}</span>' if parts else ""
     return HttpResponse(f"{text}{spoken}")
-
-
-def _to_release(request: PageRequest) -> str:
-    """That orders wait for this person as the second one, in words; nobody looks among the orders unasked."""
-    if is_fragment(request):
-        return ""
-    count = list_awaiting(actor=request.actor)[: MOST_TOLD + 1].count()
-    if count == 1:
-        return "1 order waits for your release."
-    return f"{f'More than {MOST_TOLD}' if count > MOST_TOLD else count} orders wait for your release." if count else ""
 
 
 def draft_totals(request: PageRequest) -> dict[str, Any]:

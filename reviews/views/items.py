@@ -17,6 +17,7 @@ from governance.web.access import page
 from governance.web.htmx import is_fragment, render_page
 from reviews.decisions import StaleItem, decide, drop_draft, list_drafts, reassign_item, recall
 from reviews.decisions.drafts import why_stale
+from reviews.decisions.nudges import note_seen
 from reviews.forms.answers import AnswerForm, ReassignForm
 from reviews.forms.fields import show_refusal
 from reviews.forms.targets import target_faults
@@ -27,6 +28,7 @@ from reviews.selectors import access_decision, access_item, list_decisions
 from reviews.views import workbench
 from reviews.views.bench import Bench, chooser_of, native_of
 from reviews.views.following import after_answer, neighbours
+from reviews.views.people import offer_people, suggesting
 from reviews.views.requests import PageRequest
 from reviews.views.talk import talk_of
 from reviews.views.wishes import kept_query, wish_of
@@ -47,6 +49,7 @@ def item_detail(request: PageRequest, item_id: UUID) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
         return redirect(reverse("reviews:ownership_item", args=[item.pk]) + (f"?{query}" if query else ""))
     note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
+    note_seen(item_id=item.pk, actor=request.actor, now=timezone.now())
     return show_item(request, item)
 
 
@@ -61,7 +64,7 @@ def show_item(
         return _show(request, item, bench, given={"answer": answer}, draft=draft, more=more, status=status)
     typed = _typed(draft)
     bench = Bench.of_item(item, timezone.now(), typed.get("style", ""))
-    form = AnswerForm(typed, item=item, held=bench.held, pieces=bench.pieces)
+    form = offer_people(AnswerForm(typed, item=item, held=bench.held, pieces=bench.pieces), request, item)
     form.is_valid()
     return _show(request, item, bench, given=typed, form=form, is_trial=True, draft=draft, more=more, status=status)
 
@@ -149,7 +152,7 @@ def item_recall(request: PageRequest, item_id: UUID) -> HttpResponse:
 def item_reassign(request: PageRequest, item_id: UUID) -> HttpResponse:
     """Hand the question on to a named person."""
     item = access_item(actor=request.actor, item_id=item_id)
-    form = ReassignForm(request.POST)
+    form = offer_people(ReassignForm(request.POST), request, item)
     version = request.POST.get("version", "")
     if not form.is_valid():
         return _show(request, item, _bench(request, item), reassign_form=form, status=422)
@@ -174,7 +177,7 @@ def _bench(request: PageRequest, item: ReviewItem) -> Bench:
 
 
 def _form(request: PageRequest, item: ReviewItem, bench: Bench) -> AnswerForm:
-    return AnswerForm(request.POST, item=item, held=bench.held, pieces=bench.pieces)
+    return offer_people(AnswerForm(request.POST, item=item, held=bench.held, pieces=bench.pieces), request, item)
 
 
 def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerForm) -> dict[str, Any]:
@@ -239,7 +242,8 @@ def _show(
         "form": None if is_trial else form,
         "errors": form.errors if form and not is_trial else {},
         "preview": preview,
-        "reassign_form": reassign_form or ReassignForm(),
+        "reassign_form": reassign_form or offer_people(ReassignForm(), request, item),
+        "suggesting": suggesting(item),
         "refusal": refusal,
         "faster": _faster(item, refusal),
         "page_keys": _keys(context),

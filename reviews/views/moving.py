@@ -13,6 +13,7 @@ from reviews.forms.fields import show_refusal
 from reviews.forms.moving import MoveForm
 from reviews.models import Campaign, ReviewItem
 from reviews.selectors import access_campaign
+from reviews.views.people import offer_people
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS
 from reviews.views.workbench import question_of
@@ -25,7 +26,7 @@ def campaign_move(request: PageRequest, campaign_id: UUID) -> HttpResponse:
     """The form; POST moves and says per question what became of it."""
     campaign = access_campaign(actor=request.actor, campaign_id=campaign_id)
     initial = {"person": request.GET.get("person", "")[:36]}
-    form = MoveForm(request.POST or None, campaign=campaign, initial=initial)
+    form = offer_people(MoveForm(request.POST or None, campaign=campaign, initial=initial), request)
     status = 200
     if request.method == "POST":
         status = 422

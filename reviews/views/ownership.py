@@ -22,6 +22,7 @@ from identities.selectors.inventory import access_identity
 from identities.services.identities import assign_owner, require_editor
 from reviews.campaigns.suggesting import last_confirmed, suggestions_for
 from reviews.decisions import decide, drop_draft
+from reviews.decisions.nudges import note_seen
 from reviews.decisions.resolution import RULE_LABELS
 from reviews.forms.answers import ReassignForm
 from reviews.forms.ownership import OwnershipForm
@@ -30,6 +31,7 @@ from reviews.quality import note_showing
 from reviews.selectors import access_item, explain_resolution, list_decisions
 from reviews.views import workbench
 from reviews.views.following import neighbours
+from reviews.views.people import offer_people, suggesting
 from reviews.views.requests import PageRequest, passes
 from reviews.views.wishes import wish_of
 
@@ -55,8 +57,9 @@ def ownership_item(request: PageRequest, item_id: UUID) -> HttpResponse:
         return redirect("reviews:item_detail", item_id=item.pk)
     if request.method != "POST":
         note_showing(item_id=item.pk, actor=request.actor, now=timezone.now())
+        note_seen(item_id=item.pk, actor=request.actor, now=timezone.now())
         return _show(request, item, given={"answer": request.GET.get("answer", "")[:20]})
-    form = OwnershipForm(request.POST)
+    form = offer_people(OwnershipForm(request.POST), request, item)
     if not form.is_valid():
         return _show(request, item, given=request.POST, form=form, status=422)
     data = form.cleaned_data
@@ -155,7 +158,8 @@ def _show(
         "standing": workbench.standing_of(item, request.actor),
         "decisions": decisions,
         "trace": explain_resolution(item.resolution, RULE_LABELS),
-        "reassign_form": ReassignForm(),
+        "reassign_form": offer_people(ReassignForm(), request, item),
+        "suggesting": suggesting(item),
         "may_hand_on": workbench.may_hand_on(item, request.actor),
         "page_keys": KEYS,
         "locks_out": Capability.QUARANTINE in provisioning.capabilities(item.identity.source),

@@ -26,8 +26,8 @@ SIGN_IN = "/accounts/login/?next="
 NOT_OFFERED = 405
 SINGLE_SCOPES = ("no scope", *sorted(SCOPES))
 # Tables in which looking at something leaves a trace on purpose: sessions, counters of callers, the last use of a token,
-# and that somebody opened a question of theirs.
-TRACES = {"django_session", "shared_cache", "people_apitoken", "reviews_viewing"}
+# that somebody opened a question of theirs, and that what was said to them about it is no news any more.
+TRACES = {"django_session", "shared_cache", "people_apitoken", "reviews_viewing", "reviews_nudge"}
 # Whoever is refused leaves a record, so the trail may grow by these, and by nothing else.
 TRAIL = {"audit_auditevent", "audit_auditlink", "audit_audithead", "audit_auditdetail", "audit_pending"}
 REFUSED = "access.refused"

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from governance.kernel.actors import Role
 from governance.people.access import SCOPES
 from reviews.decisions import ask_remark, reply_to_remark
-from reviews.models import Decision
+from reviews.decisions.nudges import note_seen
+from reviews.models import Decision, Order
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/v1/items/decide/"
@@ -105,3 +107,35 @@ def test_programs_read_what_people_asked_and_replied(call, make, three):
     [shown] = call("get", path, scopes={"reviews:read"}).json()
     assert (shown["text"], shown["asked"], shown["reply"]["text"]) == ("Needed?", manager.email, "Yes.")
     assert call("get", path, scopes=SCOPES - {"reviews:read"}).status_code == 403
+
+
+def test_what_waits_for_a_person_can_be_asked_for_by_their_address(call, three, make):
+    me, [item, *_] = three
+    owner, second = item.identity.owner, make.person(Role.REVIEWER)
+    identity = make.identity(owner=second)
+    facts = {"source": identity.source, "action": "revoke", "execute_after": make.NOW, "state": "awaiting_second"}
+    Order.objects.create(identity=identity, **facts)
+    free = Order.objects.create(identity=make.identity(identity.source), **facts)
+    remark = ask_remark(item=item, asked=make_askable(item, make), text="Who?", actor=make.actor(me), now=make.NOW)
+
+    def found(path, name, email):
+        answer = call("get", f"/api/v1/{path}/?{name}={email}", scopes=["reviews:read", "orders:read"])
+        assert answer.status_code == 200, answer.content
+        return [row["id"] for row in answer.json()["results"]]
+
+    assert found("orders", "releasable_by", second.email) == [str(free.pk)]
+    assert found("orders", "releasable_by", owner.email) == []
+    assert found("orders", "releasable_by", "nobody@example.org") == []
+    assert found("items", "replied_to", me.email) == []
+    reply_to_remark(remark=remark, text="I do.", actor=make.actor(remark.asked), now=make.NOW)
+    assert found("items", "replied_to", me.email.upper()) == [str(item.pk)]
+    assert found("items", "replied_to", second.email) == []
+    note_seen(item_id=item.pk, actor=make.actor(me), now=make.NOW)
+    assert found("items", "replied_to", me.email) == []
+
+
+def make_askable(item, make):
+    """Somebody around the question who can be asked about it."""
+    item.identity.backup_owner = person = make.person()
+    item.identity.save()
+    return person
