@@ -47,6 +47,12 @@ class Ledger:
                 connection.rollback()
         return True
 
+    def holds(self, role: str, right: str, table: str) -> bool:
+        """As the server knows it, without trying: what is tried counts as use, and a reading may tell of it any moment."""
+        with self.connect(role) as connection:
+            row = connection.execute("SELECT has_table_privilege(%s, %s)", [table, right]).fetchone()
+        return bool(row and row[0])
+
     def may_sign_in(self, role: str) -> bool:
         try:
             self.connect(role).close()

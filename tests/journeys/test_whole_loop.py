@@ -20,7 +20,7 @@ def test_scoping_down_is_executed_verified_restored_and_told(
 ) -> None:
     reviewer = person().sign_in()
     page = reviewer.page
-    assert ledger.may("bi_reporting", DELETE)
+    assert ledger.holds("bi_reporting", "DELETE", "public.refunds")
 
     # Decide: only reading remains, proved, replayed, planned.
     reviewer.open_question("bi_reporting", "table refunds")
