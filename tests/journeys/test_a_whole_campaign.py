@@ -272,7 +272,8 @@ def _numbers_add_up(page: Any, admin: psycopg.Connection[Any], campaign: str, ba
     )
     total = sum(counts.values())
     progress = page.locator("#campaign-progress")
-    shown = {text.split(" ", 1)[1]: int(text.split(" ", 1)[0]) for text in progress.locator("li").all_inner_texts()}
+    told = [text.removeprefix("of these ").split(" ", 1) for text in progress.locator("li").all_inner_texts()]
+    shown = {words: int(number) for number, words in told}
     escalated = "SELECT count(*) FROM reviews_reviewitem WHERE campaign_id = %s AND escalated_at IS NOT NULL"
     assert shown == counts | {"escalated": _one(admin, escalated, campaign)}
     assert f"{counts['decided']} of {total}" in progress.inner_text()
@@ -284,7 +285,7 @@ def _orders(admin: psycopg.Connection[Any], campaign: str) -> dict[str, int]:
     return dict(
         admin.execute(
             """SELECT o.state, count(*) FROM reviews_order o JOIN reviews_reviewitem i ON i.id = o.item_id
-               WHERE i.campaign_id = %s GROUP BY 1""",
+               WHERE i.campaign_id = %s AND o.action <> 'restore' GROUP BY 1""",
             [campaign],
         ).fetchall()
     )
