@@ -5,7 +5,6 @@ owner with the triggers switched off, a superuser who pretends to replay a repli
 chain by the rules. The last two of all are not attackers at all: a restored backup, and writers that die.
 """
 
-import multiprocessing
 import os
 import signal
 import time
@@ -30,7 +29,7 @@ from governance.audit.triggers import TRIGGERS
 from governance.audit.verify import verify
 from governance.kernel.actors import Actor, system_actor
 from tests.audit.test_verify import RECOMPUTE
-from tests.audit.writers import write
+from tests.audit.writers import start_writing
 from tests.database import _copy, _drop, _point_to
 
 pytestmark = pytest.mark.usefixtures("committed_db", "outside")
@@ -329,30 +328,28 @@ def test_a_role_that_should_only_write_and_owns_the_tables_is_said(settings: Any
 def test_eight_writers_of_whom_two_are_killed_leave_one_chain_with_everything_they_were_promised(
     committed_db: Any, now: datetime, tmp_path: Path
 ) -> None:
-    connection.close()  # children must not share it
-    processes = multiprocessing.get_context("fork")
     promises = [tmp_path / f"writer-{number}" for number in range(8)]
-    writers = [processes.Process(target=write, args=[WRITERS_SECONDS, path.name, path]) for path in promises]
-    for writer in writers:
-        writer.start()
+    writers = [start_writing(committed_db.url, WRITERS_SECONDS, path) for path in promises]
     try:
+        latest = time.monotonic() + 120
         while not all(path.exists() and path.stat().st_size for path in promises[:2]):
+            assert time.monotonic() < latest, "a writer does not begin"
             seal_pending(now=now, actor=SIGNER)
         for victim in writers[:2]:
             victim.kill()
         latest = time.monotonic() + WRITERS_SECONDS + 120
-        while any(writer.is_alive() for writer in writers):
+        while any(writer.poll() is None for writer in writers):
             assert time.monotonic() < latest, "a writer does not end"
             seal_pending(now=now, actor=SIGNER)
             write_checkpoint(now=now, actor=SIGNER)
     finally:
         for writer in writers:
             writer.kill()
-            writer.join()
+            writer.wait()
     while seal_pending(now=now, actor=SIGNER):
         pass
 
-    assert [writer.exitcode for writer in writers] == [-signal.SIGKILL] * 2 + [0] * 6
+    assert [writer.returncode for writer in writers] == [-signal.SIGKILL] * 2 + [0] * 6
     lines = [line for path in promises for line in path.read_text().splitlines()]
     promised = {UUID(word) for line in lines for word in line.split()}
     sealed = list(AuditLink.objects.order_by("seq").values_list("seq", "event_id"))

@@ -1,6 +1,8 @@
 """One writer of the trail, for a process of its own that may be killed at any moment."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,25 @@ from governance.audit.actions import Verb
 from governance.audit.log import Subject, record
 from governance.audit.stream import Line, append
 from governance.kernel.actors import system_actor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from tests.audit.writers import write
+write(float(sys.argv[1]), Path(sys.argv[2]).name, Path(sys.argv[2]))
+"""
+
+
+def start_writing(database_url: str, seconds: float, promises: Path) -> "subprocess.Popen[bytes]":
+    """A writer in an interpreter of its own: a fork would take along what threads of this one have open."""
+    arguments = [sys.executable, "-c", _WRITE, str(seconds), str(promises)]
+    environment = {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "governance.settings"}
+    return subprocess.Popen(arguments, cwd=ROOT, env=os.environ | environment)
 
 
 def write(seconds: float, name: str, promises: Path) -> None:
