@@ -34,7 +34,8 @@ def native_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Li
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             lines.append(("kept", f"{name.replace('_', ' ')}:"))
-            lines += lines_between(_lines(old.get(name)), _lines(new.get(name)))
+            found = lines_between(_lines(old.get(name)), _lines(new.get(name)))
+            lines += [(change, text[:LONGEST_LINE]) for change, text in found]
     if len(lines) > MOST_LINES:
         return [*lines[:MOST_LINES], ("kept", f"… and {len(lines) - MOST_LINES} more lines")]
     return lines
@@ -54,4 +55,4 @@ def lines_between(before: list[str], after: list[str]) -> list[Line]:
     """What differs between two texts, line by line, with a little of what stayed around it."""
     signs = {"-": "removed", "+": "added", " ": "kept"}
     found = list(difflib.unified_diff(before, after, lineterm="", n=AROUND))[2:]
-    return [(signs[line[0]], line[1:][:LONGEST_LINE]) for line in found if line[0] in signs]
+    return [(signs[line[0]], line[1:]) for line in found if line[0] in signs]

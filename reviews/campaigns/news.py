@@ -26,7 +26,6 @@ from reviews.selectors import is_asked, visible_items
 from reviews.states import CampaignState
 
 MOST_LISTED = 10
-RELEASING = (NudgeKind.RELEASE, NudgeKind.URGENT)
 
 
 @dataclass(frozen=True, slots=True)

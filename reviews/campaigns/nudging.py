@@ -18,20 +18,19 @@ from uuid import UUID, uuid4
 from django.db import models, transaction
 from django.db.models import QuerySet
 
-from governance.kernel.actors import Actor, Role
+from governance.kernel.actors import Actor
 from governance.people.access import actor_in_full
 from governance.people.models import User
 from reviews.decisions import list_awaiting
 from reviews.decisions.loading import among
 from reviews.models import Brake, BrakeState, MailKind, Nudge, NudgeKind, Order, ReviewMail, UrgentRelease
 from reviews.remediation.releasing import list_half_released
-from reviews.remediation.urgency import list_hurried
+from reviews.remediation.urgency import RELEASERS, list_hurried
 from reviews.states import OrderState
 
 PAUSE = timedelta(minutes=10)
 # Told so long ago, a row is of no use to anybody: replies are shown while their review is open.
 KEPT = timedelta(days=90)
-RELEASERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
 
 
 def plan_news(*, now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from governance.audit.actions import Verb
-from governance.kernel.actors import Actor, ActorKind, Role
+from governance.kernel.actors import Actor, ActorKind
 from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.access import require_role
 from governance.people.models import Team
@@ -24,11 +24,9 @@ from reviews.decisions.recording import record_answer
 from reviews.models import Brake, Decision, Order, ReviewItem
 from reviews.remediation import refuse_order, release_order
 from reviews.remediation.releasing import list_half_released
-from reviews.remediation.urgency import list_hurried
+from reviews.remediation.urgency import RELEASERS, list_hurried
 from reviews.selectors import list_orders
 from reviews.states import CampaignState, ItemState, OrderState
-
-RELEASERS = (Role.ADMINISTRATOR, Role.CAMPAIGN_MANAGER, Role.REVIEWER)
 
 
 class NothingToRelease(Conflict):

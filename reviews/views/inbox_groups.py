@@ -32,11 +32,6 @@ class Groups:
     releases: ForRelease
     counts: dict[str, int]
 
-    @property
-    def total(self) -> int:
-        """All of them together."""
-        return sum(self.counts.values())
-
 
 def groups_of(actor: Actor, now: datetime) -> Groups:
     """What waits for this person beside the questions, with a fixed number of queries."""

@@ -136,31 +136,9 @@ def test_a_connection_is_tried_from_the_form_and_what_was_typed_stays(open_at: C
     assert violations(page) == []
 
 
-def test_the_page_of_a_running_reading_renews_itself_until_it_is_over(open_at: Callable[..., Any], shown: Any) -> None:
-    now = timezone.now()
-    run = SyncRun.objects.create(
-        source=shown.inventory.payments,
-        mode="snapshot",
-        origin="api",
-        actor_id="system:test",
-        started_at=now,
-        observed_at=now,
-    )
-    page = open_at(f"/runs/{run.pk}/")
-    page.get_by_text("Beginning").wait_for()
-    SyncRun.objects.filter(pk=run.pk).update(progress={"phase": "writing", "records": 12})
-    page.get_by_text("Writing what changed").wait_for()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Cancel the reading").click()
-    page.get_by_text("Stopping at its next step").wait_for()
-    SyncRun.objects.filter(pk=run.pk).update(state="applied", finished_at=now)
-
-    page.get_by_text("Nothing changed").wait_for()
-
-
 @pytest.fixture
 def running(shown: Any, open_at: Callable[..., Any]) -> SimpleNamespace:
-    """The page of a reading that is under way, which renews itself; `renew()` waits until it has done so."""
+    """The page of a reading that is under way, which renews itself; `asked_again()` waits until it has done so."""
     now = timezone.now()
     run = SyncRun.objects.create(
         source=shown.inventory.payments,
@@ -181,6 +159,19 @@ def running(shown: Any, open_at: Callable[..., Any]) -> SimpleNamespace:
     return SimpleNamespace(
         run=run, page=page, asked_again=asked_again, cancel=page.get_by_role("button", name="Cancel")
     )
+
+
+def test_the_page_of_a_running_reading_renews_itself_until_it_is_over(running: Any) -> None:
+    run, page = running.run, running.page
+    page.get_by_text("Beginning").wait_for()
+    SyncRun.objects.filter(pk=run.pk).update(progress={"phase": "writing", "records": 12})
+    page.get_by_text("Writing what changed").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the reading").click()
+    page.get_by_text("Stopping at its next step").wait_for()
+    SyncRun.objects.filter(pk=run.pk).update(state="applied", finished_at=timezone.now())
+
+    page.get_by_text("Nothing changed").wait_for()
 
 
 def test_a_reading_is_cancelled_however_long_somebody_thinks_about_it(running: Any) -> None:
