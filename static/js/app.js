@@ -261,16 +261,41 @@ document.addEventListener("click", async (event) => {
 
 /* --- nothing is taken out of anybody's hands ---------------------------------------------------------------------- */
 
-let pressed = null;
-addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
-// The click follows at once; only then it is over.
-for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = null; }), true);
+const PRESSABLE = "a[href], button, summary, label, input[type=checkbox], input[type=radio]";
+const SLIP_PIXELS = 10, TOUCH_CLICK_MILLISECONDS = 400;
+const cornerOf = (place) => { const box = place.getBoundingClientRect(); return `${box.x},${box.y}`; };
+
+let pressed = null;  // what is under the finger or the mouse that is down: where, and what is meant by it
+let letting = 0;
+addEventListener("pointerdown", ({ target, clientX: x, clientY: y }) => {
+  clearTimeout(letting);
+  const place = target.closest(PRESSABLE);
+  pressed = { target, x, y, place, corner: place && cornerOf(place) };
+}, true);
+// The click follows: at once from a mouse, in a moment from a finger.
+addEventListener("pointerup", ({ pointerType }) => {
+  letting = setTimeout(() => { pressed = null; }, pointerType === "mouse" ? 0 : TOUCH_CLICK_MILLISECONDS);
+}, true);
+addEventListener("pointercancel", () => { pressed = null; }, true);
+
+/* Where the page moved meanwhile, the click still is for what was under the finger, and never for what came there. */
+addEventListener("click", (event) => {
+  const hand = pressed;
+  pressed = null;
+  if (!hand || !event.isTrusted || Math.hypot(event.clientX - hand.x, event.clientY - hand.y) > SLIP_PIXELS) return;
+  const meant = hand.place ?? hand.target;
+  if (meant.contains(event.target) || (!hand.place && event.target.contains(meant))) return;
+  if (hand.place?.isConnected && cornerOf(hand.place) === hand.corner) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (hand.place?.isConnected) hand.place.click();
+}, true);
 
 const renewsItself = (element) => element.getAttribute("hx-trigger")?.startsWith("every");
 
 /* A part that asks for itself every few seconds asks again soon. What is typed asks again when it is done. */
 function isInUse(target, request) {
-  if (renewsItself(request.elt) && (target.contains(pressed) || target.contains(questioned))) return true;
+  if (renewsItself(request.elt) && (target.contains(pressed?.target ?? null) || target.contains(questioned))) return true;
   const field = document.activeElement;
   return target.contains(field) && isTyping(field) && field.value !== request.formData?.get(field.name);
 }

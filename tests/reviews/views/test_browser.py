@@ -257,3 +257,31 @@ def test_the_page_works_without_script(scene, visit):
     page.wait_for_selector("text=A person has to do this.")
     page.click("text=Decide")
     page.wait_for_selector(".answered")
+
+
+@pytest.mark.parametrize("has_touch", [True, False], ids=["finger", "mouse"])
+def test_a_button_that_moves_under_a_hand_is_pressed_and_not_what_came_in_its_place(
+    scene, visit, answers_held, has_touch
+):
+    path = f"/reviews/items/{scene.plain.pk}/?answer=not_mine"
+    page = visit(scene.owner, "/inbox/", **PHONE, has_touch=has_touch)
+    touch = page.context.new_cdp_session(page)
+    with answers_held(page, "**/preview/"):
+        page.goto(page.url.replace("/inbox/", path))
+        button = page.locator(".answer-send")
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        x, y = box["x"] + 20, box["y"] + 5
+        if has_touch:
+            touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        else:
+            page.mouse.move(x, y)
+            page.mouse.down()
+    page.wait_for_selector("text=The question goes to")
+    assert button.bounding_box()["y"] > y
+    with page.expect_navigation(url="**/inbox/"):
+        if has_touch:
+            touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        else:
+            page.mouse.up()
+    assert ReviewItem.objects.get(pk=scene.plain.pk).assignee != scene.owner
