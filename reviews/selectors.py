@@ -184,11 +184,18 @@ def opening_progress(campaign: Campaign) -> dict[str, int]:
     }
 
 
+# Orders of which `is_braked` holds.
+BRAKED = Q(state=OrderState.PLANNED, hold__isnull=False, hold__released_at=None)
+
+
 def order_progress(campaign: Campaign) -> dict[str, int]:
-    """The campaign's orders by state, with `total`; one query. What was given back counts once."""
+    """The campaign's orders by state, with `total`, and `held`: those of the planned that a brake holds; one query.
+
+    What was given back counts once.
+    """
     orders = Order.objects.filter(item__campaign=campaign).exclude(action=OrderAction.RESTORE)
     counts = {state.value: Count("pk", filter=Q(state=state)) for state in OrderState}
-    found: dict[str, int] = orders.aggregate(**counts, total=Count("pk"))
+    found: dict[str, int] = orders.aggregate(**counts, held=Count("pk", filter=BRAKED), total=Count("pk"))
     return found
 
 

@@ -47,7 +47,10 @@ class ProgressOut(serializers.Serializer[dict[str, object]]):
 
     state = serializers.ChoiceField(STATES)
     items = serializers.DictField(child=serializers.IntegerField(), help_text="By state, with total and undecided.")
-    orders = serializers.DictField(child=serializers.IntegerField(), help_text="By state, with total.")
+    orders = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="By state, with total; held: those of the planned that a brake holds.",
+    )
 
 
 class CampaignIn(PlanIn):

@@ -198,7 +198,7 @@ def _show(
         "reviewer_rules": [ReviewerRule(rule).label for rule in campaign.reviewer_rules],
         "stages": stage_lines(Stages.of(campaign.policy)),
         "tables": strategy_tables(),
-        "orders": [(state, count) for state, count in order_progress(campaign).items() if count and state != "total"],
+        "orders": _order_counts(campaign),
         "may_close": manages and CampaignState.CLOSING in moves and campaign.state == CampaignState.OPEN,
         "may_cancel": manages and CampaignState.CANCELLED in moves,
         **_rounds(campaign, manages),
@@ -246,6 +246,13 @@ def _progress(campaign: Campaign) -> dict[str, Any]:
         "segments": segments,
         "is_moving": campaign.state == CampaignState.CLOSING,
     }
+
+
+def _order_counts(campaign: Campaign) -> list[tuple[str, int]]:
+    """By state, where there are any; what a brake holds is not called planned."""
+    counts = order_progress(campaign)
+    counts["planned"] -= counts["held"]
+    return [(state, count) for state, count in counts.items() if count and state != "total"]
 
 
 def _rounds(campaign: Campaign, manages: bool) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The orders at a glance: how many stand in which state and for how long, what is stuck, why, and what to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Count, Min, Q, QuerySet
+from django.urls import reverse
 
 from reviews.models import Order, OrderAction
 from reviews.remediation.urgency import is_called_urgent
 from reviews.remediation.windows import Calendar, Hold
+from reviews.selectors import BRAKED
 from reviews.states import OrderState
 
 LOOK = (
@@ -35,12 +37,13 @@ UNDER_WAY = (
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """One state of the overview; `oldest`: since when the first of them has stood there."""
+    """One state of the overview; `oldest`: since when the first of them has stood there; `label`: if not its own."""
 
     state: str
     count: int
     oldest: datetime
     url: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,7 @@ class Board:
 def board_of(orders: QuerySet[Order], calendar: Calendar) -> Board:
     """The overview of these orders, with one query, and a second one where there are windows or freezes."""
     rows = {row["state"]: row for row in _counts(orders)}
-    states = [
-        StateCount(state, rows[state]["count"], rows[state]["oldest"], _url(state=state))
-        for state in (*UNDER_WAY, *LOOK)
-        if state in rows
-    ]
+    states = [each for state in (*UNDER_WAY, *LOOK) if state in rows for each in _state_counts(state, rows[state])]
     stuck = [_group(state, rows[state]) for state in LOOK if state in rows]
     stuck += _waiting_for_people(rows) + _repeated(rows) + _held(orders, calendar)
     return Board(states, stuck)
@@ -96,6 +95,15 @@ def _why_planned(order: Order, hold: Hold | None) -> str:
     return ""
 
 
+def _state_counts(state: OrderState, row: Mapping[str, Any]) -> Iterator[StateCount]:
+    """What a brake holds is planned, and counted apart: it does not move before people have released it."""
+    moving = row["count"] - row["braked"]
+    if moving:
+        yield StateCount(state, moving, row["moving_since"], _url(state=state))
+    if row["braked"]:
+        yield StateCount("held", row["braked"], row["braked_since"], reverse("reviews:brake_list"), "Held")
+
+
 def _counts(orders: QuerySet[Order]) -> list[Any]:
     return list(
         orders.filter(state__in=[*UNDER_WAY, *LOOK])
@@ -104,6 +112,9 @@ def _counts(orders: QuerySet[Order]) -> list[Any]:
         .annotate(
             count=Count("pk"),
             oldest=Min("state_since"),
+            moving_since=Min("state_since", filter=~BRAKED),
+            braked=Count("pk", filter=BRAKED),
+            braked_since=Min("state_since", filter=BRAKED),
             repeated=Count("pk", filter=Q(attempts__gt=0)),
             repeated_since=Min("created_at", filter=Q(attempts__gt=0)),
             undone=Count("pk", filter=Q(task_reported_at=None)),

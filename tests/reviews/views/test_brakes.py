@@ -83,7 +83,12 @@ def test_a_held_order_says_so_and_leads_to_its_brake(make, hold, page_of):
     assert "Keep it after all" in text
     assert "held by a brake" in text
     assert "will be sent" not in text
-    row = page_of(person, "reviews:order_list").split("<tbody>")[1]
+    board, row = page_of(person, "reviews:order_list").split("<tbody>")
+    counts = board.split("Orders by state")[1].split("</ul>")[0]
+    of_the_review = page_of(person, "reviews:campaign_detail", Order.objects.get().item.campaign_id)
+    for text in (counts, of_the_review.split('id="orders-title"')[1].split("</ul>")[0]):
+        assert "Held" in text
+        assert "Planned" not in text
     assert "Held by the brake." in row
     assert "not before it is released" in row
     assert "Planned" not in row
