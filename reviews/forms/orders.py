@@ -7,6 +7,7 @@ from django import forms
 
 from governance.web.forms import PanelForm
 from identities.models import Source
+from reviews.forms.recurring import OWN_RULE, RecurringForm
 from reviews.policies.calendar import InvalidRule, zone_of
 from reviews.remediation.watching import LONGEST_REASON
 from reviews.remediation.windows import LONGEST_WINDOW
@@ -83,23 +84,27 @@ def _moment(label: str) -> forms.DateTimeField:
     return forms.DateTimeField(label=label, widget=widget)
 
 
-class WindowForm(_OnTheClock):
+OPENS = [
+    ("FREQ=DAILY", "Every day"),
+    ("FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", "On weekdays"),
+    ("FREQ=WEEKLY;BYDAY=SA,SU", "On Saturdays and Sundays"),
+    ("FREQ=WEEKLY;BYDAY=SA", "On Saturdays"),
+    ("FREQ=WEEKLY;BYDAY=SU", "On Sundays"),
+    OWN_RULE,
+]
+
+
+class WindowForm(RecurringForm, _OnTheClock):
     """Hours that come round in which orders may run."""
 
     name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
-    rrule = forms.CharField(
-        label="Opens",
-        max_length=300,
-        initial="FREQ=WEEKLY;BYDAY=SU",
-        help_text="A rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=SA,SU or FREQ=DAILY.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
-    )
+    preset = forms.ChoiceField(label="Opens", choices=OPENS, initial="FREQ=WEEKLY;BYDAY=SU")
     starts_at = _moment("For the first time")
     duration_minutes = forms.IntegerField(
         label="For how many minutes", initial=120, min_value=1, max_value=LONGEST_WINDOW
     )
     clocks = ("starts_at",)
-    field_order = ("name", "source", "rrule", "starts_at", "time_zone", "duration_minutes")
+    field_order = ("name", "source", "preset", "rrule", "starts_at", "time_zone", "duration_minutes")
 
 
 class FreezeForm(_OnTheClock):

@@ -12,6 +12,7 @@ from reviews.forms.carrying import CarryingSection
 from reviews.forms.deadline import DeadlineSection
 from reviews.forms.escalation import EscalationSection
 from reviews.forms.freshness import FreshnessSection
+from reviews.forms.recurring import OWN_RULE, RecurringForm
 from reviews.forms.remedies import RemediesSection
 from reviews.forms.reminders import RemindersSection
 from reviews.forms.reviewers import ReviewersSection
@@ -29,7 +30,7 @@ PRESETS = [
     ("FREQ=MONTHLY;INTERVAL=3", "Every quarter"),
     ("FREQ=MONTHLY", "Every month"),
     ("FREQ=WEEKLY", "Every week"),
-    ("custom", "By a rule of my own"),
+    OWN_RULE,
 ]
 
 
@@ -61,7 +62,7 @@ def _section(section: type[PolicySection], data: Any, kept: Mapping[str, Any]) -
     return made
 
 
-class ScheduleForm(AskedForm):
+class ScheduleForm(RecurringForm, AskedForm):
     """When, over what, by whom and why access is reviewed."""
 
     name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
@@ -75,13 +76,6 @@ class ScheduleForm(AskedForm):
         label="What is asked about", choices=ItemKind.choices, widget=forms.CheckboxSelectMultiple
     )
     preset = forms.ChoiceField(label="How often", choices=PRESETS)
-    rrule = forms.CharField(
-        label="Rule",
-        required=False,
-        max_length=300,
-        help_text="RFC 5545, e.g. FREQ=MONTHLY;INTERVAL=2;BYDAY=1MO. Used with “a rule of my own”.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
-    )
     starts_at = forms.DateTimeField(
         label="First date",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
@@ -112,20 +106,13 @@ class ScheduleForm(AskedForm):
         # Every section is asked, so that all mistakes show at once.
         return all([super().is_valid(), *(section.is_valid() for section in self.sections)])
 
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        if data.get("preset") == "custom" and not data.get("rrule"):
-            self.add_error("rrule", "Write the rule.")
-        return data
-
     def draft(self) -> dict[str, Any]:
         """The valid form as the fields of a schedule. Raises InvalidRule for a time zone that does not exist."""
         data = dict(self.cleaned_data)
-        preset = data.pop("preset")
+        data.pop("preset")
         data.pop("version")
         return data | {
             "policy": {section.topic: section.to_policy() for section in self.sections},
-            "rrule": data["rrule"] if preset == "custom" else preset,
             "starts_at": on_the_clock(data["starts_at"], data["time_zone"]),
         }
 
@@ -152,6 +139,6 @@ def schedule_initial(schedule: ReviewSchedule | None) -> dict[str, Any]:
     known = {value for value, _ in PRESETS}
     initial = {name: getattr(schedule, name) for name in names}
     return initial | {
-        "preset": schedule.rrule if schedule.rrule in known else "custom",
+        "preset": schedule.rrule if schedule.rrule in known else OWN_RULE[0],
         "starts_at": schedule.starts_at.astimezone(zone_of(schedule.time_zone)).replace(tzinfo=None),
     }

@@ -7,6 +7,7 @@ from django.utils.dateparse import parse_datetime
 
 from identities.sync.issuing import SLUG
 from reviews.models import Order, OrderAction
+from reviews.remediation.windows import Hold
 from reviews.states import OrderState
 from reviews.views.order_board import LOOK
 from reviews.views.outcomes import steps_done
@@ -19,8 +20,8 @@ def ends_in_remit(order: Order) -> bool:
     return order.action == OrderAction.REVOKE and order.source.slug == SLUG
 
 
-def steps_of(order: Order) -> list[Step]:
-    """For the stepper component."""
+def steps_of(order: Order, holding: Hold | None = None) -> list[Step]:
+    """For the stepper component. holding: the window or freeze that keeps it from being sent now."""
     planned: Step = {"label": "Planned", "state": "done", "at": order.created_at}
     if order.state == OrderState.RECALLED:
         ended = "Refused" if order.second_by_id else "Recalled"
@@ -29,7 +30,7 @@ def steps_of(order: Order) -> list[Step]:
         waits = {"label": "Released", "state": "now", "note": "waits for a second person"}
         return [planned, waits, _todo("Carried out"), _todo(_proof_name(order))]
     released: list[Step] = [{"label": "Released", "state": "done", "at": order.second_at}] if order.second_at else []
-    return [planned, *released, *_watched(order), *_change(order), *_end(order)]
+    return [planned, *released, *_watched(order), *_change(order, holding), *_end(order)]
 
 
 def _todo(label: str) -> Step:
@@ -49,13 +50,13 @@ def _watched(order: Order) -> list[Step]:
     return [{"label": "Locked out", "state": "done", "at": locked_at}, watched]
 
 
-def _change(order: Order) -> list[Step]:
+def _change(order: Order, holding: Hold | None) -> list[Step]:
     """The change and its proof."""
     if order.state == OrderState.WATCHING:
         return [_todo("Removed"), _todo(_proof_name(order))]
     done_by_hand = bool(not order.plan and order.instructions)
     changed_at = order.task_reported_at if done_by_hand else order.applied_at
-    steps = [_carried_out(order, changed_at, done_by_hand=done_by_hand), _proof(order, changed_at)]
+    steps = [_carried_out(order, changed_at, holding, done_by_hand=done_by_hand), _proof(order, changed_at)]
     if order.action == OrderAction.ROTATE and not order.plan and not order.verified_at:
         waits = not (order.evidence.get("successor") or changed_at)
         steps[0] |= {"label": "New one in use", "state": "now" if waits else "done"}
@@ -63,7 +64,7 @@ def _change(order: Order) -> list[Step]:
     return steps
 
 
-def _carried_out(order: Order, changed_at: Any, *, done_by_hand: bool) -> Step:
+def _carried_out(order: Order, changed_at: Any, holding: Hold | None, *, done_by_hand: bool) -> Step:
     label = "Done by a person" if done_by_hand else "Carried out"
     if order.action == OrderAction.ROTATE and order.plan:
         label = "Old one ended"
@@ -73,6 +74,8 @@ def _carried_out(order: Order, changed_at: Any, *, done_by_hand: bool) -> Step:
         return _failed(order)
     if order.is_braked:
         return {"label": label, "state": "todo", "note": "held by a brake"}
+    if holding is not None:
+        return {"label": label, "state": "todo", "note": "held until" if holding.until else "held", "at": holding.until}
     if order.state == OrderState.PLANNED and not changed_at and order.execute_after > timezone.now():
         return {"label": label, "state": "todo", "note": "will be sent", "at": order.execute_after}
     return {"label": label, "state": "done" if changed_at else "now", "at": changed_at}

@@ -81,10 +81,20 @@ def order_list(request: PageRequest) -> HttpResponse:
         "sources": list_sources(actor=request.actor).order_by("name").values_list("slug", "name")[:MOST_SOURCES],
         "board": board_of(visible, calendar) if chosen["view"] == "open" else None,
         "page": found,
-        "rows": [(order, why_of(order, hold_of(order, calendar))) for order in found.rows],
+        "rows": [_row(order, calendar) for order in found.rows],
         "may_see_windows": request.actor.has_role(*READERS),
     }
     return render_page(request, "reviews/order_list.html", context, fragment="reviews/_order_table.html")
+
+
+def _row(order: Order, calendar: Calendar) -> tuple[Order, str, Hold | None]:
+    hold = hold_of(order, calendar)
+    return order, why_of(order, hold), _holding(order, hold, calendar.now)
+
+
+def _holding(order: Order, hold: Hold | None, now: datetime) -> Hold | None:
+    """The hold, where nothing else keeps the order from being sent: one that is planned for later says when itself."""
+    return hold if hold is not None and order.execute_after - now < SOON else None
 
 
 def _chosen(request: PageRequest) -> dict[str, str]:
@@ -296,10 +306,11 @@ def _show(
     waits = order.state == OrderState.AWAITING_SECOND
     refused_because = why_not(order, request.actor) if waits else ""
     hold = hold_of(order, Calendar(timezone.now())) if order.state == OrderState.PLANNED else None
+    holding = _holding(order, hold, timezone.now())
     context: dict[str, Any] = {
         "order": order,
         "refusal": refusal,
-        "steps": steps_of(order),
+        "steps": steps_of(order, holding),
         "outcome": outcome_of(order, hold),
         "release_form": (release_form or ReleaseForm()) if waits and not refused_because else None,
         "release_refused": refused_because,
@@ -312,6 +323,7 @@ def _show(
         "watch": order.evidence.get("watch", {}),
         "next_attempt": order.execute_after if order.state == OrderState.PLANNED and order.attempts else None,
         "hold": hold,
+        "holding": holding,
         "urgency": urgency_of(order),
         "urgent_form": (urgent_form or UrgentForm(auto_id="id_urgent_%s"))
         if hold is not None and may_release_urgently(order, request.actor, timezone.now())

@@ -223,7 +223,7 @@ def _preview(form: ScheduleForm, now: datetime) -> dict[str, Any]:
     values = form.cleaned_data if form.is_bound else form.initial
     found: dict[str, Any] = {"dates": [], "dates_problem": "", "scope_problem": "", "population": None}
     found["time_zone"] = values.get("time_zone")
-    rule = values.get("rrule") if values.get("preset") == "custom" else values.get("preset")
+    rule = values.get("rrule")
     if rule and values.get("starts_at") and values.get("time_zone"):
         try:
             start = on_the_clock(values["starts_at"], values["time_zone"])

@@ -18,6 +18,7 @@ from reviews.forms.fields import show_refusal
 from reviews.forms.orders import FreezeForm, WindowForm
 from reviews.models import ChangeWindow, Freeze
 from reviews.policies.calendar import zone_of
+from reviews.policies.spoken import in_words
 from reviews.remediation import windows
 from reviews.views.requests import PageRequest
 from reviews.views.tabs import MANAGERS, READERS
@@ -82,8 +83,7 @@ def _create(request: PageRequest, form: forms.Form, name: str, use_case: Any, do
     if not form.is_valid():
         return _show(request, {name: form}, status=422)
     chosen = dict(form.cleaned_data)
-    if name == "freeze_form":
-        chosen.pop("time_zone")
+    chosen.pop("time_zone" if name == "freeze_form" else "preset")
     try:
         use_case(actor=request.actor, now=timezone.now(), **chosen)
     except DomainError as refusal:
@@ -104,13 +104,18 @@ def _show(
     now = timezone.now()
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     shown = [
-        {"window": window, "hours": _hours(window.duration_minutes), "dates": _dates(window)}
+        {
+            "window": window,
+            "rule": in_words(window.rrule),
+            "hours": _hours(window.duration_minutes),
+            "dates": _dates(window),
+        }
         for window in windows.list_windows()
     ]
     freezes = [{"freeze": freeze, "holds": freeze.starts_at <= now} for freeze in windows.list_freezes(now=now)]
     may_change = request.actor.has_role(*MANAGERS)
     window_form = bound.get("window_form") or WindowForm(initial={"starts_at": today.replace(hour=2)})
-    freeze_form = bound.get("freeze_form") or FreezeForm(auto_id="id_freeze_%s")
+    freeze_form = bound.get("freeze_form") or FreezeForm(auto_id="id_freeze_%s", initial={"starts_at": now})
     if bound.get("freeze_form"):
         freeze_form.auto_id = "id_freeze_%s"
     context = {

@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from governance.kernel.actors import Role
 from reviews.decisions import decide
+from reviews.forms.orders import OPENS
 from reviews.models import ChangeWindow, Freeze, Order
 from reviews.states import OrderState
 
 pytestmark = pytest.mark.django_db
 WINDOW = {"name": "Sunday night", "rrule": "FREQ=WEEKLY;BYDAY=SU", "duration_minutes": 60}
+TYPED = WINDOW | {"preset": "custom"}
 
 
 @pytest.fixture
@@ -109,6 +111,22 @@ def test_the_overview_says_what_is_stuck_and_why_and_filters_by_address(make, or
     assert "Held." in page_of(boss, "reviews:order_detail", waits.pk)
 
 
+def test_what_a_freeze_holds_is_called_held_once_its_time_has_come(make, ordered, page_of):
+    boss, now = make.person(Role.ADMINISTRATOR), timezone.now()
+    Freeze.objects.create(reason="year end", starts_at=now - timedelta(hours=1), ends_at=now + timedelta(days=1))
+    order = ordered(state=OrderState.PLANNED, execute_after=now)
+
+    def shown():
+        row = page_of(boss, "reviews:order_list").split("<tbody>")[1]
+        return row, page_of(boss, "reviews:order_detail", order.pk).split("What to do next")[0]
+
+    for text in shown():
+        assert ">Held<" in text and "held until" in text
+    Order.objects.update(execute_after=now + timedelta(hours=2))
+    for text in shown():
+        assert ">Held<" not in text and "held until" not in text
+
+
 def test_the_list_asks_the_same_number_of_queries_for_one_order_and_for_twenty(
     make, ordered, page_of, django_assert_max_num_queries, django_assert_num_queries
 ):
@@ -131,18 +149,17 @@ def test_the_list_asks_the_same_number_of_queries_for_one_order_and_for_twenty(
 def test_managers_set_windows_and_freezes_on_the_clock_of_a_zone(make, browse, page_of):
     boss = make.person(Role.CAMPAIGN_MANAGER)
     times = {"starts_at": "2027-01-03T02:00", "time_zone": "Europe/Berlin"}
-    made = browse(boss).post(reverse("reviews:window_create"), WINDOW | times)
+    made = browse(boss).post(reverse("reviews:window_create"), TYPED | times)
     assert made.status_code == 302
     assert ChangeWindow.objects.get().starts_at.isoformat() == "2027-01-03T01:00:00+00:00"
     freeze = {"reason": "year end", "starts_at": "2099-12-20T00:00", "ends_at": "2099-12-19T00:00", "time_zone": "UTC"}
     refused = browse(boss).post(reverse("reviews:freeze_create"), freeze)
     assert refused.status_code == 422 and "ends after it starts" in refused.content.decode()
-    assert (
-        browse(boss).post(reverse("reviews:window_create"), WINDOW | times | {"time_zone": "Mars"}).status_code == 422
-    )
+    assert browse(boss).post(reverse("reviews:window_create"), TYPED | times | {"time_zone": "Mars"}).status_code == 422
     browse(boss).post(reverse("reviews:freeze_create"), freeze | {"ends_at": "2099-12-30T00:00"})
     text = page_of(boss, "reviews:window_list")
     assert "Sunday night" in text and "year end" in text and "Not yet" in text
+    assert "Every week, on Sunday" in text
     assert "Add a window" not in page_of(make.person(Role.AUDITOR), "reviews:window_list")
     window, frozen = ChangeWindow.objects.get(), Freeze.objects.get()
     for name, thing in (("window_remove", window), ("freeze_lift", frozen)):
@@ -150,6 +167,22 @@ def test_managers_set_windows_and_freezes_on_the_clock_of_a_zone(make, browse, p
         assert browse(boss).post(address).status_code == 302
         assert browse(boss).post(address).status_code == 409
     assert "There is no window" in page_of(boss, "reviews:window_list")
+
+
+def test_a_window_has_a_usual_rule_or_one_that_is_written(make, browse):
+    boss = make.person(Role.CAMPAIGN_MANAGER)
+    times = {"starts_at": "2027-01-03T02:00", "time_zone": "UTC"}
+
+    def add(**rule):
+        return browse(boss).post(reverse("reviews:window_create"), TYPED | times | rule)
+
+    assert "Write the rule." in add(rrule="").content.decode()
+    assert add(preset="FREQ=SECONDLY", rrule="FREQ=DAILY").status_code == 422
+    assert not ChangeWindow.objects.exists()
+    usual = [rule for rule, _ in OPENS if rule != "custom"]
+    for rule in usual:
+        assert add(preset=rule, rrule="what was written before another was chosen").status_code == 302
+    assert sorted(ChangeWindow.objects.values_list("rrule", flat=True)) == sorted(usual)
 
 
 def test_programs_set_windows_and_freezes_and_read_what_holds_an_order(make, ordered, client, make_token):
