@@ -82,7 +82,9 @@ def try_target(held: Permission, target: Permission, observed: Observed, now: da
     if not verdict.holds:
         return Trial(TrialState.NOT_PROVABLE, verdict.explain(), target)
     if target.is_empty or includes(Permission(target.dialect, ()), target).holds:
-        return Trial(TrialState.EMPTY, "Nothing would remain. Choose “Revoke” to take everything away.", target)
+        without = replay_target(held, target, observed, now)
+        text = "Nothing would remain. Choose “Revoke” to take everything away."
+        return Trial(TrialState.EMPTY, text, target, replayed=without)
     if includes(target, held).holds:
         return Trial(TrialState.EQUAL, "This is exactly what is held already. Untick what shall go.", target)
     return _narrower(held, target, verdict, observed, now)

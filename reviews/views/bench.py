@@ -15,7 +15,7 @@ from governance.kernel.permissions import Permission
 from identities.models import Grant, GrantVersion, Identity
 from reviews import evidence
 from reviews.decisions.targets import held_permission
-from reviews.evidence import PROPOSED, RECOMMENDED, Observed, Piece, Suggestion, Trial, place_key
+from reviews.evidence import PROPOSED, RECOMMENDED, Observed, Piece, Replayed, Suggestion, Trial, place_key
 from reviews.forms.targets import MOST_CONDITIONS, TargetForm
 from reviews.models import ItemKind, ReviewItem
 from reviews.remediation import Prepared, others_of
@@ -128,6 +128,12 @@ class Bench:
         """Proof or counter-example, replay and difference; asks no source."""
         assert self.held is not None  # noqa: S101 - a form without anything held has no target
         return evidence.try_target(self.held, target, self.observed, self.now)
+
+    def try_nothing(self) -> Replayed | None:
+        """Which calls would be refused were all of it taken away; None where there is nothing that calls need."""
+        if self.held is None:
+            return None
+        return self.try_target(Permission(self.held.dialect, ())).replayed
 
     def preset(self) -> set[str]:
         """What is ticked at first: the suggestion, else all that is not known to be unused, else all."""

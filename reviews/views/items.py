@@ -199,6 +199,8 @@ def _preview(request: PageRequest, item: ReviewItem, bench: Bench, form: AnswerF
         return preview | {"passes_on": True}
     # An owner who attests sees it too: what they are asked is whether exactly this may happen.
     prepared = prepare(item=item, answer=answer, target=form.target)
+    if answer == Answer.REVOKE:
+        preview["replayed"] = bench.try_nothing()
     preview |= {"prepared": prepared, "native": native_of(prepared), "others": others_of(prepared, item.grant)}
     if prepared.action:
         preview["needs_second"], preview["watch_days"] = way_of(item, prepared.action)

@@ -65,7 +65,9 @@ def test_a_target_outside_is_refuted_with_an_example_in_both_forms(call, path, m
 @pytest.mark.parametrize(("name", "state"), [("HELD", "equal"), ("EMPTY", "empty")])
 def test_everything_and_nothing_are_no_narrowing(call, path, make, name, state):
     target = getattr(make, name, {"dialect": "postgresql", "statements": []})
-    assert call(path, {"target": target}).json()["state"] == state
+    verdict = call(path, {"target": target}).json()
+    assert verdict["state"] == state
+    assert (verdict["replay"] is None) is (state == "equal"), "what taking everything away would refuse is told"
 
 
 @pytest.mark.parametrize("body", [{}, {"target": "all"}, {"target": {"dialect": "x", "statements": []}}, []])

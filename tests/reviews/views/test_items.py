@@ -348,6 +348,25 @@ def test_a_preview_replays_what_was_seen(make, ask, browse):
     assert "7 of 4\u202f212</strong> calls seen until now would have been refused" in text
 
 
+def test_a_preview_of_a_revocation_says_which_calls_needed_it(make, ask, browse):
+    item = ask()
+
+    def shown(item):
+        given = {"answer": "revoke", "version": item.version}
+        page = browse(item.assignee).post(url("item_preview", item), given, headers={"HX-Request": "true"})
+        return page.content.decode()
+
+    assert "No log shows its use" in shown(item)
+    make.window(item.identity.source)
+    assert "None of the calls seen since" in shown(item)
+    make.use(item.identity, "DELETE", "table:ledger/public/other", count=7)
+    assert "None of the calls seen since" in shown(item), "what it never allowed did not need it"
+    make.use(item.identity, "SELECT", "table:ledger/public/payments", count=654)
+    text = shown(item)
+    assert "<strong>654 calls</strong> seen since" in text
+    assert "<code>SELECT</code> on <code>table:ledger/public/payments</code>, 654 calls" in text
+
+
 def test_a_preview_says_that_a_second_person_releases_the_order(ask, browse):
     careful = {"remedies": {"second_actions": ["revoke"], "second_risk": "any", "second_environment": "any"}}
     texts = {}
