@@ -8,7 +8,11 @@ from identities.models.source import Source
 
 
 class Usage(models.Model):
-    """An action of an identity on a resource that a log showed. No row means unused only inside a UsageWindow."""
+    """An action of an identity on a resource that a log showed. No row means unused only inside a UsageWindow.
+
+    `counted_from`: the source counts calls since then, and tells of none when it was. `last_seen_at` is then the first
+    reading that found the count as it is.
+    """
 
     identity = models.ForeignKey(Identity, on_delete=models.RESTRICT, related_name="usages")
     action = models.CharField(max_length=256)
@@ -16,6 +20,7 @@ class Usage(models.Model):
     first_seen_at = models.DateTimeField(null=True, blank=True)
     last_seen_at = models.DateTimeField()
     count = models.BigIntegerField(default=1)
+    counted_from = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

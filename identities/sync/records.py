@@ -135,6 +135,7 @@ RECORD_TYPES: dict[str, dict[str, _Field]] = {
         "first_seen_at": _Field(fields.observed, None),
         "last_seen_at": _Field(fields.observed),
         "count": _Field(fields.number, 1),
+        "counted_from": _Field(fields.observed, None),
     },
     "usage_window": {
         "identity": _Field(_ID, None),
@@ -168,7 +169,7 @@ _IN_ORDER: dict[str, tuple[tuple[str, str], ...]] = {
     "identity": (("created_at", "last_used_at"),),
     "credential": (("created_at", "last_used_at"), ("created_at", "last_rotated_at"), ("created_at", "expires_at")),
     "grant": (("valid_from", "valid_until"),),
-    "usage": (("first_seen_at", "last_seen_at"),),
+    "usage": (("first_seen_at", "last_seen_at"), ("counted_from", "last_seen_at")),
     "usage_window": (("from", "until"),),
 }
 _NOT_COUNTED = frozenset({"id", "last_used_at", "permission"})

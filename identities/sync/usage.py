@@ -4,25 +4,38 @@ from uuid import UUID
 
 from django.db import connection
 
-# A snapshot knows the source's total; a delta says what came on top.
+# A snapshot knows the source's total; a delta says what came on top. Where a source only counts, the same number since
+# the same moment says that nothing was called meanwhile.
 _USAGE = """
-INSERT INTO identities_usage AS t (identity_id, action, resource, first_seen_at, last_seen_at, count)
-SELECT i.id, b.action, b.resource, b.first_seen_at, b.last_seen_at, b.count
+INSERT INTO identities_usage AS t (identity_id, action, resource, first_seen_at, last_seen_at, count, counted_from)
+SELECT i.id, b.action, b.resource, b.first_seen_at, b.last_seen_at, b.count, b.counted_from
 FROM sync_stage s
 JOIN identities_identity i ON i.source_id = %(source)s AND i.external_id = s.identity
 CROSS JOIN LATERAL jsonb_to_record(s.body)
-  AS b(action text, resource text, first_seen_at timestamptz, last_seen_at timestamptz, count bigint)
+  AS b(action text, resource text, first_seen_at timestamptz, last_seen_at timestamptz, count bigint,
+       counted_from timestamptz)
 WHERE s.kind = 'usage'
 ORDER BY i.id, b.action, b.resource
 ON CONFLICT (identity_id, action, resource) DO UPDATE
 SET first_seen_at = least(t.first_seen_at, EXCLUDED.first_seen_at),
-    last_seen_at = greatest(t.last_seen_at, EXCLUDED.last_seen_at),
-    count = {count}
-WHERE t.first_seen_at IS DISTINCT FROM least(t.first_seen_at, EXCLUDED.first_seen_at)
-   OR t.last_seen_at < EXCLUDED.last_seen_at
-   OR t.count <> {count}
+    last_seen_at = {last},
+    count = {count},
+    counted_from = {counted_from}
+WHERE (t.first_seen_at, t.last_seen_at, t.count, t.counted_from)
+      IS DISTINCT FROM (least(t.first_seen_at, EXCLUDED.first_seen_at), {last}, {count}, {counted_from})
 RETURNING (t.xmax = 0) AS is_new, t.id, t.identity_id, t.last_seen_at
 """
+_DELTA = {
+    "count": "least(t.count + EXCLUDED.count, 9007199254740991)",
+    "last": "greatest(t.last_seen_at, EXCLUDED.last_seen_at)",
+    "counted_from": "NULL::timestamptz",
+}
+_SNAPSHOT = {
+    "count": "EXCLUDED.count",
+    "last": """CASE WHEN (t.count, t.counted_from) = (EXCLUDED.count, EXCLUDED.counted_from) THEN t.last_seen_at
+                    ELSE greatest(t.last_seen_at, EXCLUDED.last_seen_at) END""",
+    "counted_from": "EXCLUDED.counted_from",
+}
 # A later window of the same log continues an earlier one where they touch and show the same; else it replaces it.
 _WINDOWS = """
 INSERT INTO identities_usagewindow AS t (source_id, identity_id, log, observed_from, observed_until, observable)
@@ -61,9 +74,8 @@ _CONTINUES = """(t.observable = EXCLUDED.observable
 
 def write_usage(*, source_id: UUID, is_delta: bool) -> dict[str, dict[str, int]]:
     """Merge staged usage and windows; returns counts per kind. Identities must be written before."""
-    counting = "least(t.count + EXCLUDED.count, 9007199254740991)" if is_delta else "EXCLUDED.count"
     return {
-        "usage": _merge("usage", _USAGE.format(count=counting), source_id),
+        "usage": _merge("usage", _USAGE.format(**(_DELTA if is_delta else _SNAPSHOT)), source_id),
         "usage_window": _merge("usage_window", _WINDOWS.format(continues=_CONTINUES), source_id),
     }
 

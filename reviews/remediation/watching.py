@@ -18,7 +18,7 @@ from governance.kernel.errors import Conflict, DomainError, Forbidden
 from governance.people.access import require_role
 from identities import provisioning
 from identities.connectors.contract import Capability
-from identities.models import Grant, Usage
+from identities.models import Grant, SyncState, Usage
 from reviews.models import Order, OrderAction
 from reviews.remediation.placing import move_order, write_order_audit
 from reviews.remediation.restoring import bring_back
@@ -129,13 +129,27 @@ def uses_since_locked(order: Order) -> int | None:
     locked_at = order.evidence.get("watch", {}).get("locked_at")
     if locked_at is None:
         return None
-    since = datetime.fromisoformat(locked_at)
+    since = _told_since(order, datetime.fromisoformat(locked_at))
+    if since is None:
+        return None
     windows = order.source.usage_windows.filter(
         Q(identity=None) | Q(identity=order.identity_id), observed_until__gt=since
     )
     if not windows.exists():
         return None
     return Usage.objects.filter(identity=order.identity_id, last_seen_at__gt=since).count()
+
+
+def _told_since(order: Order, locked_at: datetime) -> datetime | None:
+    """From when on what is seen surely came after the lock; None where that is not yet.
+
+    Where calls are only counted, the first reading after the lock still counts those before it.
+    """
+    if not Usage.objects.filter(identity=order.identity_id, counted_from__isnull=False).exists():
+        return locked_at
+    readings = order.source.sync_runs.filter(state=SyncState.APPLIED, started_at__gt=locked_at)
+    found: datetime | None = readings.order_by("started_at").values_list("finished_at", flat=True).first()
+    return found
 
 
 def _kept_grants(order: Order) -> QuerySet[Grant]:

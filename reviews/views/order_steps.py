@@ -56,6 +56,8 @@ def _change(order: Order, holding: Hold | None) -> list[Step]:
         return [_todo("Removed"), _todo(_proof_name(order))]
     done_by_hand = bool(not order.plan and order.instructions)
     changed_at = order.task_reported_at if done_by_hand else order.applied_at
+    if order.state == OrderState.RESTORED and not changed_at:
+        return [{"label": "Removed", "state": "skipped"}]
     steps = [_carried_out(order, changed_at, holding, done_by_hand=done_by_hand), _proof(order, changed_at)]
     if order.action == OrderAction.ROTATE and not order.plan and not order.verified_at:
         waits = not (order.evidence.get("successor") or changed_at)

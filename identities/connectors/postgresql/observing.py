@@ -248,11 +248,11 @@ def _of_role(role: Role, seen: Observed) -> Iterator[Record]:
     merged: dict[tuple[str, str], dict[str, Any]] = {}
     for log in seen.logs:
         use = log.by_role.get(role.oid, RoleUse())
-        for key, count in use.counts.items():
+        for key in use.counts:
             if len(key[1].encode()) > LONGEST_RESOURCE:
                 use.is_complete = False  # too long to be kept, so what it stands for must not count as unused
                 continue
-            _merge(merged, key, count, use.first.get(key), use.last.get(key) or (log.until or log.since))
+            _merge(merged, key, _found(log, use, key))
     for (action, resource), found in sorted(merged.items()):
         yield {"type": "usage", "identity": role.external_id, "action": action, "resource": resource, **found}
     for log in seen.logs:
@@ -261,20 +261,30 @@ def _of_role(role: Role, seen: Observed) -> Iterator[Record]:
             yield from _window(role, seen.database.name, log)
 
 
-def _merge(
-    merged: dict[tuple[str, str], dict[str, Any]], key: tuple[str, str], count: int, first: str | None, last: Any
-) -> None:
-    """Two logs show the same calls, so their counts are not added."""
-    last = last if isinstance(last, str) else last.isoformat()
+def _found(log: LogUse, use: RoleUse, key: tuple[str, str]) -> dict[str, Any]:
+    """One use as a log shows it. Of what it only counts, the last call is known to lie before the reading, no more."""
+    reading, start = log.until or log.since, use.restarted.get(key)
+    if start is None and log.since is not None:
+        start = log.since.isoformat()
+    return {
+        "first_seen_at": use.first.get(key),
+        "last_seen_at": use.last.get(key) or (reading.isoformat() if reading else None),
+        "count": use.counts[key],
+        "counted_from": start if log.log == STATEMENTS else None,
+    }
+
+
+def _merge(merged: dict[tuple[str, str], dict[str, Any]], key: tuple[str, str], found: dict[str, Any]) -> None:
+    """Two logs show the same calls, so their counts are not added, and what comes of them is no counter of either."""
     known = merged.get(key)
     if known is None:
-        merged[key] = {"first_seen_at": first, "last_seen_at": last, "count": count}
+        merged[key] = found
         return
-    firsts = [moment for moment in (known["first_seen_at"], first) if moment is not None]
+    firsts = [moment for moment in (known["first_seen_at"], found["first_seen_at"]) if moment is not None]
     merged[key] = {
         "first_seen_at": min(firsts, default=None),
-        "last_seen_at": max(known["last_seen_at"], last),
-        "count": max(known["count"], count),
+        "last_seen_at": max(known["last_seen_at"], found["last_seen_at"]),
+        "count": max(known["count"], found["count"]),
     }
 
 

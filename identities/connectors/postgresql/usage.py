@@ -300,11 +300,15 @@ def _read_list(row: list[Token], reading: Reading, verb: str, skip: set[str]) ->
 
 @dataclass(slots=True)
 class RoleUse:
-    """What one role used in one database. counts: (action, resource) to number of calls; first, last: where known."""
+    """What one role used in one database. counts: (action, resource) to number of calls; first, last: where known.
+
+    restarted: since when the youngest of the counters behind a count has been counting, where the server says it.
+    """
 
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     first: dict[tuple[str, str], str] = field(default_factory=dict)
     last: dict[tuple[str, str], str] = field(default_factory=dict)
+    restarted: dict[tuple[str, str], str] = field(default_factory=dict)
     is_complete: bool = True
 
     def add(self, action: str, resource: str, calls: int, since: str | None, last: str | None = None) -> None:
@@ -312,6 +316,8 @@ class RoleUse:
         self.counts[key] = self.counts.get(key, 0) + calls
         if since is not None and (key not in self.first or since < self.first[key]):
             self.first[key] = since
+        if since is not None:
+            self.restarted[key] = max(since, self.restarted.get(key, since))
         if last is not None and (key not in self.last or last > self.last[key]):
             self.last[key] = last
 

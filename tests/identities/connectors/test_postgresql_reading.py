@@ -218,6 +218,22 @@ class TestUse:
         assert [r["count"] for r in observed.records("usage", "bi") if r["action"] == "SELECT"] == [3]
         assert len(observed.records("usage_window", "bi")) == 1
 
+    def test_a_count_says_since_when_it_counts(self, observed):
+        def counted():
+            [found] = [each for each in observed.records("usage", "bi") if each["action"] == "SELECT"]
+            return found["count"], found["counted_from"]
+
+        with observed.sign_in("bi") as connection:
+            connection.execute("SELECT amount FROM public.payments")
+            first = counted()
+            assert counted() == first, "nothing was called meanwhile"
+            connection.execute("SELECT amount FROM public.payments")
+            assert counted() == (2, first[1])
+            observed.run("SELECT pg_stat_statements_reset()", acting="")
+            connection.execute("SELECT amount FROM public.payments")
+            count, start = counted()
+        assert (count, start > first[1]) == (1, True)
+
     def test_an_upsert_needs_more_than_insert(self, observed):
         assert observed.can("bi", "INSERT INTO public.payments VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET amount = 3")
 

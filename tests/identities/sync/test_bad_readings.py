@@ -108,6 +108,7 @@ BAD: dict[str, tuple[list[bytes], int, str, str]] = {
         ended(identity(created_at="2026-01-01T00:00:00.500Z", last_used_at="2026-01-01T00:00:00Z")), 1, "/last_used_at", "clock",
     ),
     "first seen after last seen": (ended(IDENTITY, usage(first_seen_at="2026-11-02T00:00:00Z")), 2, "/last_seen_at", "clock"),
+    "counted from after last seen": (ended(IDENTITY, usage(counted_from="2026-11-02T00:00:00Z")), 2, "/last_seen_at", "clock"),
     "no time zone": (ended(identity(created_at="2026-01-01T00:00:00")), 1, "/created_at", "no-time"),
     "only a date": (ended(identity(created_at="2026-01-01")), 1, "/created_at", "no-time"),
     "31 February": (ended(identity(created_at="2026-02-31T00:00:00Z")), 1, "/created_at", "no-time"),

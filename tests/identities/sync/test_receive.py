@@ -285,6 +285,28 @@ def test_usage_grows_and_never_shrinks(make_source: Any, send: Any, records: Any
     assert usage.count == 17
 
 
+def test_a_count_that_stands_still_is_no_new_use(make_source: Any, send: Any, records: Any) -> None:
+    source = make_source()
+    january, march = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
+
+    def last_day(day: int, count: int, start: str | None) -> int:
+        counted = {"last_seen_at": f"2026-11-{day:02}T00:00:00Z", "count": count, "counted_from": start}
+        send(source, [records.identity("etl"), records.usage("etl", **counted)])
+        return int(Usage.objects.get().last_seen_at.day)
+
+    assert last_day(1, 687, january) == 1
+    assert last_day(2, 687, january) == 1
+    assert last_day(3, 688, january) == 3, "it was called once more"
+    assert last_day(4, 688, march) == 4, "the counter began anew and has come as far again"
+    assert last_day(5, 688, march) == 4
+    assert last_day(6, 2, march) == 6, "a counter that fell was set back"
+    assert last_day(7, 2, None) == 7, "who does not say since when does not count"
+    assert last_day(8, 2, january) == 8
+    on_top = {"last_seen_at": "2026-11-09T00:00:00Z", "count": 0, "counted_from": january}
+    send(source, [records.usage("etl", **on_top)], mode=SyncMode.DELTA, end=False)
+    assert last_day(10, 2, january) == 10, "a total with something on top is no counter any more"
+
+
 def test_windows_of_one_log_join_where_they_touch(make_source: Any, send: Any, records: Any) -> None:
     source = make_source()
     march = {"from": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z"}

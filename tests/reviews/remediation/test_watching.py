@@ -181,6 +181,22 @@ def test_use_while_locked_out_is_counted_only_where_a_log_was_read(
     assert uses_since_locked(order) == 1
 
 
+def test_a_count_is_use_while_locked_out_only_after_a_first_reading(
+    story: Any, governed: Governed, watched: Callable[..., Order]
+) -> None:
+    order = story.carry_out(watched())
+    story.make.window(story.source)
+    story.source.usage_windows.update(observed_until=timezone.now() + DAY)
+    story.make.use(order.identity, "DELETE", "table:x/public/payments")
+    seen = order.identity.usages
+    seen.update(last_seen_at=timezone.now(), counted_from=timezone.now() - DAY)
+    assert uses_since_locked(order) is None, "nobody has counted since the lock"
+    story.read()
+    assert uses_since_locked(order) == 0, "the first count holds what came before the lock"
+    seen.update(last_seen_at=timezone.now())
+    assert uses_since_locked(order) == 1
+
+
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_auth_members'::regclass"
 
 

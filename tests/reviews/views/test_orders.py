@@ -12,6 +12,7 @@ from identities.connectors.contract import Plan, Step
 from reviews.decisions import decide
 from reviews.models import Order
 from reviews.states import OrderState
+from reviews.views.order_steps import steps_of
 from reviews.views.outcomes import outcome_of, step_lines, steps_done
 
 STEPS = (Step("attach narrow", "First the narrow one"), Step("detach wide"), Step("end sessions"))
@@ -78,6 +79,14 @@ def test_what_was_carried_out_is_done_and_where_it_went_on_is_said():
     order = order_in(OrderState.APPLIED, applied_at=timezone.now(), evidence={"steps": 3, "resumed_at": 1})
     assert {line.state for line in step_lines(order)} == {"done"}
     assert "went on at step 2" in outcome_of(order).text
+
+
+def test_what_was_restored_before_it_was_removed_is_not_shown_as_under_way():
+    watch = {"watch": {"locked_at": timezone.now().isoformat()}}
+    order = order_in("restored", evidence=watch, lock_plan=PLAN.to_json(), created_at=timezone.now(), second_at=None)
+    order.action = "revoke"
+    told = [(step["label"], step["state"]) for step in steps_of(order)]
+    assert told[1:] == [("Locked out", "done"), ("Watched", "done"), ("Removed", "skipped"), ("Restored", "done")]
 
 
 def test_drift_before_and_after_the_change_are_two_stories():
