@@ -84,7 +84,9 @@ def _told(image: Any) -> Iterator[tuple[str, Any, Any]]:
 def _title(change: Mapping[str, Any]) -> str:
     """Where it is, from whatever short words stand beside `before` and `after`."""
     places = [*(key for key in _PLACES if key in change), *(key for key in change if key not in _PLACES)]
-    named = [change[key] for key in places if key not in _NOT_A_PLACE]
+    # Rights on a table are told by the table, not by what the rights are kept in.
+    aside = _NOT_A_PLACE | {"kind"} if "object_kind" in change else _NOT_A_PLACE
+    named = [change[key] for key in places if key not in aside]
     words = [text for each in named for text in (each if isinstance(each, list | tuple) else [each])]
     return " ".join(text for text in words if isinstance(text, str) and text) or "What stands there"
 

@@ -319,7 +319,8 @@ def _show(
         else None,
         "lock": native_change(Plan.from_json(order.lock_plan)) if order.lock_plan else None,
         "lock_steps": order.lock_plan["steps"] if order.lock_plan else [],
-        "uses": uses_since_locked(order),
+        # Of what was used only the last time is kept, so once the lock is off nobody can tell.
+        "uses": uses_since_locked(order) if order.state == OrderState.WATCHING else None,
         "watch": order.evidence.get("watch", {}),
         "next_attempt": order.execute_after if order.state == OrderState.PLANNED and order.attempts else None,
         "hold": hold,

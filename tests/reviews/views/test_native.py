@@ -106,9 +106,16 @@ def test_a_pre_image_of_another_make_is_no_error():
 def test_rights_are_listed_as_held_and_where_they_are_comes_from_the_outside_in():
     before = {"columns": {}, "privileges": {"SELECT": True, "DELETE": False, "INSERT": False}}
     after = {"columns": {"iban": {"UPDATE": False}}, "privileges": {"SELECT": False, "INSERT": False}}
-    facet = {"name": "refunds", "schema": "public", "kind": "acl", "acting": "owner", "before": before, "after": after}
+    facet = {
+        "name": "refunds",
+        "schema": "public",
+        "kind": "acl",
+        "object_kind": "table",
+        "before": before,
+        "after": after,
+    }
     [found] = native_change(plan({"facets": [facet]}, Step("REVOKE"))).documents
-    assert found.title == "acl public refunds"
+    assert found.title == "table public refunds"
     assert [text for change, text in changed(found) if change == "removed"] == [
         '"DELETE",',
         '"SELECT WITH GRANT OPTION"',
