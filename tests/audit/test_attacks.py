@@ -329,7 +329,9 @@ def test_eight_writers_of_whom_two_are_killed_leave_one_chain_with_everything_th
     committed_db: Any, now: datetime, tmp_path: Path
 ) -> None:
     promises = [tmp_path / f"writer-{number}" for number in range(8)]
-    writers = [start_writing(committed_db.url, WRITERS_SECONDS, path) for path in promises]
+    # The first two go on until they are killed, however long the second takes to begin.
+    seconds = [WRITERS_SECONDS + 600] * 2 + [WRITERS_SECONDS] * 6
+    writers = [start_writing(committed_db.url, *each) for each in zip(seconds, promises, strict=True)]
     try:
         latest = time.monotonic() + 120
         while not all(path.exists() and path.stat().st_size for path in promises[:2]):

@@ -67,7 +67,7 @@ def test_a_broker_that_accepts_and_then_is_silent_does_not_hold_the_answer_up(
     check = health.check_broker()
 
     assert not check.ok
-    assert time.monotonic() - began < health.PROBE_SECONDS + 0.5
+    assert time.monotonic() - began < 2 * health.PROBE_SECONDS, "it was asked once"
 
 
 def test_redis_answers(redis_broker_url: str, settings: Any) -> None:
@@ -94,7 +94,7 @@ def test_a_database_that_is_silent_does_not_hold_the_answer_up(
     assert {name: check.ok for name, check in checks.items() if name != "broker"} == dict.fromkeys(
         ("database", "worker", "beat", "migrations", "trail", "gateway"), False
     )
-    assert time.monotonic() - began < 2 * health.PROBE_SECONDS + 0.5
+    assert time.monotonic() - began < 3 * health.PROBE_SECONDS, "each of the two was asked once"
 
 
 def test_not_ready_is_503_and_names_what_is_missing(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ sent = [measured.apply_async(kwargs={"fails": fails}, queue="measured") for fail
 sent.append(measured.apply_async(kwargs={"fails": False}, queue="measured", countdown=0.1))
 app = current_app._get_current_object()
 with start_worker(app, pool="solo", perform_ping_check=False, queues=["measured"], loglevel="ERROR"):
-    for _ in range(200):
+    for _ in range(1200):
         text = measuring.tell()
         if text.count("remit_task_seconds_count") == 2 and 'SUCCESS",task="tests.measured"} 2.0' in text: break
         time.sleep(0.05)

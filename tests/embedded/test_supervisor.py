@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,11 @@ def test_a_program_that_always_fails_is_started_again_ever_more_slowly(tmp_path:
     supervisor = Supervisor(said.append)
     supervisor.start(make_program(tmp_path, "broken", "raise SystemExit(3)"))
 
-    supervisor.tend(3)
+    tend_until(supervisor, lambda: len(said) == 3)
     supervisor.stop()
 
     pauses = [line.split("again in ")[1].split(" s")[0] for line in said]
-    assert pauses == ["0.2", "0.4", "0.8", "1.6"][: len(pauses)]
-    assert len(pauses) >= 2
+    assert pauses == ["0.2", "0.4", "0.8"]
     assert "exit code 3" in said[0]
 
 
@@ -73,16 +73,29 @@ def test_what_a_dead_program_had_started_does_not_outlive_it(tmp_path: Path, sai
     leader = os.getpgid(child)
 
     os.kill(leader, signal.SIGKILL)
-    supervisor.tend(0.5)
 
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    tend_until(supervisor, lambda: has_ended(child))
     assert "signal SIGKILL" in said[0]
     supervisor.stop()
 
 
+def tend_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        supervisor.tend(0.1)
+
+
+def has_ended(pid: int) -> bool:
+    """Also where nobody has taken note of its end yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
+
+
 def wait_until_up(folder: Path, *names: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         logs = [folder / f"{name}.log" for name in names]
         if all(log.exists() and "up" in log.read_text() for log in logs):

@@ -87,7 +87,7 @@ class Person:
     def open_question(self, identity: str, about: str) -> None:
         """From the inbox, as a person would find it. Opening a campaign is background work that takes seconds."""
         row = self.page.locator("tr, li").filter(has_text=identity).filter(has_text=about)
-        for _ in range(120):
+        for _ in range(240):
             self.page.goto(f"{self.tree.base_url}/inbox/")
             if row.count():
                 break
@@ -129,7 +129,7 @@ class Person:
         self.page.locator(".answered a[href*='/orders/']").click()
         self.page.locator("#order-life").wait_for()
 
-    def wait_for_state(self, label: str, seconds: int = 60) -> None:
+    def wait_for_state(self, label: str, seconds: int = 180) -> None:
         """The order's page refreshes itself; nobody presses anything."""
         self.page.locator("#order-life .badge", has_text=label).first.wait_for(timeout=seconds * 1000)
 
@@ -182,6 +182,6 @@ def mailbox(remit_tree: Any, wait_for: Callable[..., Any]) -> Callable[[str], st
                         return found[0] if found else ""
             return ""
 
-        return str(wait_for(find, 30))
+        return str(wait_for(find, 120))
 
     return newest_link

@@ -100,7 +100,7 @@ def _launch(page: Any, admin: psycopg.Connection[Any], wait_for: Callable[..., A
     page.locator("#confirm-yes").click()
     page.wait_for_url(re.compile(r"/reviews/[0-9a-f-]{36}/$"))
     campaign = page.url.rstrip("/").rsplit("/", 1)[1]
-    wait_for(lambda: _one(admin, "SELECT state FROM reviews_campaign WHERE id = %s", campaign) == "open", 60)
+    wait_for(lambda: _one(admin, "SELECT state FROM reviews_campaign WHERE id = %s", campaign) == "open", 180)
     return campaign
 
 
@@ -188,7 +188,7 @@ def _let_the_deadline_pass(admin: psycopg.Connection[Any], campaign: str, wait_f
     """Nobody waits ten days: the review's own date is moved to now, as if the calendar had. Beat does the rest."""
     admin.execute("UPDATE reviews_campaign SET deadline_at = now() WHERE id = %s", [campaign])
     state = "SELECT state FROM reviews_campaign WHERE id = %s"
-    wait_for(lambda: _one(admin, state, campaign) in {"closed", "completed"}, 90)
+    wait_for(lambda: _one(admin, state, campaign) in {"closed", "completed"}, 180)
 
 
 def _by_policy(admin: psycopg.Connection[Any], campaign: str) -> Counter[tuple[str, str]]:
@@ -228,7 +228,7 @@ def _release_the_brake(
                    WHERE i.campaign_id = %s AND d.decided_by_policy = 'table' AND d.until IS NULL"""
     expected = _one(admin, to_revoke, campaign) - 1
     assert expected > 0
-    wait_for(lambda: _one(admin, held, campaign) == expected, 60)
+    wait_for(lambda: _one(admin, held, campaign) == expected, 180)
     brake = _one(admin, "SELECT id FROM reviews_brake WHERE state = 'held' ORDER BY tripped_at DESC LIMIT 1")
     words = {"Agree as the first": "Noted. A second person has to agree", "Agree and send": "The orders are being sent"}
     for page, (button, said) in zip(pages, words.items(), strict=True):
@@ -244,7 +244,7 @@ def _carried_out(ledger: Any, admin: psycopg.Connection[Any], campaign: str, wai
     moving = """SELECT count(*) FROM reviews_order o JOIN reviews_reviewitem i ON i.id = o.item_id
                 WHERE i.campaign_id = %s AND o.state IN ('planned', 'executing', 'applied')
                 AND o.execute_after <= now()"""
-    wait_for(lambda: _one(admin, moving, campaign) == 0, 90)
+    wait_for(lambda: _one(admin, moving, campaign) == 0, 180)
     assert not ledger.may("fx_rates_loader", "SELECT count(*) FROM billing.fx_rates")
     assert not ledger.may("fx_rates_loader", "INSERT INTO ops.job_runs (job) VALUES ('rates')")
     assert not ledger.may("invoice_mailer", "SELECT name FROM public.customers")

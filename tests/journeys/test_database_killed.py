@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = 20_000
+NAME = "the import that is killed"
 REGISTER = """
 from django.utils import timezone
 from governance.kernel.actors import system_actor
@@ -31,10 +33,13 @@ def test_a_database_killed_in_mid_reading_keeps_the_old_state_whole(
     registered = manage("shell", "-v0", "-c", REGISTER)
     assert registered.returncode == 0, registered.stderr
 
-    process = _start_import(remit_tree, file)
-    wait_for(lambda: _is_writing(remit_tree), 60)
-    remit_tree.kill("postgres")
-    said, _ = process.communicate(timeout=120)
+    with closing(psycopg.connect(remit_tree.settings["DATABASE_URL"])) as holder:
+        # Written after the identities themselves: whoever gets here has written all of them and committed nothing.
+        holder.execute("LOCK TABLE identities_identityversion IN SHARE MODE")
+        process = _start_import(remit_tree, file)
+        wait_for(lambda: _is_held_up(remit_tree), 120)
+        remit_tree.kill("postgres")
+        said, _ = process.communicate(timeout=120)
 
     assert process.returncode != 0
     assert "Traceback" not in said
@@ -59,19 +64,21 @@ def _start_import(tree: Any, file: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "manage.py", "import", "killed", str(file), "--complete"],
         cwd=ROOT,
-        env=kept | tree.settings | {"DATA_DIR": str(tree.data)},
+        env=kept | tree.settings | {"DATA_DIR": str(tree.data), "PGAPPNAME": NAME},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def _is_writing(tree: Any) -> bool:
-    """Whether the import's one transaction has begun to write: it then holds the staging table."""
+def _is_held_up(tree: Any) -> bool:
+    """Whether the import's one transaction waits for the table that is held."""
     with psycopg.connect(tree.settings["DATABASE_URL"]) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND xact_start IS NOT NULL"
-            " AND (query ILIKE 'COPY%' OR query ILIKE '%sync_stage%') AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid)"
+            " WHERE NOT l.granted AND l.relation = 'identities_identityversion'::regclass"
+            " AND a.application_name = %s",
+            [NAME],
         ).fetchone()
     return bool(row and row[0])
 

@@ -70,7 +70,7 @@ class AuditedServer:
         with self.connect(database="postgres") as connection:
             connection.execute(f"DO $$ BEGIN RAISE LOG '{mark}'; END $$".encode())
         path = self.logs / f"server.{kind}"
-        for _ in range(200):
+        for _ in range(1500):
             if mark in path.read_text():
                 return path
             time.sleep(0.02)

@@ -149,7 +149,7 @@ class Queues:
 
     def is_cut(self, connection: amqp.Connection) -> bool:
         """Whether the broker has ended this connection."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 connection.drain_events(timeout=0.5)

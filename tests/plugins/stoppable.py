@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,14 +30,14 @@ class Cluster:
         self.server = Server(folder, log=folder.with_suffix(".log"), durable=False)
         self.process = self.server.start()[1]
 
-    def all(self) -> list[int]:
-        """The postmaster, then its children: whoever would start others is stopped first."""
-        tree = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False)
-        return [self.process.pid, *map(int, tree.stdout.split())]
-
     def send(self, number: int) -> None:
-        for pid in self.all():
-            os.kill(pid, number)
+        """To every process of it. Whoever would start others stands still meanwhile; who ended by itself needs nothing."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        wait_until(lambda: _state_of(self.process.pid) in "TZ")
+        tree = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False)
+        for pid in (*map(int, tree.stdout.split()), self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
@@ -55,6 +56,10 @@ class Cluster:
     def load(self, dump: Path) -> None:
         programs = find_programs(None, None, lambda _: None)
         subprocess.run([programs / "pg_restore", "--no-owner", "--dbname", self.server.admin_url(), dump], check=True)
+
+
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def dump_of(pristine: str, blocker: Any, dump: Path, fill: Callable[[], Made]) -> Made:

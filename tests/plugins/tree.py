@@ -123,7 +123,7 @@ class Tree:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(45)
+            return self.process.wait(90)
         except subprocess.TimeoutExpired:
             self.process.kill()
             pytest.fail(f"the product did not end\n{self.diagnosis()}")

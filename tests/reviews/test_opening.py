@@ -410,14 +410,23 @@ def test_a_worker_killed_in_the_middle_of_opening_leaves_nothing_half_done(commi
     assert AuditEvent.objects.filter(verb="campaign.opened").count() == 1
 
 
+# It gets some chunks further than where it is to be killed, and no further: a test process that comes late still finds
+# it at work.
 WORKER = """
-import sys
+import sys, time
 import django
 django.setup()
 from django.utils import timezone
 from governance.kernel.actors import system_actor
 from reviews.campaigns import opening
+from reviews.models import ReviewItem
 opening.CHUNK = 150
+real = opening._record_escalations
+def no_further(*args):
+    if ReviewItem.objects.filter(campaign_id=sys.argv[1]).count() >= int(sys.argv[2]):
+        time.sleep(600)
+    return real(*args)
+opening._record_escalations = no_further
 opening.open_campaign(campaign_id=sys.argv[1], actor=system_actor("scheduler"), now=timezone.now())
 """
 
@@ -439,7 +448,8 @@ def test_a_worker_killed_again_and_again_asks_each_of_thousands_exactly_once(com
 
     for enough in (300, 1200, 2100):
         worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(campaign.pk)], env=os.environ | {"DATABASE_URL": committed_db.url}
+            [sys.executable, "-c", WORKER, str(campaign.pk), str(enough + 600)],
+            env=os.environ | {"DATABASE_URL": committed_db.url},
         )
         deadline = time.monotonic() + 60
         while campaign.items.count() < enough and time.monotonic() < deadline:

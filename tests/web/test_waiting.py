@@ -13,10 +13,13 @@ from django.test import RequestFactory
 from governance.database import DEAD_PEER, connection_options
 from governance.waiting import Patience, answered_within, each_within, long_answers, within
 from governance.web.middleware import RequestContextMiddleware
+from tests.plugins.stoppable import wait_until
 
 SILENCE = 0.6
+# For what has to come in time: more than a loaded machine makes a server late.
+LONGER_SILENCE = 2.0
 # Each row fills more than one buffer of the server, so it is sent as soon as it is there.
-ROWS = "SELECT repeat('x', 20000) FROM (SELECT pg_sleep(0.25), generate_series(1, 6)) AS slowly"
+ROWS = "SELECT repeat('x', 20000) FROM (SELECT pg_sleep(0.25), generate_series(1, 18)) AS slowly"
 
 
 def ask(statement: str) -> list[tuple[object, ...]]:
@@ -25,14 +28,23 @@ def ask(statement: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall())
 
 
+def asked_still(statement: str) -> bool:
+    return bool(
+        ask(
+            "SELECT 1 FROM pg_stat_activity"
+            f" WHERE datname = current_database() AND state = 'active' AND query = '{statement}'"
+        )
+    )
+
+
 @pytest.mark.usefixtures("committed_db")
 def test_an_answer_that_keeps_coming_is_not_cut() -> None:
     begun = time.monotonic()
 
-    with answered_within(Patience(SILENCE)):
+    with answered_within(Patience(LONGER_SILENCE)):
         rows = ask(ROWS)
 
-    assert (len(rows), time.monotonic() - begun > 2 * SILENCE) == (6, True)
+    assert (len(rows), time.monotonic() - begun > 2 * LONGER_SILENCE) == (18, True)
 
 
 @pytest.mark.usefixtures("committed_db")
@@ -46,9 +58,8 @@ def test_silence_ends_and_nothing_of_the_request_waits_again() -> None:
         with pytest.raises(OperationalError, match="did not answer this request before"):
             ask("SELECT 1")
 
-    assert ask("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(20)' AND state = 'active'") == [
-        (0,)
-    ]
+    # The server has been told so; it gets to it in a moment.
+    wait_until(lambda: not asked_still("SELECT pg_sleep(20)"), 10)
 
 
 @pytest.mark.usefixtures("committed_db")
@@ -94,12 +105,12 @@ def test_a_stream_is_limited_piece_by_piece_and_its_reader_may_be_slow() -> None
         yield ask("SELECT 2")
         yield ask("SELECT pg_sleep(20)")
 
-    stream = each_within(pieces(), Patience(SILENCE))
+    stream = each_within(pieces(), Patience(LONGER_SILENCE))
 
     assert next(stream) == [(1,)]
-    time.sleep(2 * SILENCE)  # the reader's time is not the database's
+    time.sleep(1.5 * LONGER_SILENCE)  # the reader's time is not the database's
     assert next(stream) == [(2,)]
-    ask(f"SELECT pg_sleep({2 * SILENCE})")  # between the pieces nothing is limited
+    ask(f"SELECT pg_sleep({1.5 * LONGER_SILENCE})")  # between the pieces nothing is limited
     with pytest.raises(OperationalError):
         next(stream)
 

@@ -84,7 +84,7 @@ def server(committed_db: Any) -> Iterator[dict[str, str]]:
 
 
 def wait_until_it_answers(url: str) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             urllib.request.urlopen(f"{url}/api/v1/sources/", timeout=5)
         except urllib.error.HTTPError:

@@ -110,7 +110,7 @@ def caller(committed_db: Any) -> Iterator[Caller]:
 
 
 def _wait_until_it_answers(caller: Caller) -> None:
-    for _ in range(300):
+    for _ in range(600):
         try:
             caller.send("/.well-known/authzen-configuration", None)
         except OSError:

@@ -219,12 +219,12 @@ def _with_payments(governed: Governed) -> Governed:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for something that another connection or thread brings about; fail after ten seconds."""
+    """Wait for something that another connection or thread brings about; fail after a minute."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "did not happen within ten seconds"
+            assert time.monotonic() < deadline, "did not happen within a minute"
             time.sleep(0.02)
 
     return wait

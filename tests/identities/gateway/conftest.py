@@ -203,7 +203,7 @@ def _start(port: int, url: str, commands: Path, folder: Path) -> subprocess.Pope
             cwd=ROOT, env=environment, stdout=log, stderr=log,
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}/healthz"
-    for _ in range(300):
+    for _ in range(1200):
         assert process.poll() is None, (folder / "log").read_text()
         try:
             if httpx.get(address).status_code == 200:

@@ -177,7 +177,7 @@ def start_import(database_url: str, file: str, **popen: Any) -> "subprocess.Pope
     )
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():

@@ -210,7 +210,7 @@ def test_a_worker_killed_between_two_calls_leaves_nothing_half_done(
         env=os.environ | {"DATABASE_URL": committed_db.url},
     )
     try:
-        assert gate.reached.wait(40), "the worker did not get so far"
+        assert gate.reached.wait(60), "the worker did not get so far"
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait(10)

@@ -96,7 +96,7 @@ class Cut:
         assert self.process.stdout.readline() == "done\n"
 
     def _until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition():
             assert self.process is not None and self.process.poll() is None, "the worker ended by itself"
             assert time.monotonic() < deadline, "the worker did not get there in time"

@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 MAX_ATTEMPTS = 8
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -162,7 +162,7 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     order = shop.decide(grant_of(shop, queues), "scope_down", queues.target(read=["^orders$"]))
     gate.stops = stops
     worker = start_worker(order, committed_db.url)
-    assert gate.reached.wait(30), "the worker did not get there in time"
+    assert gate.reached.wait(60), "the worker did not get there in time"
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
     gate.stops = ("", "", "")

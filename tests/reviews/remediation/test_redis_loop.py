@@ -156,7 +156,7 @@ def test_a_killed_worker_leaves_nothing_lost_or_doubled(
     order = cache.decide(cache.grant(lists.app), "scope_down", READING)
     gate.when, gate.command = when, command
     worker = start_worker(order, committed_db.url)
-    assert gate.reached.wait(30), "the worker did not get there in time"
+    assert gate.reached.wait(60), "the worker did not get there in time"
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
     gate.command, gate.holding = b"", False
