@@ -101,6 +101,13 @@ class TrailForm(forms.Form):
             *[(kind.name, kind.label) for kind in KINDS.values()],
         ]
 
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        since, until = given.get("since"), given.get("until")
+        if since and until and until < since:
+            raise forms.ValidationError("The second date lies before the first. Turn them round.")
+        return given
+
     @property
     def has_rare(self) -> bool:
         """Whether one of the fields that most people never need is filled."""

@@ -232,3 +232,7 @@ def test_everybody_signs_themself_out_everywhere(client, make_user, sign_in):
     client.post(reverse("people:end_own_sessions"))
 
     assert elsewhere.get(reverse("people:profile")).status_code == 302
+
+
+def test_a_list_that_fits_on_one_page_offers_no_other_pages(admin, make_user):
+    assert 'aria-label="Pages"' not in admin.get(reverse("people:user_list")).content.decode()
