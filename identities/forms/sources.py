@@ -11,6 +11,7 @@ from identities.connectors.registry import formats, settings_of
 from identities.connectors.settings import by_name
 from identities.forms.inventory import address_field, person_at
 from identities.forms.references import ReferenceInput
+from identities.forms.short_names import ShortNameField
 from identities.models import Environment, Source
 from identities.services.sources import PUSH
 from identities.sync.importing import AUTO, RECORDS
@@ -21,7 +22,7 @@ LARGEST_UPLOAD = 100 * 1024 * 1024
 # Lengths of time that people choose among, in seconds; programs may set any other, which is then offered beside them.
 _USUAL_LENGTHS = {
     "read_every_seconds": (60, 300, 900, 1_800, 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400),
-    "freshness_limit_seconds": (60, 300, 900, 3_600, 6 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 7 * 86_400, 30 * 86_400),
+    "freshness_limit_seconds": (60, 300, 900, 3_600, 6 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 7 * 86_400),
 }
 _QUIET = {"autocomplete": "off", "spellcheck": "false"}
 
@@ -29,7 +30,7 @@ _QUIET = {"autocomplete": "off", "spellcheck": "false"}
 class SourceForm(forms.Form):
     """A source of one kind: `SourceForm(kind="postgresql", data=…)`."""
 
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label="Short name", max_length=60, help_text="Stands in addresses and in API calls; it never changes."
     )
     name = forms.CharField(max_length=120)

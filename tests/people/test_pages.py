@@ -11,6 +11,7 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from governance.people import accounts, teams
 from governance.people.models import ApiToken, PeopleFile, User
+from tests.people_fixtures import KNOWN_PASSWORD
 
 pytestmark = pytest.mark.django_db
 ADMIN, AUDITOR = Role.ADMINISTRATOR, Role.AUDITOR
@@ -236,3 +237,14 @@ def test_everybody_signs_themself_out_everywhere(client, make_user, sign_in):
 
 def test_a_list_that_fits_on_one_page_offers_no_other_pages(admin, make_user):
     assert 'aria-label="Pages"' not in admin.get(reverse("people:user_list")).content.decode()
+
+
+def test_the_ways_in_are_worded_like_all_other_forms(client, make_user):
+    user = make_user()
+    for name in ("account_login", "account_reset_password"):
+        assert ">E-mail address</label>" in client.get(reverse(name)).content.decode()
+    client.post(reverse("account_login"), {"login": user.email, "password": KNOWN_PASSWORD})
+
+    page = client.get(reverse("account_change_password")).content.decode()
+
+    assert "Current password" in page and "New password (again)" in page and "New Password" not in page

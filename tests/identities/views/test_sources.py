@@ -130,6 +130,12 @@ def test_lengths_of_time_are_chosen_in_words_and_an_unusual_one_stays(inventory:
     assert Source.objects.get(slug="payments").freshness_limit_seconds == 5_400
 
 
+def test_a_short_name_that_cannot_be_one_is_told_which_signs_it_may_have(inventory: Any, admin: Any) -> None:
+    page = admin.post("/sources/new/?kind=push", SERVER | {"slug": "my erp"}).content.decode()
+
+    assert "no spaces" in page and "slug”" not in page and 'value="my erp"' in page
+
+
 def test_a_short_name_is_taken_once(inventory: Any, admin: Any) -> None:
     response = admin.post("/sources/new/?kind=push", SERVER | {"slug": "payments"})
 
