@@ -173,6 +173,20 @@ def test_a_token_is_shown_once(admin):
     assert secret not in admin.get(url).content.decode()
 
 
+def test_a_reload_of_the_page_with_the_secret_makes_no_second_token(admin):
+    url = reverse("people:token_list")
+    copy = admin.get(url).context["form"]["copy"].value()
+    wanted = {"name": "sync", "days": "30", "scopes": ["sync:write"]}
+
+    admin.post(url, wanted | {"copy": copy})
+    again = admin.post(url, wanted | {"copy": copy}, follow=True)
+
+    assert ApiToken.objects.filter(name="sync").count() == 1
+    assert "No second one was made" in again.content.decode()
+    other = admin.get(url).context["form"]["copy"].value()
+    assert admin.post(url, wanted | {"copy": other}).context["secret"]
+
+
 def test_a_token_without_scopes_is_refused(admin):
     assert admin.post(reverse("people:token_list"), {"name": "x", "days": "30"}).status_code == 422
     assert not ApiToken.objects.exists()
