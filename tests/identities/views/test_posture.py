@@ -235,6 +235,18 @@ def test_an_unmeasured_exposure_is_never_shown_as_a_number_alone(reader: Client,
     assert "Exposure not measured" in page and "at worst 80 of 100" in page
 
 
+def test_whoever_sees_a_part_is_not_told_that_nothing_was_assessed_before(
+    browse: Callable[..., Client], four: list[Identity]
+) -> None:
+    owner = make.make_person(Role.OWNER)
+    Identity.objects.filter(pk=four[0].pk).update(owner=owner)
+    measure_now(day=end_of_last_quarter(timezone.now()).date())
+
+    page = browse(owner).get("/posture/").content.decode()
+
+    assert "Nothing was assessed yet on" not in page and "Which of yours moved, and why" in page
+
+
 def test_a_past_date_shows_the_score_of_that_date(reader: Client, four: list[Identity]) -> None:
     lines = score_lines(make_stand(four[0], 2, 33, since=THEN), first_policy())
 
