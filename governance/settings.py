@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "governance.web.middleware.NoPageHereMiddleware",
 ]
 
 ROOT_URLCONF = "governance.urls"
@@ -197,6 +198,12 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "governance.console.people.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "governance.console.people.password_forms.SignIn",
+    "reset_password": "governance.console.people.password_forms.ForgottenPassword",
+    "change_password": "governance.console.people.password_forms.ChangePassword",
+    "reset_password_from_key": "governance.console.people.password_forms.ChooseNewPassword",
+}
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False  # a reset must not lead around the second factor

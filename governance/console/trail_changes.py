@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, NullIf
 from governance.audit.selectors import TrailRow
 from governance.kernel.numbers import grouped
 from governance.people.models import ApiToken, Team, User
-from identities.models import Source, SyncRun
+from identities.models import Finding, Identity, Source, SyncRun
 from reviews.models import Campaign
 
 LONGEST = 200
@@ -33,11 +33,13 @@ _NAMED: Mapping[type[Model], Expression | F] = {
     User: Coalesce(NullIf(F("name"), Literal("")), F("email"), output_field=CharField()),
     Team: F("name"),
     Source: F("name"),
+    Identity: F("name"),
     Campaign: F("name"),
     ApiToken: F("name"),
 }
-# Subjects that the sealed record calls by their kind alone: a name can change, and a person's must be erasable.
-_NAMED_BY_KIND = frozenset({"person", "team", "campaign", "api_token"})
+# Subjects that the sealed record calls by their kind alone, because a name can change and a person's must be erasable,
+# or by what programs call them.
+_NAMED_HERE = frozenset({"person", "team", "campaign", "api_token", "source", "identity"})
 _NOBODY = frozenset(
     {"owner", "backup_owner", "sponsor", "assignee", "manager", "independent_reviewer", "fallback_reviewer", "members"}
 )
@@ -110,16 +112,18 @@ def names_in(rows: Iterable[TrailRow], *, with_context: bool = False) -> Names:
 
     with_context: also those of the further facts, which lists do not show.
     """
+    rows = list(rows)
     wanted: set[str] = set()
     for row in rows:
         for part in (row.old, row.new, row.personal, *([row.context] if with_context else [])):
             wanted.update(_ids_in(part))
         if row.actor_kind == "person":
             wanted.update(_UUID.findall(row.actor_id))
-        if row.subject_kind in _NAMED_BY_KIND:
+        if row.subject_kind in _NAMED_HERE:
             wanted.update(_UUID.findall(row.subject_id))
     runs = {run for row in rows if isinstance(run := row.new.get("run"), str) and _UUID.fullmatch(run)}
-    return dict(_called(wanted - runs)) | dict(_runs(runs))
+    findings = {row.subject_id for row in rows if row.subject_kind == "finding" and _UUID.fullmatch(row.subject_id)}
+    return dict(_called(wanted - runs)) | dict(_runs(runs)) | dict(_findings(findings))
 
 
 def _called(ids: set[str]) -> Iterator[tuple[str, str]]:
@@ -135,6 +139,13 @@ def _runs(ids: set[str]) -> Iterator[tuple[str, str]]:
     if ids:
         found = SyncRun.objects.filter(pk__in=ids).values_list("pk", "started_at")
         yield from ((str(key), f"reading of {at:%-d %b %Y, %H:%M:%S} UTC") for key, at in found)
+
+
+def _findings(ids: set[str]) -> Iterator[tuple[str, str]]:
+    """A finding is called by its rule and by whom it is about: a rule alone says of a hundred findings the same."""
+    if ids:
+        found = Finding.objects.filter(pk__in=ids).values_list("pk", "rule", "identity__name", "source__name")
+        yield from ((str(key), f"{rule} of {identity or source}") for key, rule, identity, source in found)
 
 
 def changes_of(row: TrailRow, names: Names) -> list[FieldChange]:

@@ -14,6 +14,56 @@ from governance.web.parameters import InvalidParameter
 
 LARGEST_NUMBER = 2**62
 OUTCOMES = (("", "Any outcome"), ("success", "Done"), (NOT_DONE, "Only refused or failed"))
+# The first word of each verb, as people call what it is about.
+NOUNS = {
+    "access": "refused attempts and cut-offs",
+    "access_request": "requests for access",
+    "agent": "tokens of agents",
+    "approval": "approvals that ran out",
+    "archive": "archives of old events",
+    "audit": "downloads and checks of the trail",
+    "authorization": "how applications decide",
+    "boundary": "trust boundaries",
+    "brake": "brakes",
+    "campaign": "reviews",
+    "checkpoint": "checkpoints",
+    "decision_log": "the decision log",
+    "decision_policy": "the policy of decisions",
+    "delegation": "delegations",
+    "detail": "erased details",
+    "domain": "decision domains",
+    "epoch": "epochs of the trail",
+    "events": "retired events",
+    "evidence_pack": "evidence packs",
+    "finding": "one finding",
+    "findings": "rules applied anew",
+    "freeze": "freezes",
+    "gateway_server": "servers behind the gateway",
+    "gateway_tools": "tools behind the gateway",
+    "hold": "legal holds",
+    "identity": "identities",
+    "installation": "this installation",
+    "inventory": "downloads of the inventory",
+    "item": "questions",
+    "mail": "messages to people",
+    "mfa": "second factors",
+    "order": "orders",
+    "people": "lists of people",
+    "posture_policy": "the policy of posture",
+    "quality": "how questions were answered",
+    "remark": "remarks on questions",
+    "restore_hold": "sources after a restore",
+    "schedule": "review schedules",
+    "source": "sources",
+    "sync": "readings",
+    "team": "teams",
+    "token": "API tokens",
+    "user": "people and their sign-in",
+    "view": "saved views",
+    "watch": "rules between dates",
+    "webhook": "webhooks",
+    "window": "change windows",
+}
 TEXT_PARAMETERS = {
     "verb": "A verb, or a noun (`order`) for all of its verbs.",
     "subject_kind": "Only events about objects of this kind.",
@@ -41,16 +91,22 @@ class TrailForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        nouns = sorted({verb.value.split(".")[0] for verb in Verb})
         self.fields["verb"].choices = [  # type: ignore[attr-defined]
             ("", "Anything"),
-            *[(noun, f"Anything about {noun}") for noun in nouns],
+            *sorted(((noun, f"Anything about {about}") for noun, about in NOUNS.items()), key=lambda choice: choice[1]),
             *[(verb.value, verb.description) for verb in Verb],
         ]
         self.fields["subject_kind"].choices = [  # type: ignore[attr-defined]
             ("", "Any object"),
             *[(kind.name, kind.label) for kind in KINDS.values()],
         ]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        since, until = given.get("since"), given.get("until")
+        if since and until and until < since:
+            raise forms.ValidationError("The second date lies before the first. Turn them round.")
+        return given
 
     @property
     def has_rare(self) -> bool:

@@ -1,5 +1,6 @@
 """What the trail is about: every kind of object by its plain name, with the page that shows it."""
 
+import re
 from dataclasses import dataclass
 
 from django.urls import NoReverseMatch, reverse
@@ -18,6 +19,8 @@ class ObjectKind:
     by_label: bool = False
 
 
+# Of what there is one only, the id is a word: "all".
+_WORD = re.compile(r"[a-z]+")
 KINDS = {
     kind.name: kind
     for kind in (
@@ -79,4 +82,5 @@ def name_of(kind: str, subject_id: str, label: str) -> str:
     """What to call an object: its label, or its kind and the beginning of its id where the label says no more."""
     known = KINDS.get(kind)
     told = "" if label == kind else label
-    return told or f"{known.label if known else kind.replace('_', ' ')} {subject_id[:8]}"
+    called = known.label if known else kind.replace("_", " ")
+    return told or (called if _WORD.fullmatch(subject_id) else f"{called} {subject_id[:8]}")

@@ -66,6 +66,12 @@ class Framework:
     former_edition: str = ""
     former_relation: str = ""
 
+    @property
+    def edition_beside_title(self) -> str:
+        """The edition without what the title says already: "February 2024" of "2.0 (February 2024)"."""
+        number, _, more = self.edition.replace(" (", ", ", 1).rstrip(")").partition(", ")
+        return more if number in self.title else self.edition
+
     def of_section(self, section: str) -> tuple[Control, ...]:
         return tuple(control for control in self.controls if control.section == section)
 

@@ -44,7 +44,7 @@ def _postgresql(resource: str) -> tuple[str, str]:
     if kind in ("cluster", "role", "tablespace", "parameter"):
         return "the server", f"{kind} {'.'.join(names)}".strip()
     where = "every database" if names[0] == "*" else f"database {names[0]}"
-    return where, kind if len(names) == 1 else f"{kind} {'.'.join(names[1:])}"
+    return where, f"the {kind} itself" if len(names) == 1 else f"{kind} {'.'.join(names[1:])}"
 
 
 def _rabbitmq(resource: str) -> tuple[str, str]:

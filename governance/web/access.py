@@ -6,9 +6,11 @@ Pages take the actor from here and pass it into use cases; nothing below the edg
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from governance.kernel.actors import Actor, Role
@@ -78,7 +80,16 @@ def _go_and_sign_in(request: HttpRequest) -> HttpResponse:
     if htmx:
         here = htmx.current_url_abs_path or "/"
         return HttpResponseClientRedirect(redirect_to_login(here).url)
-    return redirect_to_login(request.get_full_path())
+    return redirect_to_login(_where_it_was_sent_from(request) if request.method == "POST" else request.get_full_path())
+
+
+def _where_it_was_sent_from(request: HttpRequest) -> str:
+    """The page of ours with the form: where it was sent to may be no page, and what was sent is gone anyway."""
+    came_from = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure()):
+        return "/"
+    parts = urlsplit(came_from)
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def spoken_roles(roles: frozenset[Role]) -> str:

@@ -43,6 +43,30 @@ class BadCharacters(DomainError):
     title = "The address contains characters that cannot be searched for"
 
 
+class NoPageHere(DomainError):
+    """The address takes what a form sends, and is no page by itself. Nothing was changed."""
+
+    code = "no-page-here"
+    status = 405
+    title = "There is no page at this address"
+
+
+class NoPageHereMiddleware:
+    """Whoever reloads or bookmarks the address that a form was sent to is told so, instead of seeing nothing at all."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_bare = response.status_code == NoPageHere.status and not response.streaming and not response.content
+        if not is_bare or request.method != "GET" or answers_programs(request):
+            return response
+        said = answer_domain_error(request, NoPageHere("It takes what a form sends. Nothing was changed."))
+        said["Allow"] = response["Allow"]
+        return said
+
+
 class RequestContextMiddleware:
     """Gives the request an id and a limit for the database, binds it to the logs, sets headers, translates errors."""
 

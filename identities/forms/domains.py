@@ -7,6 +7,7 @@ from django import forms
 
 from governance.kernel.errors import DomainError
 from identities.forms.inventory import show_refusal
+from identities.forms.short_names import ShortNameField
 from identities.models import DecisionDomain, Source
 
 _LINES = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
@@ -15,7 +16,7 @@ _LINES = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "
 class DomainForm(forms.Form):
     """A new decision domain, or one that is changed (then without its short name)."""
 
-    slug = forms.SlugField(label="Short name", max_length=40, help_text="Stands in its addresses; it never changes.")
+    slug = ShortNameField(label="Short name", max_length=40, help_text="Stands in its addresses; it never changes.")
     name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     sources = forms.ModelMultipleChoiceField(
         Source.objects.none(),

@@ -7,6 +7,7 @@ from django import forms
 
 from governance.kernel.errors import DomainError
 from identities.forms.references import ReferenceInput, ReferencesArea
+from identities.forms.short_names import ShortNameField
 from identities.models import CutKind, GatewayServer
 from identities.services.cut_offs import LONGEST_REASON
 from identities.services.gateway_servers import InvalidServer, allowed_commands
@@ -17,7 +18,7 @@ _QUIET = {"autocomplete": "off", "spellcheck": "false"}
 class GatewayServerForm(forms.Form):
     """A server by its address, or by one of the commands that the operator allows."""
 
-    name = forms.SlugField(
+    name = ShortNameField(
         max_length=60,
         help_text="Stands in its address at the gateway and, as server:name, in permissions; it never changes.",
     )

@@ -68,7 +68,7 @@ _UNUSED = {"30": "Not for 30 days", "90": "Not for 90 days", "365": "Not for a y
 _UNKNOWN_USE = {"30": "In 30 days", "90": "In 90 days", "365": "In a year"}
 _NEW = {"1": "Today", "7": "In 7 days", "30": "In 30 days"}
 _RULES = {rule: f"{rule} {BY_ID[rule].title}" for rule in sorted(BY_ID, key=rule_order)}
-_SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Any severity"}
+_SEVERITIES = {"critical": "Critical", "high": "High or worse", "medium": "Medium or worse", "low": "Low or worse"}
 _NOT_FIXED = ("accepted,assigned,open", "Not fixed")
 ASSURANCE_LABELS = {
     "A0": "A0 Unproven",

@@ -11,6 +11,7 @@ from identities.connectors.registry import formats, settings_of
 from identities.connectors.settings import by_name
 from identities.forms.inventory import address_field, person_at
 from identities.forms.references import ReferenceInput
+from identities.forms.short_names import ShortNameField
 from identities.models import Environment, Source
 from identities.services.sources import PUSH
 from identities.sync.importing import AUTO, RECORDS
@@ -18,26 +19,28 @@ from identities.sync.importing import AUTO, RECORDS
 # Settings are chosen by connectors, and must not meet the names of the fields that every source has.
 PREFIX = "setting_"
 LARGEST_UPLOAD = 100 * 1024 * 1024
+# Lengths of time that people choose among, in seconds; programs may set any other, which is then offered beside them.
+_USUAL_LENGTHS = {
+    "read_every_seconds": (60, 300, 900, 1_800, 3_600, 6 * 3_600, 12 * 3_600, 86_400, 7 * 86_400),
+    "freshness_limit_seconds": (60, 300, 900, 3_600, 6 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 7 * 86_400),
+}
 _QUIET = {"autocomplete": "off", "spellcheck": "false"}
 
 
 class SourceForm(forms.Form):
     """A source of one kind: `SourceForm(kind="postgresql", data=…)`."""
 
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label="Short name", max_length=60, help_text="Stands in addresses and in API calls; it never changes."
     )
     name = forms.CharField(max_length=120)
     environment = forms.ChoiceField(choices=Environment.choices)
     owner = address_field("Owner", "Who answers for the system itself.")
-    read_every_seconds = forms.IntegerField(
-        label="Read every (seconds)", initial=300, min_value=10, max_value=30 * 86_400
-    )
-    freshness_limit_seconds = forms.IntegerField(
-        label="Stale after (seconds)",
+    read_every_seconds = forms.TypedChoiceField(label="Read every", coerce=int, initial=300)
+    freshness_limit_seconds = forms.TypedChoiceField(
+        label="Stale after",
+        coerce=int,
         initial=86_400,
-        min_value=60,
-        max_value=365 * 86_400,
         help_text="An older picture is marked as stale everywhere.",
     )
     max_retire_percent = forms.IntegerField(
@@ -53,6 +56,9 @@ class SourceForm(forms.Form):
     def __init__(self, data: Any = None, *, kind: str, source: Source | None = None) -> None:
         super().__init__(data, initial=_initial(source) if source else None)
         self._declared = settings_of(kind)
+        for name, usual in _USUAL_LENGTHS.items():
+            lengths = sorted({*usual, getattr(source, name)} if source else usual)
+            self.fields[name].choices = [(each, spoken_seconds(each)) for each in lengths]  # type: ignore[attr-defined]
         for setting in self._declared:
             self.fields[PREFIX + setting.name] = field_of(setting)
         if kind == PUSH:
@@ -146,6 +152,15 @@ def field_of(setting: Setting) -> forms.Field:
         case _:
             widget = forms.TextInput(attrs=_QUIET)
             return forms.CharField(**common, max_length=1_000, widget=widget, initial=setting.default)
+
+
+def spoken_seconds(seconds: int) -> str:
+    """A length of time in its largest whole unit: "5 minutes"."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            number = seconds // size
+            return f"{number} {unit}{'s' if number != 1 else ''}"
+    return f"{seconds} seconds"
 
 
 def _initial(source: Source) -> dict[str, Any]:

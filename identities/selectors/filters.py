@@ -179,7 +179,7 @@ def _checked(name: str, value: str) -> str:
         return _checked_day(name, value)
     if name in ("q", "access") and (len(value) < SHORTEST_SEARCH or sum(map(str.isalnum, value)) < 2):
         raise InvalidFilter(
-            f"“{name}” needs at least {SHORTEST_SEARCH} characters, two of them letters or digits: shorter texts stand "
+            f"A search needs at least {SHORTEST_SEARCH} characters, two of them letters or digits: shorter texts stand "
             "in almost every name.",
             field=name,
         )

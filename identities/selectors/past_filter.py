@@ -35,10 +35,15 @@ def read_moment(text: str, *, now: datetime) -> datetime:
         return now
     moment = _end_of_day(text, now) if len(text) == 10 else _exact(text)
     if moment > now:
-        raise InvalidMoment(f"{text[:40]} lies ahead; history ends now.", field="at")
+        raise InvalidMoment(f"{_said(text)} lies ahead; history ends now.", field="at")
     if moment < EARLIEST:
-        raise InvalidMoment(f"{text[:40]} lies before 1970; no source was read then.", field="at")
+        raise InvalidMoment(f"{_said(text)} lies before 1970; no source was read then.", field="at")
     return moment
+
+
+def _said(text: str) -> str:
+    """A day as pages say it; a time as it was written."""
+    return f"{date.fromisoformat(text):%-d %B %Y}" if len(text) == 10 else text[:40]
 
 
 def _end_of_day(text: str, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from identities.forms.boundaries import AuthorizationForm
 from identities.forms.inventory import show_refusal
-from identities.models import Identity, Source
+from identities.models import AuthorizationModel, Identity, Source
 from identities.selectors.authorization import own_declaration
 from identities.selectors.inventory import access_identity, access_source
 from identities.services.authorization import declare_authorization
@@ -52,7 +52,9 @@ def _declare(request: PageRequest, of: Identity | Source, back: str, key: Any) -
             show_refusal(form, refusal)
             status = refusal.status
         else:
-            messages.success(request, "Declared.")
+            model = form.cleaned_data["model"]
+            said = f"“{AuthorizationModel(model).label}”" if model else "that nobody has said how it decides"
+            messages.success(request, f"Noted of {of.name}: {said}.")
             return redirect(back, key)
     context = {"form": form, "of": of, "is_source": isinstance(of, Source), "known": known}
     return render_page(request, "identities/authorization_form.html", context, status=status)

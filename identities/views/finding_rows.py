@@ -184,7 +184,9 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{str(name).replace('_', ' ')}: {_plain(each)}" for name, each in value.items())
-    return str(value)
+    # A range of one value is that value: "A1", never "A1 to A1".
+    low, _, high = str(value).partition(" to ")
+    return low if low == high else str(value)
 
 
 def life_of(finding: Finding, events: Sequence[FindingEvent], names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -114,5 +114,8 @@ def _spoken(use: LastUse) -> questions.Known:
     if use.state == "used":
         return questions.Known(at=use.at)
     if use.state == "unused" and use.at:
-        return questions.Known(f"not seen since {use.at:%-d %b %Y}", tone="" if use.is_brief else "warn")
+        since = f"{use.at:%-d %b %Y}"
+        if use.is_brief:
+            return questions.Known(f"not seen yet; watched since {since}, too short to conclude")
+        return questions.Known(f"not seen since {since}", tone="warn")
     return questions.Known("not observable", tone="unknown")

@@ -14,6 +14,7 @@ from governance.web.quadrant import Dot, Field, Quadrant
 from governance.web.templatetags.remit import number, percent, plural
 from identities.models import PostureBox
 from identities.posture.policy import Policy, policy_in_force
+from identities.selectors.inventory import sees_everything
 from identities.selectors.posture_picture import LAST_STEP, STEP, Spread, end_of_last_quarter, get_spread, list_points
 from identities.selectors.posture_scores import Movement, Picture, movement_since
 from identities.views.identity_rows import identity_url
@@ -102,6 +103,7 @@ def picture_context(*, actor: Actor, now: datetime) -> dict[str, Any]:
         "quadrant": _quadrant(movement.now, spread, policy, actor),
         "boxes": [_box_line(movement, spread.unassessed, *box) for box in BOXES],
         "moved_since": since,
+        "is_part": not sees_everything(actor),
         "has_moves": movement.then.measured_on is not None,
         "coverage": _coverage(movement.now, spread.unassessed, policy),
         "reasons": [(count, FACTOR_GAPS.get(name, name)) for name, count in spread.reasons],

@@ -51,6 +51,7 @@ from identities.views.score_lines import (
     score_lines,
     score_of,
     sparkline_of,
+    with_dates_in_words,
 )
 
 PAGE_SIZE = 50
@@ -262,7 +263,9 @@ def _factor_row(move: Any) -> dict[str, Any]:
         "move": move,
         "name": FACTOR_NAMES.get(move.name, move.name),
         "before": _points(from_),
+        "before_input": with_dates_in_words(move.input_before),
         "after": _points(to),
+        "after_input": with_dates_in_words(move.input_after),
         "change": change,
         "change_words": f"{abs(change):g}" if change else "",
     }

@@ -1,8 +1,9 @@
 """A score in words: assurance with what caps it, exposure factor by factor, and how both came about."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.urls import reverse
@@ -25,6 +26,8 @@ BOX_TONES = {
 # How the reasons of assurance say that something is only not known.
 UNKNOWN = "unknown"
 MOST_OPEN = 3
+# Reasons are kept, and given to programs, with dates as machines write them.
+_DAY = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 Stand = IdentityPosture | PostureVersion
 
 
@@ -97,7 +100,7 @@ def score_lines(stand: Stand, policy: Policy) -> ScoreLines:
         assurance_name=ASSURANCE_LABELS[lower].partition(" ")[2],
         upper="" if upper == lower else upper,
         upper_if="" if upper == lower else if_words(stand.capped_by),
-        capped_by=stand.capped_by,
+        capped_by=[with_dates_in_words(reason) for reason in stand.capped_by],
         to_raise=stand.to_raise if isinstance(stand, IdentityPosture) else (),
         exposure=exposure_words(low, high),
         exposure_middle=high,
@@ -118,6 +121,18 @@ def if_words(capped_by: Sequence[str]) -> str:
         return f"if {open_ones[0]} is confirmed"
     shown = "; ".join(open_ones[:MOST_OPEN])
     return f"once it is confirmed: {shown}{' and more' if len(open_ones) > MOST_OPEN else ''}" if shown else ""
+
+
+def with_dates_in_words(text: str) -> str:
+    """ "until 2026-11-27" as "until 27 November 2026"; what is no day stays as it is."""
+    return _DAY.sub(_spoken_day, text)
+
+
+def _spoken_day(found: re.Match[str]) -> str:
+    try:
+        return f"{date.fromisoformat(found[0]):%-d %B %Y}"
+    except ValueError:
+        return found[0]
 
 
 def _what(reason: str) -> str:
@@ -141,7 +156,7 @@ def factor_line(factor: Mapping[str, Any]) -> FactorLine:
         low=low,
         high=high,
         most=float(factor["weight"]),
-        input=str(factor["input"] or ""),
+        input=with_dates_in_words(str(factor["input"] or "")),
         why=str(factor["why"] or ""),
         is_open=low != high,
     )
@@ -176,8 +191,8 @@ def range_words(lower: int, upper: int) -> str:
 def difference_words(difference: ScoreDifference) -> list[str]:
     """Why a score is another one, the heaviest reason first."""
     words = [_move_words(move) for move in _by_weight(difference.factors) if move.is_moved]
-    words += [f"Holds assurance down now: {reason}" for reason in difference.capped_by_new]
-    words += [f"No longer holds assurance down: {reason}" for reason in difference.capped_by_gone]
+    words += [f"Holds assurance down now: {with_dates_in_words(reason)}" for reason in difference.capped_by_new]
+    words += [f"No longer holds assurance down: {with_dates_in_words(reason)}" for reason in difference.capped_by_gone]
     if difference.failed_new:
         words.append(f"Fails now: {', '.join(difference.failed_new)}")
     if difference.failed_gone:
@@ -216,7 +231,7 @@ def _move_words(move: FactorMove) -> str:
     if move.before is None or move.after is None:
         return f"{name}: {_points(move.after or move.before)} points"
     inputs = f" ({move.input_before} → {move.input_after})" if move.input_before != move.input_after else ""
-    return f"{name}: {_points(move.before)} → {_points(move.after)} points{inputs}"
+    return f"{name}: {_points(move.before)} → {_points(move.after)} points{with_dates_in_words(inputs)}"
 
 
 def _points(points: tuple[float, float] | None) -> str:

@@ -19,6 +19,7 @@ from governance.web.pagination import KeysetPage, SortKey, paginate
 from identities.connectors.files import Holds
 from identities.connectors.registry import formats, settings_of, title_of
 from identities.connectors.settings import by_name
+from identities.forms.sources import spoken_seconds
 from identities.models import Source, SyncRun
 from identities.selectors.inventory import access_source
 from identities.selectors.runs import list_runs
@@ -253,15 +254,6 @@ def setting_lines(source: Source) -> list[tuple[str, str, bool]]:
         )
         for name, value in sorted(by_name(declared, source.settings).items())
     ]
-
-
-def spoken_seconds(seconds: int) -> str:
-    """A length of time in its largest whole unit: "5 minutes"."""
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size and seconds % size == 0:
-            number = seconds // size
-            return f"{number} {unit}{'s' if number != 1 else ''}"
-    return f"{seconds} seconds"
 
 
 def _row(source: Source, now: datetime) -> SourceRow:

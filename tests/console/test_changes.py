@@ -22,7 +22,7 @@ from governance.people.models import Team
 from governance.people.teams import change_team
 from governance.people.tokens import revoke_token
 from governance.web.templatetags.remit import number
-from identities.models import SyncRun
+from identities.models import Finding, PosturePolicy, SyncRun
 from identities.services.identities import edit_identity
 from identities.services.saved_views import CHANGEABLE as VIEW_FIELDS
 from identities.services.saved_views import change_view, save_view
@@ -319,6 +319,31 @@ def test_a_reading_says_what_it_found_by_kind_and_leaves_out_what_it_did_not(sea
         # Of what has no name here, nobody says that it is gone.
         "Item": f"{told['item'][:8]}…",
     }
+
+
+def test_what_an_event_is_about_is_called_as_its_page_calls_it(seal: Callable[[], None]) -> None:
+    source = make.make_source(name="Ledger")
+    identity = make.make_identity(source, name="nightly")
+    policy, _ = PosturePolicy.objects.get_or_create(number=1, defaults={"document": {}})
+    about = {"source": source, "identity": identity, "object_kind": "identity", "object_id": identity.pk}
+    when = {"found_at": NOON, "opened_at": NOON, "changed_at": NOON}
+    finding = Finding.objects.create(rule="NHI7-A", severity=3, digest=b"", policy=policy, **about, **when)
+    sealed = {
+        Verb.SYNC_APPLIED: Subject("source", str(source.pk), source.slug),
+        Verb.IDENTITY_CHANGED: Subject("identity", str(identity.pk), f"service_account:{identity.external_id}"),
+        Verb.FINDING_OPENED: Subject("finding", str(finding.pk), finding.rule),
+    }
+    for verb, subject in sealed.items():
+        record(verb=verb, actor=system_actor("sync"), subject=subject, now=NOON)
+    seal()
+
+    events = {event.row.verb: event for event in present(list_events().rows)}
+
+    assert events[Verb.SYNC_APPLIED].subject == "Ledger"
+    # The address is still made of what the record says.
+    assert events[Verb.SYNC_APPLIED].subject_url == f"/sources/{source.slug}/"
+    assert events[Verb.IDENTITY_CHANGED].subject == "nightly"
+    assert events[Verb.FINDING_OPENED].subject == "NHI7-A of nightly"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,16 @@ def test_people_get_a_page(client: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_the_address_that_a_form_is_sent_to_says_that_it_is_no_page(client: Client) -> None:
+    said = client.get("/theme/")
+    to_programs = client.put("/theme/")
+
+    assert (said.status_code, said["Allow"]) == (405, "POST")
+    assert "There is no page at this address" in said.content.decode() and "Content-Security-Policy" in said
+    assert (to_programs.status_code, to_programs.content) == (405, b"")
+
+
+@pytest.mark.django_db
 def test_an_address_without_its_last_slash_still_leads_on(client: Client) -> None:
     assert client.get("/api/v1/identities").status_code == 301
 

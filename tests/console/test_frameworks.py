@@ -57,6 +57,14 @@ def test_every_rule_stands_beside_some_control() -> None:
     assert set(catalogue.BY_ID) == named
 
 
+def test_an_edition_says_nothing_twice() -> None:
+    said = {framework.id: framework.edition_beside_title for framework in load_frameworks()}
+
+    assert said["csf_2_0"] == "February 2024"
+    assert said["iso_27001_2022"] == ""
+    assert said["soc2_tsc_2017"] == "points of focus of 2022"
+
+
 @pytest.mark.django_db
 def test_the_page_opens_with_authentication_and_leads_to_living_pages(signed_in: Callable[..., Client]) -> None:
     page = signed_in(make.make_person(Role.AUDITOR)).get("/frameworks/").content.decode()

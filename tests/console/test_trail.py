@@ -133,6 +133,7 @@ def test_a_day_ends_at_midnight(auditor: Client, story: Any) -> None:
         {"before": "x"},
         {"before": "9" * 40},
         {"actor": "a" * 300},
+        {"since": "2026-03-02", "until": "2026-03-01"},
     ],
     ids=str,
 )
@@ -144,6 +145,15 @@ def test_a_filter_that_nobody_could_mean_is_said_to_be_wrong(
     assert response.status_code == 400
     assert response.context["events"] == []
     assert 'data-tone="danger"' in response.content.decode()
+
+
+def test_a_wrong_date_is_named_as_the_form_names_it_and_nothing_claims_to_have_been_searched(
+    auditor: Client, story: Any
+) -> None:
+    page = auditor.get("/audit/", {"since": "yesterday"}).content.decode()
+
+    assert "From: Enter a valid date." in page and "since:" not in page
+    assert "Nothing matches" not in page and "Nothing is listed" in page
 
 
 def test_an_empty_answer_says_so_instead_of_pretending_an_empty_trail(auditor: Client, story: Any) -> None:

@@ -78,7 +78,7 @@ class Person:
         password = re.search(r"Password of each: (\S+)", text)
         assert password
         self.page.goto(f"{self.tree.base_url}/accounts/login/")
-        self.page.get_by_label("Email").fill(address)
+        self.page.get_by_label("E-mail address").fill(address)
         self.page.get_by_label("Password").fill(password[1])
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(f"{self.tree.base_url}/")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from governance.kernel.actors import Role
 from governance.people import accounts, teams
 from governance.people.models import ApiToken, PeopleFile, User
+from tests.people_fixtures import KNOWN_PASSWORD
 
 pytestmark = pytest.mark.django_db
 ADMIN, AUDITOR = Role.ADMINISTRATOR, Role.AUDITOR
@@ -172,6 +173,20 @@ def test_a_token_is_shown_once(admin):
     assert secret not in admin.get(url).content.decode()
 
 
+def test_a_reload_of_the_page_with_the_secret_makes_no_second_token(admin):
+    url = reverse("people:token_list")
+    copy = admin.get(url).context["form"]["copy"].value()
+    wanted = {"name": "sync", "days": "30", "scopes": ["sync:write"]}
+
+    admin.post(url, wanted | {"copy": copy})
+    again = admin.post(url, wanted | {"copy": copy}, follow=True)
+
+    assert ApiToken.objects.filter(name="sync").count() == 1
+    assert "No second one was made" in again.content.decode()
+    other = admin.get(url).context["form"]["copy"].value()
+    assert admin.post(url, wanted | {"copy": other}).context["secret"]
+
+
 def test_a_token_without_scopes_is_refused(admin):
     assert admin.post(reverse("people:token_list"), {"name": "x", "days": "30"}).status_code == 422
     assert not ApiToken.objects.exists()
@@ -232,3 +247,18 @@ def test_everybody_signs_themself_out_everywhere(client, make_user, sign_in):
     client.post(reverse("people:end_own_sessions"))
 
     assert elsewhere.get(reverse("people:profile")).status_code == 302
+
+
+def test_a_list_that_fits_on_one_page_offers_no_other_pages(admin, make_user):
+    assert 'aria-label="Pages"' not in admin.get(reverse("people:user_list")).content.decode()
+
+
+def test_the_ways_in_are_worded_like_all_other_forms(client, make_user):
+    user = make_user()
+    for name in ("account_login", "account_reset_password"):
+        assert ">E-mail address</label>" in client.get(reverse(name)).content.decode()
+    client.post(reverse("account_login"), {"login": user.email, "password": KNOWN_PASSWORD})
+
+    page = client.get(reverse("account_change_password")).content.decode()
+
+    assert "Current password" in page and "New password (again)" in page and "New Password" not in page

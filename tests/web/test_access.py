@@ -134,3 +134,13 @@ def test_the_theme_form_leads_nowhere_else(client: Client, target: str) -> None:
 
 def test_an_unknown_theme_becomes_the_systems(client: Client) -> None:
     assert client.post("/theme/", {"theme": "neon"}).cookies["theme"].value == "system"
+
+
+def test_whoever_signs_in_again_after_sending_a_form_comes_back_to_the_page_with_the_form(client: Client) -> None:
+    sent_to = reverse("people:end_own_sessions")
+
+    from_ours = client.post(sent_to, headers={"referer": "http://testserver/settings/profile/?tab=1"})
+    from_others = client.post(sent_to, headers={"referer": "https://evil.example.org/settings/"})
+
+    assert from_ours["Location"].endswith("?next=/settings/profile/%3Ftab%3D1")
+    assert from_others["Location"].endswith("?next=/")

@@ -1,5 +1,6 @@
 """Forms of the settings pages: shapes only, the rules stand in the use cases."""
 
+import secrets
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -17,6 +18,11 @@ ROLE_CHOICES = [
 ]
 SCOPE_CHOICES = [(scope, f"{scope} – {text}") for scope, text in SCOPE_DESCRIPTIONS.items()]
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "1 year")]
+
+
+def new_copy() -> str:
+    """What tells one form that was shown from another."""
+    return secrets.token_urlsafe(12)
 
 
 def show_refusal(form: forms.Form, error: DomainError) -> None:
@@ -117,6 +123,8 @@ class TokenForm(forms.Form):
     )
     days = forms.ChoiceField(choices=LIFETIMES, initial="90", label="Valid for")
     scopes = forms.MultipleChoiceField(choices=SCOPE_CHOICES, widget=forms.CheckboxSelectMultiple, label="Scopes")
+    # Another for each form that is shown, so that a reload, which sends the same one again, is known.
+    copy = forms.CharField(widget=forms.HiddenInput, required=False, max_length=40, initial=new_copy)
 
     def lifetime(self) -> timedelta:
         return timedelta(days=int(self.cleaned_data["days"]))

@@ -18,6 +18,9 @@ from governance.web.access import page
 from governance.web.htmx import render_page
 from governance.web.pagination import SortKey, paginate
 
+# In the session: the forms that made a token already, the latest few.
+SENT, MOST_SENT = "token_forms_sent", 20
+
 
 @page(roles=READERS)
 def token_list(request: PageRequest) -> HttpResponse:
@@ -26,6 +29,9 @@ def token_list(request: PageRequest) -> HttpResponse:
     secret, now = "", timezone.now()
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
+        if data["copy"] in request.session.get(SENT, ()):
+            messages.info(request, "This form was sent before, and made one token. No second one was made.")
+            return redirect("people:token_list")
         try:
             _, secret = tokens.create_token(
                 name=data["name"],
@@ -37,12 +43,19 @@ def token_list(request: PageRequest) -> HttpResponse:
         except tokens.TokenRefused as error:
             show_refusal(form, error)
         else:
+            _remember(request, data["copy"])
             form = TokenForm()
     keys = (SortKey("created_at", descending=True), SortKey("pk", descending=True))
     found = paginate(access_tokens(request.actor), keys, cursor=request.GET.get("cursor", ""))
     context = {"page": found, "form": form, "secret": secret, "now": now}
     context["may_change"] = request.actor.has_role(Role.ADMINISTRATOR)
     return render_page(request, "people/token_list.html", context, status=422 if form.errors else 200)
+
+
+def _remember(request: PageRequest, copy: str) -> None:
+    """The secret is told in the answer to the form, so that answer must stay; a reload of it makes no second token."""
+    if copy:
+        request.session[SENT] = [*request.session.get(SENT, ()), copy][-MOST_SENT:]
 
 
 @require_POST

@@ -14,6 +14,7 @@ from django.utils.html import escape
 
 from governance.audit.models import AuditEvent
 from governance.kernel.actors import Role, system_actor
+from identities.forms.inventory import FilterForm
 from identities.models import Finding, FindingAcceptance, Grant, SavedView
 from identities.posture.findings.acts import ACTS
 from identities.posture.findings.meanings import WHY, meaning_of
@@ -22,6 +23,7 @@ from identities.posture.rules import BY_ID
 from identities.selectors.access import list_grants
 from identities.selectors.filters import InvalidFilter, InventoryFilter
 from identities.selectors.inventory import list_identities, list_population_grants
+from identities.views.finding_rows import evidence_lines
 from tests.identities.findings.conftest import DAY, NOW, make_credential, outcome, take
 from tests.identities.services.conftest import fill
 
@@ -316,3 +318,15 @@ def test_every_rule_says_why_it_matters_and_names_an_act_and_an_unknown_one_is_s
     assert failing <= WHY.keys() <= BY_ID.keys()
     assert {rule.fix for rule in BY_ID.values()} <= ACTS.keys()
     assert meaning_of("XYZ-9").title == "XYZ-9"
+
+
+def test_a_range_of_one_value_is_said_as_that_value() -> None:
+    said = {line.label: line.values for line in evidence_lines({"assurance": "A1 to A1", "exposure": "62 to 75"})}
+
+    assert said == {"Assurance": ["A1"], "Exposure": ["62 to 75"]}
+
+
+def test_no_two_choices_of_a_filter_have_the_same_name() -> None:
+    for name, field in FilterForm({}, sources=[]).fields.items():
+        labels = [str(label) for _, label in getattr(field, "choices", [])]
+        assert len(labels) == len(set(labels)), name

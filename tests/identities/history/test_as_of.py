@@ -273,6 +273,8 @@ def test_a_date_alone_means_its_end_and_a_time_needs_a_zone():
     assert read_moment("2026-03-03T12:00:00Z", now=NOW) == datetime(2026, 3, 3, 12, tzinfo=UTC)
     assert read_moment("2026-03-03T12:00:00+02:00", now=NOW) == datetime(2026, 3, 3, 10, tzinfo=UTC)
     assert read_moment("2026-03-03T12:00:00 02:00", now=NOW) == datetime(2026, 3, 3, 10, tzinfo=UTC)
+    with pytest.raises(InvalidMoment, match="2 June 2026 lies ahead"):
+        read_moment("2026-06-02", now=NOW)
     assert read_moment("", now=NOW) == read_moment("2026-06-01", now=NOW) == NOW
     west = NOW.astimezone(timezone(timedelta(hours=-13)))
     assert west.date().isoformat() == "2026-05-31"

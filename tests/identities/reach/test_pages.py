@@ -211,3 +211,14 @@ def test_how_the_application_decides_stands_on_the_identity_page(estate: Any, ad
     assert (bad.status_code, good.status_code) == (422, 302)
     assert Authorization.objects.get().classes == ["write", "admin"]
     assert "Whoever is signed in may do everything" in after and "administers, writes" in after
+    assert "Noted of ci: “Whoever is signed in may do everything”." in after
+
+
+def test_taking_back_how_the_application_decides_is_not_called_a_declaration(estate: Any, admin: Client) -> None:
+    ci = Identity.objects.get(name="ci")
+
+    done = admin.post(reverse("identities:identity_authorization", args=[ci.pk]), {"model": "", "version": 0})
+
+    assert done.status_code == 302
+    said = admin.get(done["Location"]).content.decode()
+    assert "Noted of ci: that nobody has said how it decides." in said

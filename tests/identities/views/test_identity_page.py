@@ -107,6 +107,21 @@ def test_short_silence_is_not_disuse(inventory: Any, admin: Any) -> None:
     assert (response.context["power"]["unused"], response.context["power"]["brief"]) == (0, 1)
 
 
+def test_what_was_watched_for_a_short_while_is_not_seen_yet_rather_than_not_seen_since_today(
+    inventory: Any, admin: Any
+) -> None:
+    inventory.etl.usages.all().delete()
+    type(inventory.etl).objects.update(last_seen_at=None)
+    now = timezone.now()
+    UsageWindow.objects.update(observed_from=now - timedelta(hours=2), observed_until=now)
+
+    page = admin.get(url_of(inventory.etl)).content.decode()
+    listed = admin.get("/identities/").content.decode()
+
+    assert "not seen yet; watched since" in page
+    assert "not seen yet</span>" in listed and "not seen since" not in listed
+
+
 def test_rights_on_things_to_come_are_not_judged_by_use_of_present_ones(inventory: Any, admin: Any) -> None:
     Grant.objects.update(path=[{"kind": "default_privileges", "label": "new tables of owner"}])
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from governance.kernel import escalation, privileges
 from governance.kernel.actors import Role
-from identities.models import Identity, PosturePolicy, Source
+from identities.models import Identity, IdentityPosture, PosturePolicy, Source
 from identities.posture.policy import first_document, first_policy
 from identities.selectors.posture_picture import end_of_last_quarter
 from identities.selectors.posture_scores import difference_of
@@ -208,6 +208,21 @@ def test_the_identity_page_answers_with_both_scores(reader: Client, four: list[I
     assert "Unproven and broad" in page and "How it comes about" in page
 
 
+def test_reasons_say_dates_in_words_wherever_they_stand(reader: Client, four: list[Identity]) -> None:
+    stale = "not renewed since 2026-11-07; the policy allows 90 days"
+    IdentityPosture.objects.filter(identity=four[0]).update(
+        capped_by=[stale],
+        factors=[{"name": "duration", "weight": 10, "low": 5, "high": 5, "input": "until 2026-12-01", "why": ""}],
+    )
+    make_stand(four[0], 1, 60, since=THEN - timedelta(days=9), until=THEN)
+    make_stand(four[0], 1, 91, since=THEN, capped_by=[stale])
+
+    for address in (f"/identities/{four[0].pk}/", f"/identities/{four[0].pk}/posture/"):
+        page = reader.get(address).content.decode()
+        assert "ot renewed since 7 November 2026; the policy" in page and "ntil 1 December 2026" in page
+        assert "2026-11-07" not in page and "2026-12-01" not in page
+
+
 def test_an_identity_that_was_never_assessed_has_no_score_and_no_zero(reader: Client, four: list[Identity]) -> None:
     page = reader.get(f"/identities/{four[5].pk}/").content.decode()
 
@@ -218,6 +233,18 @@ def test_an_unmeasured_exposure_is_never_shown_as_a_number_alone(reader: Client,
     page = reader.get(f"/identities/{four[4].pk}/").content.decode()
 
     assert "Exposure not measured" in page and "at worst 80 of 100" in page
+
+
+def test_whoever_sees_a_part_is_not_told_that_nothing_was_assessed_before(
+    browse: Callable[..., Client], four: list[Identity]
+) -> None:
+    owner = make.make_person(Role.OWNER)
+    Identity.objects.filter(pk=four[0].pk).update(owner=owner)
+    measure_now(day=end_of_last_quarter(timezone.now()).date())
+
+    page = browse(owner).get("/posture/").content.decode()
+
+    assert "Nothing was assessed yet on" not in page and "Which of yours moved, and why" in page
 
 
 def test_a_past_date_shows_the_score_of_that_date(reader: Client, four: list[Identity]) -> None:

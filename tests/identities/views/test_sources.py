@@ -118,6 +118,24 @@ def test_a_secret_in_the_place_of_its_reference_is_not_shown_again(db: None, adm
     assert b"env:ERP_PASSWORD" in kept.content
 
 
+def test_lengths_of_time_are_chosen_in_words_and_an_unusual_one_stays(inventory: Any, admin: Any) -> None:
+    Source.objects.filter(slug="payments").update(freshness_limit_seconds=5_400)
+    unusual = edit_data(inventory.payments, freshness_limit_seconds=5_400, name="Payments, new")
+
+    page = admin.get("/sources/payments/edit/").content.decode()
+    response = admin.post("/sources/payments/edit/", unusual)
+
+    assert '<option value="5400" selected>90 minutes</option>' in page and "seconds)" not in page
+    assert response.status_code == 302
+    assert Source.objects.get(slug="payments").freshness_limit_seconds == 5_400
+
+
+def test_a_short_name_that_cannot_be_one_is_told_which_signs_it_may_have(inventory: Any, admin: Any) -> None:
+    page = admin.post("/sources/new/?kind=push", SERVER | {"slug": "my erp"}).content.decode()
+
+    assert "no spaces" in page and "slug”" not in page and 'value="my erp"' in page
+
+
 def test_a_short_name_is_taken_once(inventory: Any, admin: Any) -> None:
     response = admin.post("/sources/new/?kind=push", SERVER | {"slug": "payments"})
 
