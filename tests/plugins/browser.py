@@ -47,7 +47,7 @@ OWN_HOSTS = {"127.0.0.1", "localhost"}
 # A page that is left, or that asks once more, gives up what is still on its way: htmx says so twice, as an error. What
 # else it says by the first of these words it says by another one too.
 GIVEN_UP = ("htmx:afterRequest", "htmx:sendAbort")
-EXPECTED_REFUSALS = ("status of 403", "status of 404", "status of 409", "status of 422", "status of 429")
+EXPECTED_REFUSALS = tuple(f"status of {status}" for status in (403, 404, 405, 409, 422, 429))
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def browser_problems() -> Iterator[list[str]]:
     """What went wrong unseen: console errors, uncaught exceptions, requests to other hosts.
 
     A test that uses a page fails at its end when this list is not empty. A test that provokes a problem on purpose
-    looks at the list and clears it. Refusals (403, 404, 409, 422, 429) are answers, not problems.
+    looks at the list and clears it. Refusals (403, 404, 405, 409, 422, 429) are answers, not problems.
     """
     problems: list[str] = []
     yield problems
