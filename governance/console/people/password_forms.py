@@ -1,6 +1,7 @@
 """The library's forms of the ways in, worded like the other forms of the console."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from allauth.account.forms import ChangePasswordForm, LoginForm, ResetPasswordForm, ResetPasswordKeyForm
 from django import forms
@@ -8,40 +9,33 @@ from django import forms
 ADDRESS = "E-mail address"
 
 
-class SignIn(LoginForm):
+class _WordedLikeOurs(forms.Form):
+    """One capital in every label, and nothing in a field that only repeats its label."""
+
+    labels: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.label = self.labels.get(name, str(field.label).capitalize())
+            field.widget.attrs.pop("placeholder", None)
+
+
+class SignIn(_WordedLikeOurs, LoginForm):
     """By address and password."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _worded_like_ours(self, login=ADDRESS)
+    labels: ClassVar = {"login": ADDRESS}
 
 
-class ForgottenPassword(ResetPasswordForm):
+class ForgottenPassword(_WordedLikeOurs, ResetPasswordForm):
     """For somebody who wants a link by mail."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _worded_like_ours(self, email=ADDRESS)
+    labels: ClassVar = {"email": ADDRESS}
 
 
-class ChangePassword(ChangePasswordForm):
+class ChangePassword(_WordedLikeOurs, ChangePasswordForm):
     """For somebody who is signed in."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _worded_like_ours(self)
 
-
-class ChooseNewPassword(ResetPasswordKeyForm):
+class ChooseNewPassword(_WordedLikeOurs, ResetPasswordKeyForm):
     """For somebody who came by the link of a mail."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _worded_like_ours(self)
-
-
-def _worded_like_ours(form: forms.BaseForm, **labels: str) -> None:
-    """One capital in every label, and nothing in a field that only repeats its label."""
-    for name, field in form.fields.items():
-        field.label = labels.get(name, str(field.label).capitalize())
-        field.widget.attrs.pop("placeholder", None)
